@@ -1,0 +1,46 @@
+//! What a database said when it refused, sorted by what a caller may do about it.
+
+/// The kinds of refusal that callers tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DbErrorKind {
+    /// Deadlock, lock timeout, serialization failure, busy: roll back and try again.
+    Retryable,
+    /// The connection is gone, or could not be made. What was under way may or may not have
+    /// happened.
+    Connection,
+    /// A primary or unique key is taken.
+    DuplicateKey,
+    /// A foreign key would be violated. Never retried.
+    ForeignKey,
+    /// Other refusals of the data: NOT NULL, length, type, check.
+    Constraint,
+    /// No right to do that.
+    Permission,
+    /// The database does not exist or is not one.
+    NotADatabase,
+    /// Everything else.
+    Other,
+}
+
+/// An error of a database, with the engine's own code.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct DbError {
+    /// What a caller may do about it.
+    pub kind: DbErrorKind,
+    /// The engine's code: `1213`, `40P01`, `SQLITE_BUSY`; empty if it had none.
+    pub code: String,
+    /// One line, without password.
+    pub message: String,
+}
+
+impl DbError {
+    /// An error of this kind.
+    pub fn new(kind: DbErrorKind, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+}

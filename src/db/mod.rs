@@ -1,0 +1,20 @@
+//! Sessions with a database: SQLite through rusqlite, MariaDB/MySQL and PostgreSQL through sqlx.
+//!
+//! One blocking [`Session`] type over a small [`Driver`] trait. A statement is a piece of SQL text
+//! with its literals in it: it can be printed, counted and walked, needs no preparing, and meets no
+//! limit on bound parameters. That is safe because every session is put into a mode in which a
+//! string literal is `'...'` with quotes doubled and nothing else is special (see [`Engine`]).
+//!
+//! Architecture invariant: nothing here knows of families, markers or profiles.
+
+mod driver;
+mod engine;
+mod error;
+mod session;
+mod value;
+
+pub use driver::Driver;
+pub use engine::Engine;
+pub use error::{DbError, DbErrorKind};
+pub use session::Session;
+pub use value::Value;

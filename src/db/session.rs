@@ -1,0 +1,104 @@
+//! The one session type: a driver, what it is connected to, and a count of statements.
+
+use super::{DbError, Driver, Engine, Value};
+
+/// A blocking session with one database.
+pub struct Session {
+    driver: Box<dyn Driver>,
+    engine: Engine,
+    label: String,
+    statements: u64,
+}
+
+impl Session {
+    /// Wraps a driver. `label` names the database in output: a URL without password, or a path.
+    pub fn new(driver: Box<dyn Driver>, engine: Engine, label: impl Into<String>) -> Self {
+        Self {
+            driver,
+            engine,
+            label: label.into(),
+            statements: 0,
+        }
+    }
+
+    /// The engine at the other end.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The database as output names it; holds no password.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Statements sent so far, transaction control included; one statement is one round trip.
+    pub fn statements(&self) -> u64 {
+        self.statements
+    }
+
+    /// Runs a statement; the number of rows it affected.
+    pub fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
+        self.statements += 1;
+        self.driver.execute(sql)
+    }
+
+    /// Runs a query; each row is handed over as it arrives, until `each` returns `false`.
+    pub fn query_each(
+        &mut self,
+        sql: &str,
+        mut each: impl FnMut(Vec<Value>) -> bool,
+    ) -> Result<(), DbError> {
+        self.statements += 1;
+        self.driver.query(sql, &mut each)
+    }
+
+    /// Runs a query; all its rows. For results whose size the caller has bounded.
+    pub fn query(&mut self, sql: &str) -> Result<Vec<Vec<Value>>, DbError> {
+        let mut rows = Vec::new();
+        self.query_each(sql, |row| {
+            rows.push(row);
+            true
+        })?;
+        Ok(rows)
+    }
+
+    /// The first row of a query, if it has one.
+    pub fn query_row(&mut self, sql: &str) -> Result<Option<Vec<Value>>, DbError> {
+        Ok(self.query(sql)?.into_iter().next())
+    }
+
+    /// The single number a query yields; NULL and no row count as 0.
+    pub fn query_count(&mut self, sql: &str) -> Result<i64, DbError> {
+        let row = self.query_row(sql)?;
+        Ok(row
+            .and_then(|r| r.first().and_then(Value::as_int))
+            .unwrap_or(0))
+    }
+
+    /// Begins a transaction that will write. On SQLite it takes the write lock at once, so that a
+    /// later statement cannot fail for want of it.
+    pub fn begin(&mut self) -> Result<(), DbError> {
+        let sql = match self.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Mysql => "START TRANSACTION",
+            Engine::Postgres => "BEGIN",
+        };
+        self.execute(sql).map(drop)
+    }
+
+    /// Commits. After an error of any earlier statement call [`Session::rollback`] instead: Galera
+    /// answers OK to a COMMIT that commits nothing.
+    pub fn commit(&mut self) -> Result<(), DbError> {
+        self.execute("COMMIT").map(drop)
+    }
+
+    /// Rolls back.
+    pub fn rollback(&mut self) -> Result<(), DbError> {
+        self.execute("ROLLBACK").map(drop)
+    }
+
+    /// Drops the connection and makes a new one with the same settings.
+    pub fn reconnect(&mut self) -> Result<(), DbError> {
+        self.driver.reconnect()
+    }
+}

@@ -1,0 +1,116 @@
+//! What introspection reads and a model holds: tables, columns, keys, foreign keys.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ColumnType;
+
+/// The tables of one database, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schema {
+    /// The tables, by name.
+    pub tables: BTreeMap<String, Table>,
+}
+
+impl Schema {
+    /// The table of that name.
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.get(name)
+    }
+}
+
+impl FromIterator<Table> for Schema {
+    fn from_iter<I: IntoIterator<Item = Table>>(tables: I) -> Self {
+        Self {
+            tables: tables.into_iter().map(|t| (t.name.clone(), t)).collect(),
+        }
+    }
+}
+
+/// A table with all that sexton needs to know of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// The table's name, without database or namespace.
+    pub name: String,
+    /// The columns, in the order of the table.
+    pub columns: Vec<Column>,
+    /// The primary key's columns, in key order; empty where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub primary_key: Vec<String>,
+    /// Unique keys other than the primary key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uniques: Vec<Index>,
+    /// Indexes that are not unique.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<Index>,
+    /// Foreign keys of this table (the table is the child).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Storage engine (MariaDB/MySQL only): `InnoDB`, `MyISAM`, `Aria` ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<String>,
+}
+
+impl Table {
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// Whether an index (primary, unique or plain) begins with exactly these columns, in any order.
+    pub fn has_index_on(&self, columns: &[String]) -> bool {
+        let keys = self.uniques.iter().chain(&self.indexes).map(|i| &i.columns);
+        keys.chain(std::iter::once(&self.primary_key)).any(|key| {
+            key.len() >= columns.len() && key[..columns.len()].iter().all(|c| columns.contains(c))
+        })
+    }
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// The column's name.
+    pub name: String,
+    /// The type, in terms that hold on all engines.
+    #[serde(rename = "type")]
+    pub ty: ColumnType,
+    /// Whether NULL is allowed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nullable: bool,
+    /// The default: the plain value (`0`, `available`), without quotes or casts; `None` for no
+    /// default and for DEFAULT NULL. Expressions (`CURRENT_TIMESTAMP`) keep the engine's spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// AUTO_INCREMENT, serial, identity, or INTEGER PRIMARY KEY of SQLite.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_increment: bool,
+    /// A generated (computed) column: it cannot be inserted into.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub generated: bool,
+}
+
+/// An index or unique key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// The index's name.
+    pub name: String,
+    /// Its columns, in key order.
+    pub columns: Vec<String>,
+}
+
+/// A declared reference, as the database has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    /// The constraint's name; made up (`fk_0`) where the engine keeps none.
+    pub name: String,
+    /// The child's columns.
+    pub columns: Vec<String>,
+    /// The parent table.
+    pub parent: String,
+    /// The parent's columns, one for each child column.
+    pub parent_columns: Vec<String>,
+    /// Whether the database deletes children itself (ON DELETE CASCADE).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_delete_cascade: bool,
+}
