@@ -1,7 +1,20 @@
 //! Tables, references, markers, families as a graph, profiles, releases, drift. Pure: no I/O.
+//!
+//! Architecture invariant: nothing here runs a statement. The only thing it takes from `db` is
+//! [`crate::db::Engine`], to spell names and literals.
 
 mod column_type;
+mod drift;
+mod graph;
+mod marker;
+mod profile;
+mod reference;
 mod table;
 
 pub use column_type::ColumnType;
+pub use drift::{Drift, DriftKind, shadow_drift};
+pub use graph::{FamilyGraph, Member, Obstacle};
+pub use marker::{Marker, MarkerStyle};
+pub use profile::{ApiRecords, Ownership, Profile, ProfileReference};
+pub use reference::Reference;
 pub use table::{Column, ForeignKey, Index, Schema, Table};

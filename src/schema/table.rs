@@ -88,6 +88,9 @@ pub struct Column {
     /// A generated (computed) column: it cannot be inserted into.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub generated: bool,
+    /// The name of a type of the database's own (PostgreSQL: an enum's), to cast to.
+    #[serde(skip)]
+    pub native: Option<String>,
 }
 
 /// An index or unique key.

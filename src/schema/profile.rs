@@ -1,0 +1,213 @@
+//! Profiles: what a service's schema does not say of itself.
+//!
+//! A profile is a TOML file under `schemas/`. It names every table of the service, so that a test
+//! can hold it against the real schema; what it says nothing of is read by convention.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{FamilyGraph, Marker, Schema, Table};
+use crate::error::{Error, Result};
+
+/// The profiles that come with sexton, by name.
+const BUILT_IN: [(&str, &str); 1] = [("nova", include_str!("../../schemas/nova.toml"))];
+
+/// What is known of a service's schema beyond the schema itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The profile's name: `nova`.
+    pub name: String,
+    /// One line for people.
+    #[serde(default)]
+    pub title: String,
+    /// Tables whose presence, all of them, makes this profile fit a database.
+    #[serde(default)]
+    pub detect: Vec<String>,
+    /// What a shadow table's name begins with.
+    #[serde(default = "default_shadow_prefix")]
+    pub shadow_prefix: String,
+    /// Whether a deleted row's marker holds the row's own key.
+    #[serde(default)]
+    pub marker_holds_key: bool,
+    /// Every table of the service with a shadow table, live names.
+    #[serde(default)]
+    pub tables: Vec<String>,
+    /// Tables that have no shadow table.
+    #[serde(default)]
+    pub without_shadow: Vec<String>,
+    /// Tables whose models the service has removed while the tables may still be there.
+    #[serde(default)]
+    pub removed: Vec<String>,
+    /// Tables that have a marker column which the service never sets: live-marked rows of theirs
+    /// are not residue.
+    #[serde(default)]
+    pub never_marked: Vec<String>,
+    /// Tables that hold no data of the service (schema versions); left alone altogether.
+    #[serde(default)]
+    pub ignored: Vec<String>,
+    /// Columns that still are in the database and no longer in the service's models, as
+    /// `table.column`: an archiver that copies by model loses them.
+    #[serde(default)]
+    pub removed_columns: Vec<String>,
+    /// Differences between a table and its shadow that the service means to have, as
+    /// `table.column`.
+    #[serde(default)]
+    pub intended_drift: Vec<String>,
+    /// The column that tells a row's age, where it is not the one beside the marker.
+    #[serde(default)]
+    pub age: BTreeMap<String, String>,
+    /// The log table whose rows are never marked and move only on request.
+    #[serde(default)]
+    pub task_log: Option<String>,
+    /// References, declared or by convention.
+    #[serde(default)]
+    pub reference: Vec<ProfileReference>,
+    /// Records about roots in another database.
+    #[serde(default)]
+    pub api: Option<ApiRecords>,
+}
+
+/// A reference as the profile states it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileReference {
+    /// `table.column`, or `table.(a, b)` for a composite one.
+    pub child: String,
+    /// `table.column` of the parent.
+    pub parent: String,
+    /// Whether the child moves with its parent.
+    pub kind: Ownership,
+    /// Whether only the profile knows it; the database has no foreign key.
+    #[serde(default)]
+    pub by_convention: bool,
+    /// Whether every parent must have at least one such child.
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// Who owns the child of a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ownership {
+    /// The child has no life without its parent and moves with it.
+    Owned,
+    /// A live child blocks its parent (a declared reference), or merely points at it (one by
+    /// convention).
+    Shared,
+}
+
+/// API-database records: rows about a root in another database.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiRecords {
+    /// The root's table.
+    pub root: String,
+    /// The root's column that the records name.
+    pub key: String,
+    /// The records' column that names it.
+    pub column: String,
+    /// The tables, in the order in which they are cleaned.
+    pub tables: Vec<String>,
+    /// The table that says in which cell a root lies; it has the same `column`.
+    pub mapping: String,
+    /// The mapping's column with the cell.
+    pub mapping_cell: String,
+    /// The table of cells: `id`, `name`, `database_connection`.
+    pub cells: String,
+}
+
+impl Profile {
+    /// Reads a profile; `origin` names it in errors.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|e| {
+            let line = e.to_string().lines().next().unwrap_or_default().to_owned();
+            Error::data(format!("profile {origin}: {line}: {}", e.message()))
+                .hint("see docs/profiles.md for its form")
+        })
+    }
+
+    /// The built-in profile of that name.
+    pub fn built_in(name: &str) -> Result<Self> {
+        let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
+            let names: Vec<_> = BUILT_IN.iter().map(|(n, _)| *n).collect();
+            return Err(
+                Error::data(format!("unknown profile '{name}'")).hint(format!(
+                    "use {} or 'convention', or give the path of a profile file",
+                    names.join(", ")
+                )),
+            );
+        };
+        Self::parse(text, name)
+    }
+
+    /// The profile that fits a schema, or the one by convention if none does.
+    pub fn detect(schema: &Schema) -> Self {
+        let fits = |p: &Profile| p.detect.iter().all(|t| schema.tables.contains_key(t));
+        BUILT_IN
+            .iter()
+            .filter_map(|(name, _)| Self::built_in(name).ok())
+            .find(fits)
+            .unwrap_or_else(Self::convention)
+    }
+
+    /// No knowledge at all: columns `deleted`, `deleted_at`, `is_deleted`; tables `shadow_*`.
+    pub fn convention() -> Self {
+        Self {
+            name: "convention".into(),
+            title: "no profile; markers and shadow tables by their usual names".into(),
+            shadow_prefix: default_shadow_prefix(),
+            ignored: vec!["alembic_version".into(), "migrate_version".into()],
+            ..Self::default()
+        }
+    }
+
+    /// Whether this is the profile by convention, which knows no table by name.
+    pub fn is_convention(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// Whether the profile names this live table.
+    pub fn knows(&self, table: &str) -> bool {
+        [&self.tables, &self.without_shadow, &self.ignored]
+            .iter()
+            .any(|list| list.iter().any(|t| t == table))
+    }
+
+    /// The marker of a table, if it has one.
+    pub fn marker(&self, table: &Table) -> Option<Marker> {
+        let mut marker = Marker::by_convention(table)?;
+        marker.holds_key = self.marker_holds_key && marker.style == super::MarkerStyle::NonZero;
+        Some(marker)
+    }
+
+    /// The column that tells how old a soft-deleted row of the table is.
+    pub fn age_column(&self, table: &Table) -> Option<String> {
+        let stated = self.age.get(&table.name).cloned();
+        stated
+            .or_else(|| self.marker(table).and_then(|m| m.at))
+            .filter(|column| table.column(column).is_some())
+    }
+
+    /// The family graph of a schema under this profile.
+    pub fn families(&self, schema: &Schema) -> Result<FamilyGraph> {
+        FamilyGraph::build(schema, self)
+    }
+}
+
+fn default_shadow_prefix() -> String {
+    "shadow_".into()
+}
+
+/// Splits `table.column` or `table.(a, b)`.
+pub(super) fn split_columns(text: &str) -> Result<(String, Vec<String>)> {
+    let (table, columns) = text
+        .split_once('.')
+        .ok_or_else(|| Error::data(format!("'{text}' in a profile is not table.column")))?;
+    let columns = columns.trim_start_matches('(').trim_end_matches(')');
+    Ok((
+        table.into(),
+        columns.split(',').map(|c| c.trim().to_owned()).collect(),
+    ))
+}
