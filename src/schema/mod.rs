@@ -4,9 +4,11 @@
 //! [`crate::db::Engine`], to spell names and literals.
 
 mod column_type;
+pub mod ddl;
 mod drift;
 mod graph;
 mod marker;
+mod model;
 mod profile;
 mod reference;
 mod table;
@@ -15,6 +17,7 @@ pub use column_type::ColumnType;
 pub use drift::{Drift, DriftKind, shadow_drift};
 pub use graph::{FamilyGraph, Member, Obstacle};
 pub use marker::{Marker, MarkerStyle};
+pub use model::Model;
 pub use profile::{ApiRecords, Ownership, Profile, ProfileReference};
 pub use reference::Reference;
 pub use table::{Column, ForeignKey, Index, Schema, Table};

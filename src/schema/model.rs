@@ -1,0 +1,277 @@
+//! Models: the schema of one release of a service, as a file under `schemas/models/`.
+//!
+//! TOML, one table after the other; a column is one line of text, `name type [not null] [auto]
+//! [default 'x']`, so that a model reads like the DDL it came from and a release shows as a small
+//! diff. Captured by `cargo xtask schemas` from the service's own migrations.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Column, ForeignKey, Index, Schema, Table};
+use crate::error::{Error, Result};
+
+/// Models that come with sexton, by `service-release[-api]`.
+const BUILT_IN: [(&str, &str); 4] = [
+    (
+        "nova-34.0.0",
+        include_str!("../../schemas/models/nova-34.0.0.toml"),
+    ),
+    (
+        "nova-34.0.0-api",
+        include_str!("../../schemas/models/nova-34.0.0-api.toml"),
+    ),
+    (
+        "nova-21.0.0",
+        include_str!("../../schemas/models/nova-21.0.0.toml"),
+    ),
+    (
+        "nova-21.0.0-api",
+        include_str!("../../schemas/models/nova-21.0.0-api.toml"),
+    ),
+];
+
+/// The schema of one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// The service: `nova`.
+    pub service: String,
+    /// Its release: `34.0.0`.
+    pub release: String,
+    /// Which of the service's databases: `main`, `api`.
+    pub database: String,
+    /// The version its migrations leave behind: `ab450ba04102`, `407`.
+    pub version: String,
+    #[serde(rename = "table")]
+    tables: Vec<ModelTable>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ModelTable {
+    name: String,
+    columns: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    primary: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    references: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    unique: BTreeMap<String, Vec<String>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    index: BTreeMap<String, Vec<String>>,
+}
+
+impl Model {
+    /// A model of a schema that was just read.
+    pub fn new(
+        service: &str,
+        release: &str,
+        database: &str,
+        version: &str,
+        schema: &Schema,
+    ) -> Self {
+        Self {
+            service: service.into(),
+            release: release.into(),
+            database: database.into(),
+            version: version.into(),
+            tables: schema.tables.values().map(ModelTable::of).collect(),
+        }
+    }
+
+    /// Reads a model; `origin` names it in errors.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|e| Error::data(format!("model {origin}: {}", e.message())))
+    }
+
+    /// The built-in model of that name: `nova-34.0.0`, `nova-34.0.0-api`.
+    pub fn built_in(name: &str) -> Result<Self> {
+        let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
+            let names: Vec<_> = BUILT_IN.iter().map(|(n, _)| *n).collect();
+            return Err(Error::usage(format!("unknown model '{name}'"))
+                .hint(format!("known are {}", names.join(", "))));
+        };
+        Self::parse(text, name)
+    }
+
+    /// The names of the built-in models.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// The schema it describes.
+    pub fn schema(&self) -> Result<Schema> {
+        self.tables.iter().map(ModelTable::table).collect()
+    }
+
+    /// The model as the text of its file.
+    pub fn to_text(&self) -> Result<String> {
+        let body = toml::to_string_pretty(self)
+            .map_err(|e| Error::internal(format!("a model cannot be written: {e}")))?;
+        Ok(format!(
+            "# Captured by `cargo xtask schemas`; do not edit.\n\n{body}"
+        ))
+    }
+}
+
+impl ModelTable {
+    fn of(table: &Table) -> Self {
+        let keyed = |list: &[Index]| {
+            list.iter()
+                .map(|i| (i.name.clone(), i.columns.clone()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        Self {
+            name: table.name.clone(),
+            columns: table.columns.iter().map(column_text).collect(),
+            primary: table.primary_key.clone(),
+            references: table.foreign_keys.iter().map(reference_text).collect(),
+            unique: keyed(&table.uniques),
+            index: keyed(&table.indexes),
+        }
+    }
+
+    fn table(&self) -> Result<Table> {
+        let list = |map: &BTreeMap<String, Vec<String>>| {
+            let index = |(name, columns): (&String, &Vec<String>)| Index {
+                name: name.clone(),
+                columns: columns.clone(),
+            };
+            map.iter().map(index).collect()
+        };
+        let bad =
+            |text: &str| Error::data(format!("model, table {}: cannot read '{text}'", self.name));
+        let columns = self
+            .columns
+            .iter()
+            .map(|c| parse_column(c).ok_or_else(|| bad(c)));
+        let keys = self
+            .references
+            .iter()
+            .map(|r| parse_reference(r).ok_or_else(|| bad(r)));
+        Ok(Table {
+            name: self.name.clone(),
+            columns: columns.collect::<Result<_>>()?,
+            primary_key: self.primary.clone(),
+            uniques: list(&self.unique),
+            indexes: list(&self.index),
+            foreign_keys: keys.collect::<Result<_>>()?,
+            storage: None,
+        })
+    }
+}
+
+fn column_text(column: &Column) -> String {
+    let mut text = format!("{} {}", column.name, column.ty);
+    if !column.nullable {
+        text.push_str(" not null");
+    }
+    if column.auto_increment {
+        text.push_str(" auto");
+    }
+    if let Some(default) = &column.default {
+        text.push_str(&format!(" default '{}'", default.replace('\'', "''")));
+    }
+    text
+}
+
+fn parse_column(text: &str) -> Option<Column> {
+    let (name, rest) = text.split_once(' ')?;
+    let (rest, default) = match rest.split_once(" default '") {
+        Some((rest, value)) => (rest, Some(value.strip_suffix('\'')?.replace("''", "'"))),
+        None => (rest, None),
+    };
+    let (rest, auto_increment) = match rest.strip_suffix(" auto") {
+        Some(rest) => (rest, true),
+        None => (rest, false),
+    };
+    let (ty, nullable) = match rest.strip_suffix(" not null") {
+        Some(ty) => (ty, false),
+        None => (rest, true),
+    };
+    Some(Column {
+        name: name.into(),
+        ty: ty.parse().ok()?,
+        nullable,
+        default,
+        auto_increment,
+        generated: false,
+        native: None,
+    })
+}
+
+fn reference_text(key: &ForeignKey) -> String {
+    let cascade = if key.on_delete_cascade {
+        " cascade"
+    } else {
+        ""
+    };
+    format!(
+        "{}: {} -> {}.{}{cascade}",
+        key.name,
+        key.columns.join(","),
+        key.parent,
+        key.parent_columns.join(",")
+    )
+}
+
+fn parse_reference(text: &str) -> Option<ForeignKey> {
+    let (name, rest) = text.split_once(": ")?;
+    let (rest, on_delete_cascade) = match rest.strip_suffix(" cascade") {
+        Some(rest) => (rest, true),
+        None => (rest, false),
+    };
+    let (columns, parent) = rest.split_once(" -> ")?;
+    let (parent, parent_columns) = parent.split_once('.')?;
+    let list = |text: &str| text.split(',').map(str::to_owned).collect();
+    Some(ForeignKey {
+        name: name.into(),
+        columns: list(columns),
+        parent: parent.into(),
+        parent_columns: list(parent_columns),
+        on_delete_cascade,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_reads_back_as_it_was_written() {
+        let column = |text: &str| parse_column(text).unwrap();
+        let table = Table {
+            name: "t".into(),
+            columns: vec![
+                column("id int not null auto"),
+                column("state enum('a b','it''s') default 'it''s'"),
+                column("note varchar(255)"),
+            ],
+            primary_key: vec!["id".into()],
+            uniques: vec![Index {
+                name: "u".into(),
+                columns: vec!["note".into(), "id".into()],
+            }],
+            indexes: vec![Index {
+                name: "i".into(),
+                columns: vec!["note".into()],
+            }],
+            foreign_keys: vec![ForeignKey {
+                name: "fk".into(),
+                columns: vec!["a".into(), "b".into()],
+                parent: "p".into(),
+                parent_columns: vec!["x".into(), "y".into()],
+                on_delete_cascade: true,
+            }],
+            storage: None,
+        };
+        let schema: Schema = [table].into_iter().collect();
+        let model = Model::new("nova", "1", "main", "7", &schema);
+        let read = Model::parse(&model.to_text().unwrap(), "test").unwrap();
+        assert_eq!(read, model);
+        assert_eq!(read.schema().unwrap(), schema);
+        assert_eq!(
+            schema.tables["t"].columns[1].default.as_deref(),
+            Some("it's")
+        );
+    }
+}
