@@ -10,11 +10,22 @@
 mod driver;
 mod engine;
 mod error;
+mod mysql;
+mod open;
+mod postgres;
 mod session;
+mod sqlite;
+mod target;
 mod value;
+mod wire;
 
 pub use driver::Driver;
 pub use engine::Engine;
 pub use error::{DbError, DbErrorKind};
+pub use mysql::MysqlDriver;
+pub use open::Access;
+pub use postgres::PostgresDriver;
 pub use session::Session;
+pub use sqlite::{SqliteDriver, SqliteMode, attach, refuse_wal_attach};
+pub use target::{ConnectOptions, Tls, TlsMode};
 pub use value::Value;

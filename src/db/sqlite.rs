@@ -1,0 +1,400 @@
+//! SQLite through rusqlite: opening a file with care, values, errors, attaching a second file.
+
+mod error;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::types::ValueRef;
+use rusqlite::{Batch, Connection, OpenFlags};
+
+use self::error::db_error;
+use super::{DbError, DbErrorKind, Driver, Engine, Session, Value};
+use crate::error::{Error, Result};
+
+/// How long a statement waits for a lock another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The first bytes of every SQLite database that is not empty.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqliteMode {
+    /// Reading only; the file must exist.
+    ReadOnly,
+    /// Reading and writing; the file must exist.
+    ReadWrite,
+    /// Reading and writing; a missing file is made.
+    Create,
+}
+
+/// A SQLite database file, opened.
+pub struct SqliteDriver {
+    /// `None` only after a failed reconnect.
+    connection: Option<Connection>,
+    path: PathBuf,
+    mode: SqliteMode,
+}
+
+impl SqliteDriver {
+    /// Opens a database file. What is not a SQLite database is refused before SQLite sees it,
+    /// because SQLite itself complains only at the first statement.
+    pub fn open(path: impl Into<PathBuf>, mode: SqliteMode) -> Result<Self, DbError> {
+        let path = path.into();
+        let connection = connect(&path, mode)?;
+        Ok(Self {
+            connection: Some(connection),
+            path,
+            mode,
+        })
+    }
+
+    fn connection(&self) -> Result<&Connection, DbError> {
+        self.connection.as_ref().ok_or_else(|| {
+            let message = format!("{} is not open", self.path.display());
+            DbError::new(DbErrorKind::Connection, "", message)
+        })
+    }
+}
+
+impl Driver for SqliteDriver {
+    fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
+        let connection = self.connection()?;
+        let mut affected = 0;
+        let mut batch = Batch::new(connection, sql);
+        while let Some(mut statement) = batch.next().map_err(db_error)? {
+            // changes() keeps its old value over statements that change no rows, such as COMMIT.
+            let before = connection.total_changes();
+            let mut rows = statement.raw_query();
+            while rows.next().map_err(db_error)?.is_some() {}
+            if connection.total_changes() != before {
+                affected += connection.changes();
+            }
+        }
+        Ok(affected)
+    }
+
+    fn query(
+        &mut self,
+        sql: &str,
+        each: &mut dyn FnMut(Vec<Value>) -> bool,
+    ) -> Result<(), DbError> {
+        let mut statement = self.connection()?.prepare(sql).map_err(db_error)?;
+        let columns = statement.column_count();
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(db_error)? {
+            let values: Result<Vec<_>, _> =
+                (0..columns).map(|i| row.get_ref(i).map(value)).collect();
+            if !each(values.map_err(db_error)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn reconnect(&mut self) -> Result<(), DbError> {
+        self.connection = None;
+        self.connection = Some(connect(&self.path, self.mode)?);
+        Ok(())
+    }
+}
+
+fn connect(path: &Path, mode: SqliteMode) -> Result<Connection, DbError> {
+    if mode != SqliteMode::Create || path.exists() {
+        check_header(path)?;
+    }
+    // No SQLITE_OPEN_URI: a path is a path, even one that begins with "file:".
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | match mode {
+            SqliteMode::ReadOnly => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            SqliteMode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            SqliteMode::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        };
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        // Without this a column that is not there, in double quotes, is read as a string.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        Ok(connection)
+    };
+    open().map_err(db_error)
+}
+
+/// Refuses what is not a SQLite database; an empty file is an empty database.
+fn check_header(path: &Path) -> Result<(), DbError> {
+    let refuse = |code: &str, what: &str| {
+        let message = format!("{} {what}", path.display());
+        Err(DbError::new(DbErrorKind::NotADatabase, code, message))
+    };
+    match path.metadata() {
+        Ok(meta) if meta.is_file() => {}
+        Ok(meta) if meta.is_dir() => {
+            return refuse(
+                "SQLITE_NOTADB",
+                "is a directory; name the database file in it",
+            );
+        }
+        Ok(_) => {
+            return refuse(
+                "SQLITE_NOTADB",
+                "is not a file; name a SQLite database file",
+            );
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(unreadable(path, &e));
+        }
+        Err(_) => return refuse("SQLITE_CANTOPEN", "does not exist; check the path"),
+    }
+    let mut header = Vec::with_capacity(MAGIC.len());
+    File::open(path)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut header))
+        .map_err(|e| unreadable(path, &e))?;
+    if header.is_empty() || header == MAGIC {
+        return Ok(());
+    }
+    refuse(
+        "SQLITE_NOTADB",
+        "is not a SQLite database (wrong header); name a SQLite file, or a URL such as \
+         mysql://user@host/nova",
+    )
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> DbError {
+    let (kind, code) = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => (DbErrorKind::Permission, "SQLITE_PERM"),
+        _ => (DbErrorKind::Other, "SQLITE_IOERR"),
+    };
+    let message = format!(
+        "{} cannot be read: {error}; check its rights",
+        path.display()
+    );
+    DbError::new(kind, code, message)
+}
+
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(i) => Value::Int(i),
+        ValueRef::Real(r) => Value::Real(r),
+        ValueRef::Text(t) => match std::str::from_utf8(t) {
+            Ok(text) => Value::Text(text.into()),
+            Err(_) => Value::Bytes(t.into()),
+        },
+        ValueRef::Blob(b) => Value::Bytes(b.into()),
+    }
+}
+
+/// Attaches another existing database file under `alias`, so that one transaction spans both.
+///
+/// Refused when either file is in WAL mode: see [`refuse_wal_attach`]. A reconnect of the session
+/// drops the attachment.
+pub fn attach(session: &mut Session, path: &Path, alias: &str) -> Result<()> {
+    if session.engine() != Engine::Sqlite {
+        return Err(Error::internal("only a SQLite session can attach a file"));
+    }
+    check_header(path).map_err(|e| match e.code.as_str() {
+        "SQLITE_NOTADB" => Error::data(e.message),
+        _ => Error::unavailable(e.message),
+    })?;
+    let literal = Engine::Sqlite.literal(&Value::Text(path.to_string_lossy().into_owned()));
+    let alias = Engine::Sqlite.quote(alias);
+    refuse_wal_attach(session)?;
+    session.execute(&format!("ATTACH DATABASE {literal} AS {alias}"))?;
+    if let Err(error) = refuse_wal_attach(session) {
+        session.execute(&format!("DETACH DATABASE {alias}"))?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Fails when a transaction of this session over several files would not be atomic: when any file
+/// it has open is in WAL mode (or has no rollback journal on disk at all).
+///
+/// SQLite commits several files at once only through a super-journal, which it keeps only for
+/// rollback journals; a crash between the files of a WAL commit loses the rows being moved.
+pub fn refuse_wal_attach(session: &mut Session) -> Result<()> {
+    let databases = session.query("SELECT name, file FROM pragma_database_list")?;
+    for row in databases {
+        let [Value::Text(name), file] = row.as_slice() else {
+            continue;
+        };
+        if name == "temp" {
+            continue;
+        }
+        let alias = Engine::Sqlite.quote(name);
+        let mode = session.query_row(&format!("PRAGMA {alias}.journal_mode"))?;
+        let mode = mode.and_then(|r| r.first().and_then(|v| v.as_text().map(str::to_owned)));
+        let mode = mode.unwrap_or_default();
+        if !matches!(mode.as_str(), "delete" | "truncate" | "persist") {
+            return Err(Error::data(format!(
+                "{file} is in journal mode {mode}; a transaction over two files would not be \
+                 atomic"
+            ))
+            .hint("put the shadow tables into the same file, or run PRAGMA journal_mode=DELETE"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(path: &Path) -> Session {
+        let driver = SqliteDriver::open(path, SqliteMode::Create).unwrap();
+        Session::new(Box::new(driver), Engine::Sqlite, path.display().to_string())
+    }
+
+    fn refusal(path: &Path) -> DbError {
+        let error = SqliteDriver::open(path, SqliteMode::ReadWrite)
+            .err()
+            .unwrap();
+        assert!(!error.message.contains('\n'), "{error}");
+        error
+    }
+
+    #[test]
+    fn only_sqlite_files_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = refusal(&dir.path().join("none.db"));
+        assert_eq!(missing.kind, DbErrorKind::NotADatabase);
+        assert_eq!(missing.code, "SQLITE_CANTOPEN");
+        assert!(!dir.path().join("none.db").exists());
+        assert_eq!(refusal(dir.path()).kind, DbErrorKind::NotADatabase);
+        let text = dir.path().join("notes.txt");
+        std::fs::write(&text, "not a database, whatever its name").unwrap();
+        assert_eq!(refusal(&text).code, "SQLITE_NOTADB");
+        std::fs::write(&text, "short").unwrap();
+        assert_eq!(refusal(&text).kind, DbErrorKind::NotADatabase);
+        std::fs::write(&text, "").unwrap();
+        assert!(SqliteDriver::open(&text, SqliteMode::ReadWrite).is_ok());
+    }
+
+    #[test]
+    fn values_and_counts_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut s = session(&dir.path().join("a.db"));
+        s.execute("CREATE TABLE t (a, b); CREATE TABLE u (a)")
+            .unwrap();
+        assert_eq!(
+            s.execute("INSERT INTO t VALUES (1, 'x'), (2, 'y')")
+                .unwrap(),
+            2
+        );
+        s.begin().unwrap();
+        assert_eq!(s.execute("DELETE FROM t WHERE a = 9").unwrap(), 0);
+        assert_eq!(s.execute("COMMIT").unwrap(), 0);
+        let row = s.query_row("SELECT 1, 2.5, 'it''s', x'00ff', NULL, CAST(x'ff' AS TEXT)");
+        let expected = vec![
+            Value::Int(1),
+            Value::Real(2.5),
+            Value::Text("it's".into()),
+            Value::Bytes(vec![0, 255]),
+            Value::Null,
+            Value::Bytes(vec![255]),
+        ];
+        assert_eq!(row.unwrap().unwrap(), expected);
+        let mut seen = 0;
+        s.query_each("SELECT a FROM t", |_| {
+            seen += 1;
+            false
+        })
+        .unwrap();
+        assert_eq!(seen, 1);
+        s.reconnect().unwrap();
+        assert_eq!(s.query_count("SELECT count(*) FROM t").unwrap(), 2);
+    }
+
+    #[test]
+    fn errors_are_sorted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let mut s = session(&path);
+        s.execute(
+            "CREATE TABLE p (id INTEGER PRIMARY KEY, u TEXT UNIQUE, n TEXT NOT NULL DEFAULT '');
+             CREATE TABLE c (id INTEGER PRIMARY KEY, p INT REFERENCES p (id));
+             CREATE TABLE r (id INTEGER PRIMARY KEY, p INT REFERENCES p (id) ON DELETE RESTRICT);
+             INSERT INTO p (id, u) VALUES (1, 'a'), (2, 'b');
+             INSERT INTO c VALUES (1, 1); INSERT INTO r VALUES (1, 2)",
+        )
+        .unwrap();
+        let mut kind = |sql: &str| {
+            let error = s.execute(sql).unwrap_err();
+            assert!(!error.message.contains('\n'));
+            (error.kind, error.code)
+        };
+        use DbErrorKind::*;
+        let expected = [
+            (
+                "DELETE FROM p WHERE id = 1",
+                ForeignKey,
+                "SQLITE_CONSTRAINT_FOREIGNKEY",
+            ),
+            (
+                "DELETE FROM p WHERE id = 2",
+                ForeignKey,
+                "SQLITE_CONSTRAINT_TRIGGER",
+            ),
+            (
+                "INSERT INTO c VALUES (2, 99)",
+                ForeignKey,
+                "SQLITE_CONSTRAINT_FOREIGNKEY",
+            ),
+            (
+                "INSERT INTO p (id) VALUES (1)",
+                DuplicateKey,
+                "SQLITE_CONSTRAINT_PRIMARYKEY",
+            ),
+            (
+                "INSERT INTO p (u) VALUES ('a')",
+                DuplicateKey,
+                "SQLITE_CONSTRAINT_UNIQUE",
+            ),
+            (
+                "INSERT INTO p (n) VALUES (NULL)",
+                Constraint,
+                "SQLITE_CONSTRAINT_NOTNULL",
+            ),
+            ("SELECT \"nocolumn\" FROM p", Other, "SQLITE_ERROR"),
+        ];
+        for (sql, k, code) in expected {
+            assert_eq!(kind(sql), (k, code.to_owned()), "{sql}");
+        }
+        let mut reader = SqliteDriver::open(&path, SqliteMode::ReadOnly).unwrap();
+        assert_eq!(
+            reader.execute("DELETE FROM c").unwrap_err().kind,
+            Permission
+        );
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut busy = SqliteDriver::open(&path, SqliteMode::ReadWrite).unwrap();
+        let connection = busy.connection.as_ref().unwrap();
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        assert_eq!(busy.execute("DELETE FROM c").unwrap_err().kind, Retryable);
+    }
+
+    #[test]
+    fn a_wal_file_is_not_attached() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a.db"), dir.path().join("it's b.db"));
+        session(&b).execute("CREATE TABLE t (a)").unwrap();
+        let mut s = session(&a);
+        attach(&mut s, &b, "shadow").unwrap();
+        s.execute("INSERT INTO shadow.t VALUES (1)").unwrap();
+        s.execute("DETACH shadow").unwrap();
+        session(&b).execute("PRAGMA journal_mode=WAL").unwrap();
+        let error = attach(&mut s, &b, "shadow").unwrap_err();
+        assert!(error.to_string().contains("journal mode wal"), "{error}");
+        assert!(s.query("SELECT * FROM shadow.t").is_err());
+        session(&b).execute("PRAGMA journal_mode=DELETE").unwrap();
+        s.execute("PRAGMA journal_mode=WAL").unwrap();
+        assert!(attach(&mut s, &b, "shadow").is_err());
+        assert!(attach(&mut s, dir.path(), "x").is_err());
+    }
+}
