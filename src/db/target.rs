@@ -1,7 +1,118 @@
-//! What to connect to, read from the text a user gives.
+//! What to connect to, read from the text a user gives. Pure: nothing is opened here.
+//!
+//! The URLs are those of SQLAlchemy, because that is what the configuration of OpenStack services
+//! holds. No message shows a password, not even of a URL that cannot be read.
+
+mod url;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::Engine;
+use crate::error::{Error, Result};
+
+/// The forms a target may have, for messages.
+const FORMS: &str = "give a SQLite file, mysql://USER:PASSWORD@HOST/DATABASE or \
+                     postgresql://USER:PASSWORD@HOST/DATABASE";
+
+/// What to escape in a redacted URL, so that it stays one line and can be read back.
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'%')
+    .add(b'@')
+    .add(b'/')
+    .add(b'?')
+    .add(b'#');
+
+/// A database to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A database of a MariaDB or MySQL server.
+    Mysql(ConnectOptions),
+    /// A database of a PostgreSQL server.
+    Postgres(ConnectOptions),
+}
+
+impl Target {
+    /// The engine.
+    pub fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Mysql(_) => Engine::Mysql,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// The target for output: a path, or a URL without the password.
+    pub fn redacted(&self) -> String {
+        match self {
+            Self::Sqlite(path) => path.display().to_string(),
+            Self::Mysql(options) => options.redacted("mysql", MYSQL_PORT, "unix_socket"),
+            Self::Postgres(options) => options.redacted("postgresql", POSTGRES_PORT, "host"),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    /// Reads a path (anything without `://`), `sqlite:FILE`, `sqlite:///FILE`, or a URL of a
+    /// MariaDB, MySQL or PostgreSQL database with or without `+driver`.
+    fn from_str(text: &str) -> Result<Self> {
+        let text = text.trim();
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return sqlite(text.strip_prefix("sqlite:").unwrap_or(text));
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        match scheme.split('+').next().unwrap_or_default() {
+            "sqlite" => {
+                // As SQLAlchemy has it: three slashes before a relative path, four before an
+                // absolute one, and options after a question mark.
+                let path = rest.split('?').next().unwrap_or_default();
+                match path.strip_prefix('/') {
+                    Some(path) => sqlite(path),
+                    None => Err(
+                        Error::usage("a SQLite URL has three slashes before its file")
+                            .hint("write sqlite:///FILE, or just FILE"),
+                    ),
+                }
+            }
+            "mysql" | "mariadb" => url::parse(&scheme, rest, MYSQL_PORT)?
+                .mysql()
+                .map(Self::Mysql),
+            "postgresql" | "postgres" => {
+                let url = url::parse(&scheme, rest, POSTGRES_PORT)?;
+                url.postgres().map(Self::Postgres)
+            }
+            // A text this broken may hold a password anywhere.
+            _ => Err(Error::usage("the database URL has a scheme that is not known").hint(FORMS)),
+        }
+    }
+}
+
+const MYSQL_PORT: u16 = 3306;
+const POSTGRES_PORT: u16 = 5432;
+
+fn sqlite(path: &str) -> Result<Target> {
+    match path {
+        "" => Err(Error::usage("no database is named").hint(FORMS)),
+        ":memory:" => {
+            Err(Error::usage("a database in memory would be empty").hint("name a SQLite file"))
+        }
+        path => Ok(Target::Sqlite(path.into())),
+    }
+}
 
 /// Where a database server is and how to log in.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +131,27 @@ pub struct ConnectOptions {
     pub database: String,
     /// Transport encryption.
     pub tls: Tls,
+}
+
+impl ConnectOptions {
+    fn redacted(&self, scheme: &str, default_port: u16, socket: &str) -> String {
+        let mut url = format!("{scheme}://");
+        if let Some(user) = &self.user {
+            url += &format!("{}@", utf8_percent_encode(user, ESCAPED));
+        }
+        url += &match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        if self.port != default_port {
+            url += &format!(":{}", self.port);
+        }
+        url += &format!("/{}", utf8_percent_encode(&self.database, ESCAPED));
+        if let Some(path) = &self.socket {
+            url += &format!("?{socket}={}", path.display());
+        }
+        url
+    }
 }
 
 impl fmt::Debug for ConnectOptions {
@@ -63,4 +195,176 @@ pub enum TlsMode {
     VerifyCa,
     /// Always; the certificate must be trusted and name the host.
     VerifyIdentity,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Target {
+        text.parse().unwrap_or_else(|e| panic!("{text}: {e}"))
+    }
+
+    fn options(text: &str) -> ConnectOptions {
+        match parse(text) {
+            Target::Mysql(options) | Target::Postgres(options) => options,
+            Target::Sqlite(path) => panic!("{text} is the file {}", path.display()),
+        }
+    }
+
+    fn refusal(text: &str) -> String {
+        let error = text.parse::<Target>().unwrap_err();
+        assert_eq!(error.code, crate::exit::ExitCode::Usage);
+        let message = error.to_string();
+        assert!(
+            !message.contains('\n') && !message.contains("s3cret"),
+            "{message}"
+        );
+        message
+    }
+
+    #[test]
+    fn sqlite_forms() {
+        for (text, path) in [
+            ("nova.db", "nova.db"),
+            ("/var/lib/nova.db", "/var/lib/nova.db"),
+            ("odd:name.db", "odd:name.db"),
+            ("sqlite:nova.db", "nova.db"),
+            ("sqlite:/abs/nova.db", "/abs/nova.db"),
+            ("sqlite:///rel/nova.db", "rel/nova.db"),
+            ("sqlite:////abs/nova.db", "/abs/nova.db"),
+            ("sqlite+pysqlite:////abs/nova.db?timeout=30", "/abs/nova.db"),
+        ] {
+            assert_eq!(parse(text), Target::Sqlite(path.into()), "{text}");
+        }
+        for text in [
+            "",
+            "sqlite:",
+            "sqlite://",
+            "sqlite:///",
+            "sqlite:///:memory:",
+            "sqlite://x",
+        ] {
+            refusal(text);
+        }
+    }
+
+    #[test]
+    fn server_forms() {
+        for scheme in [
+            "mysql",
+            "mysql+pymysql",
+            "mysql+mysqldb",
+            "mariadb",
+            "mariadb+pymysql",
+        ] {
+            let target = parse(&format!(
+                "{scheme}://nova:s3cret@db.example/nova?charset=utf8"
+            ));
+            assert_eq!(target.engine(), Engine::Mysql);
+            assert_eq!(target.redacted(), "mysql://nova@db.example/nova");
+        }
+        for scheme in [
+            "postgresql",
+            "postgres",
+            "postgresql+psycopg2",
+            "PostgreSQL+psycopg",
+        ] {
+            let target = parse(&format!("{scheme}://nova@db.example:5433/nova"));
+            assert_eq!(target.engine(), Engine::Postgres);
+            assert_eq!(target.redacted(), "postgresql://nova@db.example:5433/nova");
+        }
+        let o = options("mysql://u:p%40ss%3A@[::1]:3307/nova_cell0");
+        assert_eq!((o.host.as_str(), o.port), ("::1", 3307));
+        assert_eq!(o.password.as_deref(), Some("p@ss:"));
+        assert_eq!(options("mysql://[::1]/nova").port, 3306);
+        assert_eq!(
+            parse("mysql://u@[::1]:3307/n").redacted(),
+            "mysql://u@[::1]:3307/n"
+        );
+        let o = options("mysql:///nova");
+        assert_eq!(
+            (o.host.as_str(), o.user, o.password),
+            ("localhost", None, None)
+        );
+        assert_eq!(options("mysql://u:@h/d").password.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn odd_passwords() {
+        for password in [
+            "a:b", "a/b", "a?b", "a#b", "p@ss", "a/@b", "1/2", "12?3", "%", "a&b=c", "$",
+        ] {
+            let o = options(&format!(
+                "mysql+pymysql://nova:{password}@10.0.0.1/nova?charset=utf8"
+            ));
+            assert_eq!(o.password.as_deref(), Some(password));
+            assert_eq!((o.host.as_str(), o.database.as_str()), ("10.0.0.1", "nova"));
+            assert_eq!(o.user.as_deref(), Some("nova"));
+        }
+        let o = options("mysql://h/nova?read_default_file=/etc/a@b");
+        assert_eq!((o.host.as_str(), o.user), ("h", None));
+    }
+
+    #[test]
+    fn parameters() {
+        let o = options("mysql://u@/n?unix_socket=%2Frun%2Fmysqld%2Fmysqld.sock&read_timeout=5&x");
+        assert_eq!(o.socket, Some("/run/mysqld/mysqld.sock".into()));
+        assert_eq!(o.tls, Tls::default());
+        let tls = |query: &str| options(&format!("mysql://u@h/n?{query}")).tls;
+        assert_eq!(tls("ssl_ca=/ca.pem").mode, TlsMode::VerifyCa);
+        assert_eq!(tls("ssl_ca=/ca.pem").ca, Some("/ca.pem".into()));
+        assert_eq!(
+            tls("ssl_ca=/c&ssl_verify_cert=false").mode,
+            TlsMode::Required
+        );
+        assert_eq!(
+            tls("ssl_verify_identity=true").mode,
+            TlsMode::VerifyIdentity
+        );
+        assert_eq!(tls("ssl_cert=/c&ssl_key=/k").mode, TlsMode::Required);
+        assert_eq!(tls("ssl_mode=DISABLED").mode, TlsMode::Disabled);
+        let o = options("postgresql://u@/n?host=/var/run/postgresql&sslmode=verify-full");
+        assert_eq!(o.socket, Some("/var/run/postgresql".into()));
+        assert_eq!(o.tls.mode, TlsMode::VerifyIdentity);
+        let o = options("postgresql:///n?host=h&port=1&user=u&password=s3cret&sslrootcert=/ca");
+        assert_eq!(
+            (o.host.as_str(), o.port, o.tls.mode),
+            ("h", 1, TlsMode::VerifyCa)
+        );
+        assert_eq!(o.password.as_deref(), Some("s3cret"));
+        assert_eq!(
+            options("postgresql://%2Frun%2Fpg/n").socket,
+            Some("/run/pg".into())
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_without_the_password() {
+        for text in [
+            "mysql://u:s3cret@h",
+            "mysql://u:s3cret@h/",
+            "mysql://u:s3cret@h:99999/n",
+            "mysql://u:s3cret@h:port/n",
+            "mysql://u:s3cret@h:0/n",
+            "mysql://u:s3cret@[::1/n",
+            "mysql://u:s3cret@h1,h2/n",
+            "oracle://u:s3cret@h/n",
+            "s3cret://u",
+            "postgresql://u:s3cret@h/n?sslmode=maybe",
+            "postgresql://u:s3cret@h/n?port=x",
+            "mysql://u:s3cret",
+        ] {
+            let message = refusal(text);
+            assert!(message.contains(';'), "no hint: {message}");
+        }
+    }
+
+    #[test]
+    fn debug_and_display_hide_the_password() {
+        let target = parse("mysql://u:s3cret@h/n?unix_socket=/s");
+        assert!(!format!("{target:?} {target:#?} {target}").contains("s3cret"));
+        assert_eq!(target.to_string(), "mysql://u@h/n?unix_socket=/s");
+        assert_eq!(parse("mysql://a%0Ab@h/n").to_string(), "mysql://a%0Ab@h/n");
+    }
 }
