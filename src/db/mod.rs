@@ -10,6 +10,7 @@
 mod driver;
 mod engine;
 mod error;
+mod introspect;
 mod mysql;
 mod open;
 mod oslo;
@@ -23,6 +24,7 @@ mod wire;
 pub use driver::Driver;
 pub use engine::Engine;
 pub use error::{DbError, DbErrorKind};
+pub use introspect::introspect;
 pub use mysql::MysqlDriver;
 pub use open::{Access, open};
 pub use oslo::oslo_connection;
