@@ -3,6 +3,8 @@
 //! `SEXTON_TEST_MYSQL_URL` and `SEXTON_TEST_POSTGRES_URL` name databases on servers where the user
 //! may create databases; each test makes its own and drops it. Run with `cargo test -- --ignored`.
 
+#![allow(clippy::unwrap_used, reason = "a test ends with a panic")]
+
 use sexton::db::{Access, AdvisoryLock, DbErrorKind, Engine, Session, Target, Value};
 use sexton::schema::{ColumnType, Schema};
 
@@ -222,7 +224,27 @@ fn lost_connection(s: &mut Session, kill: &str) {
     assert_eq!(s.query_count("SELECT count(*) FROM c").unwrap(), 1);
 }
 
+/// A row in hand does not keep another session, nor its runtime, from working.
+fn sessions_nest(scratch: &Scratch) {
+    let (mut outer, mut inner) = (
+        scratch.open(Access::ReadOnly),
+        scratch.open(Access::ReadWrite),
+    );
+    let mut moved = 0;
+    let sql = "SELECT id FROM t WHERE id > 0 ORDER BY id";
+    let insert = |row: Vec<Value>| {
+        moved += inner
+            .execute(&format!("INSERT INTO c VALUES ({}, 0)", row[0]))
+            .unwrap();
+        true
+    };
+    outer.query_each(sql, insert).unwrap();
+    assert_eq!(moved, 3);
+    inner.execute("DELETE FROM c WHERE id > 1").unwrap();
+}
+
 fn read_only(scratch: &Scratch) {
+    sessions_nest(scratch);
     let mut reader = scratch.open(Access::ReadOnly);
     for _ in 0..2 {
         assert_eq!(
