@@ -5,7 +5,9 @@
 //! family graph, [`audit`] and [`archive`] turn the graph into statements as plain data, `db` runs
 //! them, [`report`] shows what came back.
 
+pub mod archive;
 pub mod db;
 pub mod error;
 pub mod exit;
+pub mod report;
 pub mod schema;

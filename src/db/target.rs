@@ -48,6 +48,29 @@ impl Target {
         }
     }
 
+    /// Whether both name the same database, whoever logs in and how.
+    pub fn same_database(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(a), Self::Sqlite(b)) => {
+                let real = |p: &PathBuf| p.canonicalize().unwrap_or_else(|_| p.clone());
+                real(a) == real(b)
+            }
+            (Self::Mysql(a), Self::Mysql(b)) | (Self::Postgres(a), Self::Postgres(b)) => {
+                let place = |o: &ConnectOptions| {
+                    let local = matches!(o.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+                    let host = if local {
+                        "localhost".to_owned()
+                    } else {
+                        o.host.to_lowercase()
+                    };
+                    (host, o.port, o.socket.clone(), o.database.clone())
+                };
+                place(a) == place(b)
+            }
+            _ => false,
+        }
+    }
+
     /// The target for output: a path, or a URL without the password.
     pub fn redacted(&self) -> String {
         match self {

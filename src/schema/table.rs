@@ -88,7 +88,8 @@ pub struct Column {
     /// A generated (computed) column: it cannot be inserted into.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub generated: bool,
-    /// The name of a type of the database's own (PostgreSQL: an enum's), to cast to.
+    /// The name of a type of the database's own (PostgreSQL: an enum's), quoted where it must be,
+    /// to cast to.
     #[serde(skip)]
     pub native: Option<String>,
 }

@@ -1,0 +1,369 @@
+//! API-database records of archived roots: removed once no cell holds the root.
+//!
+//! The cell database and the API database have no transaction in common, so a run that is cut
+//! between the two leaves records behind (nova-manage never comes back for them). Here the truth is
+//! looked up instead of remembered: whatever lies in a shadow table, lies in no live table of any
+//! given cell, and is not mapped to a cell that was not given, has its records removed; by this run
+//! or by the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::db::{Engine, Session, Target, Value};
+use crate::error::{Error, Result};
+use crate::schema::{ApiRecords, FamilyGraph, Schema};
+
+use super::sql::KEYS_PER_STATEMENT;
+
+/// Roots looked up at a time while sweeping.
+const PAGE: usize = 900;
+
+/// A cell that was given, with a session of its own for asking.
+pub struct Cell<'a> {
+    /// The cell's name: `cell1`.
+    pub name: String,
+    /// The cell's database.
+    pub session: Session,
+    /// Its tables.
+    pub graph: &'a FamilyGraph,
+}
+
+/// The API database, and which of its cells the given cells are.
+pub struct Api<'a> {
+    session: Session,
+    records: ApiRecords,
+    tables: Vec<String>,
+    has_mapping: bool,
+    cells: Vec<Cell<'a>>,
+    covered: BTreeSet<i64>,
+    /// Records that were left because their mapping names a cell that was not given.
+    pub elsewhere: u64,
+}
+
+impl<'a> Api<'a> {
+    /// Reads the API database's list of cells and finds the given ones in it: by name, by the
+    /// database they are connected to, or, where one is left on either side, by elimination.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if the database holds none of the records' tables.
+    pub fn new(
+        mut session: Session,
+        schema: &Schema,
+        records: ApiRecords,
+        cells: Vec<Cell<'a>>,
+        targets: &[Target],
+    ) -> Result<Self> {
+        let present = |t: &String| {
+            schema
+                .table(t)
+                .is_some_and(|t| t.column(&records.column).is_some())
+        };
+        let tables: Vec<_> = records
+            .tables
+            .iter()
+            .filter(|t| present(t))
+            .cloned()
+            .collect();
+        if tables.is_empty() {
+            return Err(Error::data(format!(
+                "{} is not an API database: it has none of {}",
+                session.label(),
+                records.tables.join(", ")
+            ))
+            .hint("--api takes the database of [api_database] in nova.conf"));
+        }
+        let mut covered = BTreeSet::new();
+        if schema.table(&records.cells).is_some() {
+            let statement = format!(
+                "SELECT id, name, database_connection FROM {}",
+                session.engine().quote(&records.cells)
+            );
+            let rows = session.query(&statement)?;
+            let known: Vec<_> = rows.iter().filter_map(|row| KnownCell::read(row)).collect();
+            let names: Vec<_> = cells.iter().map(|c| c.name.as_str()).collect();
+            covered = covered_cells(&known, &names, targets);
+        }
+        let has_mapping = tables.contains(&records.mapping);
+        Ok(Self {
+            session,
+            records,
+            tables,
+            has_mapping,
+            cells,
+            covered,
+            elsewhere: 0,
+        })
+    }
+
+    /// Removes the records of those roots that no given cell holds any more; counts by table.
+    pub fn remove(&mut self, roots: &[String]) -> Result<BTreeMap<String, u64>> {
+        let mut removed = BTreeMap::new();
+        for chunk in roots.chunks(KEYS_PER_STATEMENT) {
+            let recorded = self.recorded(chunk)?;
+            let mut gone = self.not_elsewhere(recorded)?;
+            for cell in &mut self.cells {
+                if !gone.is_empty() {
+                    living(cell, &self.records, &mut gone)?;
+                }
+            }
+            if gone.is_empty() {
+                continue;
+            }
+            let list = literals(self.session.engine(), gone.iter());
+            self.session.begin()?;
+            match self.delete(&list) {
+                Ok(counts) => {
+                    self.session.commit()?;
+                    for (table, count) in counts {
+                        *removed.entry(table).or_default() += count;
+                    }
+                }
+                Err(error) => {
+                    drop(self.session.rollback());
+                    return Err(error);
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes what earlier runs left: looks at every root in the given cells' shadow tables.
+    pub fn sweep(&mut self) -> Result<BTreeMap<String, u64>> {
+        let mut removed: BTreeMap<String, u64> = BTreeMap::new();
+        for number in 0..self.cells.len() {
+            let mut after: Option<Value> = None;
+            loop {
+                let page = archived_roots(&mut self.cells[number], &self.records, after.as_ref())?;
+                let full = page.len() == PAGE;
+                after = page.last().map(|(key, _)| key.clone());
+                let names: Vec<_> = page.into_iter().map(|(_, name)| name).collect();
+                for (table, count) in self.remove(&names)? {
+                    *removed.entry(table).or_default() += count;
+                }
+                if !full {
+                    break;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Statements sent to the API database so far.
+    pub fn statements(&self) -> u64 {
+        self.session.statements()
+            + self
+                .cells
+                .iter()
+                .map(|c| c.session.statements())
+                .sum::<u64>()
+    }
+
+    /// Those of the roots that have any record.
+    fn recorded(&mut self, roots: &[String]) -> Result<BTreeSet<String>> {
+        let engine = self.session.engine();
+        let list = literals(engine, roots.iter());
+        let column = engine.quote(&self.records.column);
+        let mut found = BTreeSet::new();
+        for table in &self.tables {
+            let sql = format!(
+                "SELECT {column} FROM {} WHERE {column} IN ({list})",
+                engine.quote(table)
+            );
+            self.session.query_each(&sql, |row| {
+                found.extend(row.first().and_then(Value::as_text).map(str::to_owned));
+                true
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Leaves out roots that are mapped to a cell which was not given.
+    fn not_elsewhere(&mut self, mut roots: BTreeSet<String>) -> Result<BTreeSet<String>> {
+        if roots.is_empty() || !self.has_mapping {
+            return Ok(roots);
+        }
+        let engine = self.session.engine();
+        let column = engine.quote(&self.records.column);
+        let sql = format!(
+            "SELECT {column}, {} FROM {} WHERE {column} IN ({})",
+            engine.quote(&self.records.mapping_cell),
+            engine.quote(&self.records.mapping),
+            literals(engine, roots.iter())
+        );
+        for row in self.session.query(&sql)? {
+            let (Some(name), cell) = (row[0].as_text(), row[1].as_int()) else {
+                continue;
+            };
+            if cell.is_some_and(|cell| !self.covered.contains(&cell)) && roots.remove(name) {
+                self.elsewhere += 1;
+            }
+        }
+        Ok(roots)
+    }
+
+    fn delete(&mut self, list: &str) -> Result<Vec<(String, u64)>> {
+        let engine = self.session.engine();
+        let column = engine.quote(&self.records.column);
+        let mut counts = Vec::new();
+        for table in &self.tables {
+            let sql = format!(
+                "DELETE FROM {} WHERE {column} IN ({list})",
+                engine.quote(table)
+            );
+            counts.push((table.clone(), self.session.execute(&sql)?));
+        }
+        Ok(counts)
+    }
+}
+
+/// Takes out of `roots` those that are in the cell's live table.
+fn living(cell: &mut Cell<'_>, records: &ApiRecords, roots: &mut BTreeSet<String>) -> Result<()> {
+    let engine = cell.session.engine();
+    let key = engine.quote(&records.key);
+    let sql = format!(
+        "SELECT {key} FROM {} WHERE {key} IN ({})",
+        engine.quote(&records.root),
+        literals(engine, roots.iter())
+    );
+    for row in cell.session.query(&sql)? {
+        if let Some(name) = row.first().and_then(Value::as_text) {
+            roots.remove(name);
+        }
+    }
+    Ok(())
+}
+
+/// A page of the cell's shadow table: key and API name of each root.
+fn archived_roots(
+    cell: &mut Cell<'_>,
+    records: &ApiRecords,
+    after: Option<&Value>,
+) -> Result<Vec<(Value, String)>> {
+    let engine = cell.session.engine();
+    let Some((shadow, [id])) = cell
+        .graph
+        .member(&records.root)
+        .and_then(|m| Some((m.shadow.as_ref()?, m.key.as_slice())))
+    else {
+        return Ok(Vec::new());
+    };
+    let id = engine.quote(id);
+    let after = after.map_or_else(String::new, |v| {
+        format!("WHERE {id} > {}", engine.literal(v))
+    });
+    let sql = format!(
+        "SELECT {id}, {} FROM {} {after} ORDER BY {id} LIMIT {PAGE}",
+        engine.quote(&records.key),
+        engine.quote(shadow)
+    );
+    let rows = cell.session.query(&sql)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|r| Some((r[0].clone(), r[1].as_text()?.to_owned())))
+        .collect())
+}
+
+fn literals<'v>(engine: Engine, values: impl Iterator<Item = &'v String>) -> String {
+    let list: Vec<_> = values
+        .map(|v| engine.literal(&Value::Text(v.clone())))
+        .collect();
+    list.join(", ")
+}
+
+/// A row of the API database's list of cells.
+struct KnownCell {
+    id: i64,
+    name: String,
+    target: Option<Target>,
+}
+
+impl KnownCell {
+    fn read(row: &[Value]) -> Option<Self> {
+        let name = row
+            .get(1)
+            .and_then(Value::as_text)
+            .unwrap_or_default()
+            .to_owned();
+        let target = row
+            .get(2)
+            .and_then(Value::as_text)
+            .and_then(|url| url.parse().ok());
+        Some(Self {
+            id: row.first()?.as_int()?,
+            name,
+            target,
+        })
+    }
+
+    fn is_cell0(&self) -> bool {
+        self.name == "cell0"
+    }
+}
+
+/// Which of the known cells were given.
+fn covered_cells(known: &[KnownCell], names: &[&str], targets: &[Target]) -> BTreeSet<i64> {
+    let mut covered = BTreeSet::new();
+    let mut unmatched = 0;
+    for (name, target) in names.iter().zip(targets) {
+        let matched = known
+            .iter()
+            .find(|k| !name.is_empty() && k.name == *name)
+            .or_else(|| {
+                known
+                    .iter()
+                    .find(|k| k.target.as_ref().is_some_and(|t| t.same_database(target)))
+            });
+        match matched {
+            Some(cell) => {
+                covered.insert(cell.id);
+            }
+            None => unmatched += 1,
+        }
+    }
+    let left: Vec<_> = known
+        .iter()
+        .filter(|k| !k.is_cell0() && !covered.contains(&k.id))
+        .collect();
+    if let ([only], 1) = (left.as_slice(), unmatched) {
+        covered.insert(only.id);
+    }
+    covered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(id: i64, name: &str, url: &str) -> KnownCell {
+        KnownCell {
+            id,
+            name: name.into(),
+            target: url.parse().ok(),
+        }
+    }
+
+    fn covered(known: &[KnownCell], given: &[(&str, &str)]) -> Vec<i64> {
+        let names: Vec<_> = given.iter().map(|(name, _)| *name).collect();
+        let targets: Vec<Target> = given.iter().map(|(_, url)| url.parse().unwrap()).collect();
+        covered_cells(known, &names, &targets).into_iter().collect()
+    }
+
+    #[test]
+    fn cells_are_found_by_name_then_by_database_then_by_elimination() {
+        let cells = [
+            known(1, "cell0", "mysql+pymysql://u:p@db/nova_cell0"),
+            known(2, "cell1", "mysql+pymysql://u:p@db/nova?charset=utf8"),
+            known(3, "cell2", "mysql+pymysql://u:p@db2/nova"),
+        ];
+        assert_eq!(covered(&cells, &[("cell2", "mysql://x@elsewhere/y")]), [3]);
+        assert_eq!(covered(&cells, &[("", "mysql://root@db:3306/nova")]), [2]);
+        assert_eq!(
+            covered(&cells, &[("", "mysql://root@127.0.0.1/copy")]),
+            Vec::<i64>::new()
+        );
+        assert_eq!(
+            covered(&cells[..2], &[("", "mysql://root@127.0.0.1/copy")]),
+            [2]
+        );
+    }
+}

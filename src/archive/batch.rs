@@ -1,0 +1,211 @@
+//! One transaction: read with locks, judge, write, count, commit.
+
+use std::collections::BTreeMap;
+
+use crate::db::{DbError, DbErrorKind, Session};
+use crate::error::Error;
+use crate::schema::Member;
+
+use super::capture::{Capture, Captured, RootKind, Unindexed};
+use super::export;
+use super::forest::{Family, Hold, Key, fill};
+use super::outcome::Blocked;
+use super::plan::{self, Action, Step};
+use super::sql::Sql;
+
+/// What to put into a transaction.
+pub(super) struct Batch<'a> {
+    pub(super) sql: Sql<'a>,
+    pub(super) member: &'a Member,
+    pub(super) kind: RootKind,
+    /// Roots to start from.
+    pub(super) keys: &'a [Key],
+    pub(super) unindexed: &'a Unindexed,
+    pub(super) probe_shadow: bool,
+    /// Most rows.
+    pub(super) budget: u64,
+    /// Whether a family larger than the budget may move, alone.
+    pub(super) oversize: bool,
+}
+
+/// What a transaction did.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) rows: BTreeMap<String, u64>,
+    pub(super) dropped: BTreeMap<String, u64>,
+    pub(super) left_behind: BTreeMap<String, u64>,
+    pub(super) families: u64,
+    /// Roots that went, to tell rows per root.
+    pub(super) roots: u64,
+    pub(super) blocked: Vec<Blocked>,
+    /// Roots that may go later in this run, with the reason if not.
+    pub(super) deferred: Vec<(Key, Blocked)>,
+    /// Roots that did not fit, in order.
+    pub(super) left_over: Vec<Key>,
+    /// What API-database records call the roots that went.
+    pub(super) api_keys: Vec<String>,
+    pub(super) steps: Vec<Step>,
+}
+
+impl Done {
+    pub(super) fn moved(&self) -> u64 {
+        self.rows.values().chain(self.dropped.values()).sum()
+    }
+}
+
+/// Why a transaction did not happen.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The database refused; rolled back.
+    Refused(DbError),
+    /// The connection was lost while committing: it may have happened. The table and key tell: if
+    /// that row is gone, it has.
+    Ambiguous(DbError, String, Key, Box<Done>),
+    /// A statement touched another number of rows than was read; rolled back.
+    Mismatch {
+        table: String,
+        expected: u64,
+        found: u64,
+    },
+    /// A fault outside the database (the export file).
+    Fatal(Error),
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Batch<'_> {
+    /// Runs the transaction; on any failure it has been rolled back, or the connection is gone.
+    pub(super) fn run(&self, session: &mut Session) -> Result<Done, Failure> {
+        if self.sql.options.dry_run {
+            let (done, _, _) = self.prepare(session)?;
+            return Ok(done);
+        }
+        session.begin()?;
+        let written = self.write(session);
+        let (done, witness) = match written {
+            Ok(written) => written,
+            Err(failure) => {
+                // After a failed statement never COMMIT: Galera would say OK and commit nothing.
+                // If the connection is gone the ROLLBACK fails too, and the server does it.
+                drop(session.rollback());
+                return Err(failure);
+            }
+        };
+        match session.commit() {
+            Ok(()) => Ok(done),
+            Err(error) => match witness {
+                Some((table, key)) if error.kind == DbErrorKind::Connection => {
+                    Err(Failure::Ambiguous(error, table, key, Box::new(done)))
+                }
+                _ => {
+                    drop(session.rollback());
+                    Err(error.into())
+                }
+            },
+        }
+    }
+
+    fn write(&self, session: &mut Session) -> Result<(Done, Option<(String, Key)>), Failure> {
+        let (done, captured, chosen) = self.prepare(session)?;
+        let dropped = plan::keys_by_table(&captured.forest, &chosen, true);
+        for (table, keys) in dropped {
+            if let Some(member) = self.sql.graph.member(table) {
+                export::export(session, self.sql, member, &keys)?;
+            }
+        }
+        for step in &done.steps {
+            let touched = session.execute(&step.sql)?;
+            if let Some(expected) = step.expect.filter(|e| *e != touched) {
+                let table = step.table.clone();
+                return Err(Failure::Mismatch {
+                    table,
+                    expected,
+                    found: touched,
+                });
+            }
+        }
+        let witness = chosen.first().and_then(|f| f.rows.first()).map(|index| {
+            let row = captured.forest.row(*index);
+            (row.table.clone(), row.key.clone())
+        });
+        Ok((done, witness))
+    }
+
+    /// Everything but the writes.
+    fn prepare(&self, session: &mut Session) -> Result<(Done, Captured, Vec<Family>), Failure> {
+        let capture = Capture::new(session, self.sql, self.unindexed, self.probe_shadow);
+        let mut captured = capture.read(self.member, self.keys, self.kind)?;
+        let mut done = Done::default();
+        let mut free = Vec::new();
+        for family in captured.forest.families() {
+            match &family.hold {
+                None => free.push(family),
+                Some(Hold::Blocked(blocked)) => done.blocked.push(blocked.clone()),
+                Some(Hold::Deferred(blocked)) => {
+                    let roots = roots_of(&captured, &family, &self.member.table);
+                    done.deferred
+                        .extend(roots.into_iter().map(|key| (key, blocked.clone())));
+                }
+            }
+        }
+        let (mut chosen, left) = fill(free, self.budget);
+        let size: u64 = chosen.iter().map(|f| f.rows.len() as u64).sum();
+        let mut over = left;
+        if size > self.budget && !self.oversize {
+            over.splice(0..0, chosen.drain(..));
+        }
+        for family in &over {
+            done.left_over
+                .extend(roots_of(&captured, family, &self.member.table));
+        }
+        self.count(&mut done, &captured, &chosen);
+        done.steps = plan::steps(self.sql, &captured.forest, &chosen);
+        Ok((done, captured, chosen))
+    }
+
+    fn count(&self, done: &mut Done, captured: &Captured, chosen: &[Family]) {
+        done.families = chosen.len() as u64;
+        for index in chosen.iter().flat_map(|f| &f.rows) {
+            let row = captured.forest.row(*index);
+            let counts = if row.drop {
+                &mut done.dropped
+            } else {
+                &mut done.rows
+            };
+            *counts.entry(row.table.clone()).or_default() += 1;
+            done.roots += u64::from(row.from.is_none());
+            done.api_keys.extend(captured.api_keys.get(index).cloned());
+        }
+        let gone: std::collections::HashSet<_> = chosen.iter().flat_map(|f| &f.rows).collect();
+        for (row, table) in &captured.left_behind {
+            if gone.contains(row) {
+                *done.left_behind.entry(table.clone()).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// Keys of the family's roots in the table the batch started from.
+fn roots_of(captured: &Captured, family: &Family, table: &str) -> Vec<Key> {
+    let rows = family.rows.iter().map(|i| captured.forest.row(*i));
+    rows.filter(|r| r.from.is_none() && r.table == table)
+        .map(|r| r.key.clone())
+        .collect()
+}
+
+/// The statements of a batch for people: one of each kind and table.
+pub(super) fn describe(steps: &[Step]) -> Vec<String> {
+    let mut shown: Vec<(Action, &str)> = Vec::new();
+    let mut text = Vec::new();
+    for step in steps {
+        if !shown.contains(&(step.action, step.table.as_str())) {
+            shown.push((step.action, &step.table));
+            text.push(step.sql.clone());
+        }
+    }
+    text
+}

@@ -1,0 +1,540 @@
+//! Reads the keys of a batch: roots first, then all that hangs on them, locked as it is read.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::db::{DbError, Session, Value};
+use crate::schema::{Member, Obstacle, Reference, ddl};
+
+use super::forest::{Forest, Hold, Key, Row, RowIndex, row_name};
+use super::outcome::Blocked;
+use super::sql::{KEYS_PER_STATEMENT, Sql};
+
+/// Which rows a batch starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RootKind {
+    /// Soft-deleted rows without a soft-deleted owner.
+    Marked,
+    /// Rows whose owner lies in the shadow table already, whatever their marker says.
+    Straggler,
+}
+
+/// Children of a window of roots over references without an index: reference -> parent key -> child
+/// keys.
+pub(super) type Unindexed = HashMap<usize, HashMap<String, Vec<Key>>>;
+
+/// What was read.
+pub(super) struct Captured {
+    pub(super) forest: Forest,
+    /// What API-database records call a root, by the root's row.
+    pub(super) api_keys: HashMap<RowIndex, String>,
+    /// Rows that stay in tables without shadow, by the row they hang on.
+    pub(super) left_behind: Vec<(RowIndex, String)>,
+}
+
+/// Reads one batch.
+pub(super) struct Capture<'a> {
+    pub(super) session: &'a mut Session,
+    pub(super) sql: Sql<'a>,
+    pub(super) unindexed: &'a Unindexed,
+    /// Whether to look up the shadow tables for keys that are taken.
+    pub(super) probe_shadow: bool,
+    captured: Captured,
+    /// Rows that came in as owners of other rows: their own owners must be asked for.
+    climbed: BTreeSet<RowIndex>,
+}
+
+/// A row of an answer: child key, parent key, flag.
+struct Found {
+    child: Key,
+    parent: Key,
+    marked: bool,
+}
+
+impl<'a> Capture<'a> {
+    pub(super) fn new(
+        session: &'a mut Session,
+        sql: Sql<'a>,
+        unindexed: &'a Unindexed,
+        probe_shadow: bool,
+    ) -> Self {
+        let captured = Captured {
+            forest: Forest::new(sql.engine),
+            api_keys: HashMap::new(),
+            left_behind: Vec::new(),
+        };
+        Self {
+            session,
+            sql,
+            unindexed,
+            probe_shadow,
+            captured,
+            climbed: BTreeSet::new(),
+        }
+    }
+
+    /// Reads the roots of those keys and all their families.
+    pub(super) fn read(
+        mut self,
+        member: &Member,
+        keys: &[Key],
+        kind: RootKind,
+    ) -> Result<Captured, DbError> {
+        let mut fresh = self.roots(member, keys, kind)?;
+        let mut seen = 0;
+        while !fresh.is_empty() {
+            while let Some(first) = fresh.first() {
+                let table = self.captured.forest.row(*first).table.clone();
+                let same = |i: &RowIndex| self.captured.forest.row(*i).table == table;
+                let (rows, rest) = fresh.iter().partition::<Vec<_>, _>(|i| same(i));
+                fresh = rest;
+                fresh.extend(self.children(&table, &rows)?);
+            }
+            let read = self.captured.forest.len();
+            fresh = self.other_owners(seen)?;
+            seen = read;
+        }
+        self.shared_children()?;
+        if self.probe_shadow {
+            self.taken_keys()?;
+        }
+        Ok(self.captured)
+    }
+
+    fn roots(
+        &mut self,
+        member: &Member,
+        keys: &[Key],
+        kind: RootKind,
+    ) -> Result<Vec<RowIndex>, DbError> {
+        let mut added = Vec::new();
+        let api = self.api_column(member);
+        let mut found: HashMap<String, (Key, Option<Value>, bool)> = HashMap::new();
+        for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+            let sql = match kind {
+                RootKind::Marked => self.sql.lock_roots(member, chunk, api.as_deref()),
+                RootKind::Straggler => self.sql.lock_rows(member, chunk, None),
+            };
+            for mut row in self.session.query(&sql)? {
+                let rest = row.split_off(member.key.len());
+                let (extra, deleted) = match kind {
+                    RootKind::Marked => (rest.into_iter().next(), true),
+                    RootKind::Straggler => (None, rest.first().is_some_and(Value::is_true)),
+                };
+                found.insert(self.captured.forest.key_text(&row), (row, extra, deleted));
+            }
+        }
+        // In the order asked for, so that a batch is cut where the last one ended.
+        for key in keys {
+            let text = self.captured.forest.key_text(key);
+            let Some((key, extra, deleted)) = found.remove(&text) else {
+                continue;
+            };
+            let drop = self.drops(member);
+            let row = Row {
+                table: member.table.clone(),
+                key,
+                deleted,
+                from: None,
+                drop,
+            };
+            let (index, _) = self.captured.forest.add(row);
+            if let Some(Value::Text(name)) = extra {
+                self.captured.api_keys.insert(index, name);
+            }
+            added.push(index);
+        }
+        Ok(added)
+    }
+
+    /// The column by which API-database records name rows of this table.
+    fn api_column(&self, member: &Member) -> Option<String> {
+        let api = self.sql.graph.profile.api.as_ref()?;
+        (api.root == member.table).then(|| api.key.clone())
+    }
+
+    fn drops(&self, member: &Member) -> bool {
+        matches!(member.obstacle, Some(Obstacle::NoShadowTable(_)))
+            && self.sql.options.drop_unshadowed.contains(&member.table)
+    }
+
+    /// Owned children of those rows of one table; returns the new ones.
+    fn children(&mut self, table: &str, rows: &[RowIndex]) -> Result<Vec<RowIndex>, DbError> {
+        let mut fresh = Vec::new();
+        let graph = self.sql.graph;
+        for (number, reference) in graph.children(table).filter(|(_, r)| r.is_owned()) {
+            let Some(child) = graph.member(&reference.child) else {
+                continue;
+            };
+            let drop = self.drops(child);
+            let stays = child.obstacle.is_some() && !drop;
+            for found in self.owned_children(number, reference, rows, !stays)? {
+                let Some(parent) = self.captured.forest.find(table, &found.parent) else {
+                    continue;
+                };
+                if !stays {
+                    let row = Row {
+                        table: child.table.clone(),
+                        key: found.child,
+                        deleted: found.marked,
+                        from: Some((parent, number)),
+                        drop,
+                    };
+                    let (index, new) = self.captured.forest.add(row);
+                    if new {
+                        fresh.push(index);
+                    }
+                } else if matches!(child.obstacle, Some(Obstacle::NoShadowTable(_)))
+                    && !reference.declared
+                {
+                    self.captured
+                        .left_behind
+                        .push((parent, child.table.clone()));
+                } else {
+                    let blocked = self.obstructed(parent, number, child, &found.child);
+                    self.captured.forest.hold(parent, Hold::Blocked(blocked));
+                }
+            }
+        }
+        Ok(fresh)
+    }
+
+    fn owned_children(
+        &mut self,
+        number: usize,
+        reference: &Reference,
+        rows: &[RowIndex],
+        locked: bool,
+    ) -> Result<Vec<Found>, DbError> {
+        let parents: Vec<Key> = rows
+            .iter()
+            .map(|i| self.captured.forest.row(*i).key.clone())
+            .collect();
+        let mut found = Vec::new();
+        if let Some(known) = self.unindexed.get(&number) {
+            let texts = parents.iter().map(|key| self.captured.forest.key_text(key));
+            let children: Vec<Key> = texts
+                .filter_map(|text| known.get(&text))
+                .flatten()
+                .cloned()
+                .collect();
+            for chunk in children.chunks(KEYS_PER_STATEMENT) {
+                if let Some(sql) = self.sql.children_by_key(reference, chunk, locked) {
+                    found.extend(self.found(reference, &sql)?);
+                }
+            }
+            return Ok(found);
+        }
+        for chunk in parents.chunks(KEYS_PER_STATEMENT) {
+            if let Some(sql) = self.sql.children(reference, chunk, locked) {
+                found.extend(self.found(reference, &sql)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Runs a statement that yields child key, parent key, flag.
+    fn found(&mut self, reference: &Reference, sql: &str) -> Result<Vec<Found>, DbError> {
+        let length = |table: &str| self.sql.graph.member(table).map_or(0, |m| m.key.len());
+        let (child, parent) = (length(&reference.child), length(&reference.parent));
+        let mut rows = Vec::new();
+        self.session.query_each(sql, |mut row| {
+            let marked = row.last().is_some_and(Value::is_true);
+            let mut rest = row.split_off(child);
+            rest.truncate(parent);
+            rows.push(Found {
+                child: row,
+                parent: rest,
+                marked,
+            });
+            true
+        })?;
+        Ok(rows)
+    }
+
+    /// Owners, other than those already read, of rows that may have several: a soft-deleted one
+    /// joins the family with all it owns, a live one holds back a child that is not deleted.
+    fn other_owners(&mut self, since: usize) -> Result<Vec<RowIndex>, DbError> {
+        let graph = self.sql.graph;
+        let mut by_table: BTreeMap<String, Vec<RowIndex>> = BTreeMap::new();
+        for index in since..self.captured.forest.len() {
+            let row = self.captured.forest.row(index);
+            let owners = graph.owners(&row.table).count();
+            let root = row.from.is_none() && !self.climbed.contains(&index);
+            if owners > 1 && !root || self.climbed.contains(&index) && owners > 0 {
+                by_table.entry(row.table.clone()).or_default().push(index);
+            }
+        }
+        let mut climbed: Vec<(RowIndex, usize, Key)> = Vec::new();
+        for (table, rows) in by_table {
+            let keys: Vec<Key> = rows
+                .iter()
+                .map(|i| self.captured.forest.row(*i).key.clone())
+                .collect();
+            for (number, reference) in graph.owners(&table) {
+                for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+                    let Some(sql) = self.sql.owners_of(reference, chunk) else {
+                        continue;
+                    };
+                    for found in self.found(reference, &sql)? {
+                        let Some(child) = self.captured.forest.find(&table, &found.child) else {
+                            continue;
+                        };
+                        match self.captured.forest.find(&reference.parent, &found.parent) {
+                            Some(parent) => self.captured.forest.join(child, parent),
+                            None if found.marked => climbed.push((child, number, found.parent)),
+                            None if self.captured.forest.row(child).deleted => {}
+                            None => {
+                                let blocked = self.owned_by_living(child, reference, &found.parent);
+                                self.captured.forest.hold(child, Hold::Blocked(blocked));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let mut fresh = Vec::new();
+        for (child, number, key) in climbed {
+            fresh.extend(self.climb(child, number, key)?);
+        }
+        Ok(fresh)
+    }
+
+    /// Takes in a soft-deleted owner of a row that was read.
+    fn climb(
+        &mut self,
+        child: RowIndex,
+        number: usize,
+        key: Key,
+    ) -> Result<Option<RowIndex>, DbError> {
+        let reference = &self.sql.graph.references[number];
+        let Some(member) = self.sql.graph.member(&reference.parent) else {
+            return Ok(None);
+        };
+        let api = self.api_column(member);
+        let sql = self
+            .sql
+            .lock_rows(member, std::slice::from_ref(&key), api.as_deref());
+        let Some(row) = self.session.query_row(&sql)? else {
+            return Ok(None);
+        };
+        let flags = &row[member.key.len()..];
+        let (marked, old) = (flags[0].is_true(), flags[1].is_true());
+        let name = row_name(&member.table, &key);
+        let (index, new) = self.captured.forest.add(Row {
+            table: member.table.clone(),
+            key,
+            deleted: marked,
+            from: None,
+            drop: false,
+        });
+        self.captured.forest.join(child, index);
+        if let Some(Value::Text(api_key)) = flags.get(2) {
+            self.captured.api_keys.insert(index, api_key.clone());
+        }
+        if let Some(obstacle) = &member.obstacle {
+            let blocked = self.blocked(
+                child,
+                obstacle.reason(),
+                vec![reference.to_string(), name],
+                remedy_of(self.sql, member),
+            );
+            self.captured.forest.hold(child, Hold::Blocked(blocked));
+        } else if !old && self.sql.graph.owners(&member.table).next().is_none() {
+            let blocked = self.blocked(
+                child,
+                "younger-relative",
+                vec![reference.to_string(), name],
+                "it moves when --before covers this root too".into(),
+            );
+            self.captured.forest.hold(child, Hold::Blocked(blocked));
+        }
+        self.climbed.insert(index);
+        Ok(new.then_some(index))
+    }
+
+    /// Children over blocking references: a live one blocks; a soft-deleted one goes with the
+    /// parent if it is in this batch, and otherwise must go first.
+    fn shared_children(&mut self) -> Result<(), DbError> {
+        let graph = self.sql.graph;
+        let mut by_table: BTreeMap<String, Vec<RowIndex>> = BTreeMap::new();
+        for index in 0..self.captured.forest.len() {
+            let table = &self.captured.forest.row(index).table;
+            by_table.entry(table.clone()).or_default().push(index);
+        }
+        for (table, rows) in by_table {
+            let keys: Vec<Key> = rows
+                .iter()
+                .map(|i| self.captured.forest.row(*i).key.clone())
+                .collect();
+            for (number, reference) in graph.children(&table).filter(|(_, r)| r.blocks()) {
+                for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+                    let Some(sql) = self.sql.children(reference, chunk, false) else {
+                        continue;
+                    };
+                    for found in self.found(reference, &sql)? {
+                        self.judge_shared(number, reference, &table, found);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_shared(&mut self, number: usize, reference: &Reference, table: &str, found: Found) {
+        let Some(parent) = self.captured.forest.find(table, &found.parent) else {
+            return;
+        };
+        if let Some(child) = self.captured.forest.find(&reference.child, &found.child) {
+            return self.captured.forest.join(child, parent);
+        }
+        let Some(child) = self.sql.graph.member(&reference.child) else {
+            return;
+        };
+        let movable = found.marked && child.obstacle.is_none();
+        if movable && self.sql.options.dry_run {
+            // A real run would have moved it in an earlier batch.
+            return;
+        }
+        let path = vec![
+            self.sql.graph.references[number].to_string(),
+            row_name(&child.table, &found.child),
+        ];
+        let key = self
+            .sql
+            .key_in("", &child.key, std::slice::from_ref(&found.child));
+        let (reason, remedy) = match (&child.marker, found.marked) {
+            (_, true) => (
+                "soft-deleted-child-stays",
+                format!("see why {} stays", path[1]),
+            ),
+            (Some(marker), false) => (
+                "live-child",
+                format!(
+                    "delete the child in its service, or: UPDATE {} SET {} WHERE {key}",
+                    child.table,
+                    marker.set_deleted(self.sql.engine, &child.key[0])
+                ),
+            ),
+            (None, false) => (
+                "live-child",
+                format!("DELETE FROM {} WHERE {key}", child.table),
+            ),
+        };
+        let blocked = self.blocked(parent, reason, path, remedy);
+        let hold = if movable {
+            Hold::Deferred(blocked)
+        } else {
+            Hold::Blocked(blocked)
+        };
+        self.captured.forest.hold(parent, hold);
+    }
+
+    /// Rows whose key the shadow table already has (id reuse, half-done older runs).
+    fn taken_keys(&mut self) -> Result<(), DbError> {
+        let mut by_table: BTreeMap<String, Vec<Key>> = BTreeMap::new();
+        for index in 0..self.captured.forest.len() {
+            let row = self.captured.forest.row(index);
+            by_table
+                .entry(row.table.clone())
+                .or_default()
+                .push(row.key.clone());
+        }
+        for (table, keys) in by_table {
+            let Some(member) = self.sql.graph.member(&table) else {
+                continue;
+            };
+            for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+                let Some(sql) = self.sql.taken_keys(member, chunk) else {
+                    continue;
+                };
+                for key in self.session.query(&sql)? {
+                    let Some(row) = self.captured.forest.find(&table, &key) else {
+                        continue;
+                    };
+                    let shadow = member.shadow.clone().unwrap_or_default();
+                    let name = row_name(&shadow, &key);
+                    let blocked = self.blocked(
+                        row,
+                        "shadow-key-taken",
+                        vec![name],
+                        format!(
+                            "compare the two with `sexton audit --check duplicate-in-shadow`; if \
+                             they are the same: DELETE FROM {shadow} WHERE {}",
+                            self.sql.key_in("", &member.key, std::slice::from_ref(&key))
+                        ),
+                    );
+                    self.captured.forest.hold(row, Hold::Blocked(blocked));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn obstructed(&self, parent: RowIndex, number: usize, child: &Member, key: &Key) -> Blocked {
+        let path = vec![
+            self.sql.graph.references[number].to_string(),
+            row_name(&child.table, key),
+        ];
+        let reason = child.obstacle.as_ref().map_or("", Obstacle::reason);
+        self.blocked(parent, reason, path, remedy_of(self.sql, child))
+    }
+
+    fn owned_by_living(&self, child: RowIndex, reference: &Reference, parent: &Key) -> Blocked {
+        let path = vec![reference.to_string(), row_name(&reference.parent, parent)];
+        let remedy =
+            "the row is not deleted and has a living owner; it can move when that owner is \
+                      deleted too"
+                .into();
+        self.blocked(child, "living-owner", path, remedy)
+    }
+
+    /// A block at `row`, its path lengthened by `further`.
+    fn blocked(
+        &self,
+        row: RowIndex,
+        reason: &str,
+        further: Vec<String>,
+        remedy: String,
+    ) -> Blocked {
+        let references = |i: usize| self.sql.graph.references[i].to_string();
+        let mut path = self.captured.forest.path(row, references);
+        path.extend(further);
+        Blocked {
+            reason: reason.into(),
+            root: path[0].clone(),
+            path,
+            remedy,
+        }
+    }
+}
+
+/// What would clear a table's obstacle.
+pub(super) fn remedy_of(sql: Sql<'_>, member: &Member) -> String {
+    let table = |name: &str| sql.engine.quote(name);
+    match &member.obstacle {
+        Some(Obstacle::NoShadowTable(name)) => format!(
+            "--drop-unshadowed {name} writes such rows to a file and deletes them; or create the \
+             shadow table"
+        ),
+        Some(Obstacle::MissingColumns(shadow, columns)) => {
+            let live = sql.graph.table(&member.table);
+            let add = |column: &String| {
+                let ty = live.and_then(|t| t.column(column)).map(|c| &c.ty);
+                ty.map(|ty| ddl::add_column(shadow, column, ty, sql.engine))
+            };
+            columns
+                .iter()
+                .filter_map(add)
+                .collect::<Vec<_>>()
+                .join("; ")
+        }
+        Some(Obstacle::RequiredColumn(shadow, column)) => {
+            format!("give {shadow}.{column} a default, or allow NULL")
+        }
+        Some(Obstacle::NonTransactional(name, _)) => {
+            format!("ALTER TABLE {} ENGINE=InnoDB", table(name))
+        }
+        Some(Obstacle::NoKey) => format!("give {} a primary key", table(&member.table)),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,30 @@
+//! Moves soft-deleted families to the shadow tables, whole or not at all.
+//!
+//! Planning is apart from doing. [`forest`] holds the keys that were read and says which rows make
+//! a family, pure; [`sql`] and [`plan`] turn graph and keys into statements, pure; [`capture`],
+//! [`batch`] and [`run`] send them through a session. Row data stays in the database; only keys
+//! come to the client.
+//!
+//! Architecture invariant: nothing here knows of faults; `prove` finds its fault points in the
+//! statements.
+
+mod api;
+mod batch;
+mod before;
+mod capture;
+mod export;
+mod forest;
+mod options;
+mod outcome;
+mod plan;
+mod purge;
+mod roots;
+mod run;
+mod sql;
+
+pub use api::{Api, Cell};
+pub use before::Before;
+pub use options::{Observer, Options, Stop};
+pub use outcome::{Blocked, Outcome, StopReason};
+pub use purge::purge;
+pub use run::{Archived, archive};

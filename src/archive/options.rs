@@ -1,0 +1,88 @@
+//! What a run is asked to do, and how it tells what it does.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Before;
+
+/// What a run is asked to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Most rows in one transaction, all tables counted; a larger family moves alone. Without
+    /// `until_complete` also the most rows of the whole run.
+    pub max_rows: u64,
+    /// Whether to go on, batch by batch, until all that may move has moved.
+    pub until_complete: bool,
+    /// Only families whose root was soft-deleted before this moment.
+    pub before: Option<Before>,
+    /// Whether to move the rows of the task log too.
+    pub task_log: bool,
+    /// Pause between batches.
+    pub sleep: Duration,
+    /// Whether to plan and count only, without a write or a lock.
+    pub dry_run: bool,
+    /// Tables without shadow whose leftover rows may be written to a file and deleted.
+    pub drop_unshadowed: BTreeSet<String>,
+    /// The directory for those files.
+    pub export_dir: PathBuf,
+    /// How often to try a batch again after a deadlock or lock timeout.
+    pub retries: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_rows: 1000,
+            until_complete: false,
+            before: None,
+            task_log: false,
+            sleep: Duration::ZERO,
+            dry_run: false,
+            drop_unshadowed: BTreeSet::new(),
+            export_dir: PathBuf::from("."),
+            retries: 10,
+        }
+    }
+}
+
+/// Hears what a run does, as it does it.
+pub trait Observer {
+    /// A batch was committed (or, in a dry run, counted): rows in it, rows so far, families so far.
+    fn batch(&mut self, _rows: u64, _total_rows: u64, _families: u64) {}
+    /// Something people want to know of.
+    fn notice(&mut self, _text: &str) {}
+    /// A dry run's statements for the first batch of a table.
+    fn plan(&mut self, _table: &str, _statements: &[String]) {}
+}
+
+impl Observer for () {}
+
+/// A request to stop after the batch in hand, set from a signal handler.
+#[derive(Debug, Default)]
+pub struct Stop<'a>(Option<&'a AtomicBool>);
+
+impl<'a> Stop<'a> {
+    /// Stops when the flag becomes true.
+    pub fn on(flag: &'a AtomicBool) -> Self {
+        Self(Some(flag))
+    }
+
+    /// Whether to stop now.
+    pub fn requested(&self) -> bool {
+        self.0.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// Sleeps that long, or until asked to stop.
+    pub fn sleep(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        while !self.requested() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(50)));
+        }
+    }
+}

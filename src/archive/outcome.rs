@@ -1,0 +1,128 @@
+//! What a run did, and which families it left and why.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopReason {
+    /// All that may move has moved.
+    #[default]
+    Complete,
+    /// `--max-rows` rows have moved; there is more.
+    MaxRows,
+    /// A signal asked for it.
+    Signal,
+}
+
+/// A blocked family.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Blocked {
+    /// The reason as scripts see it: `live-child`, `no-shadow-table`, `shadow-key-taken` ...
+    pub reason: String,
+    /// The family's root: `instances:3`.
+    pub root: String,
+    /// From the root to what holds it back: `instances:3`, `share_mapping.instance_uuid ->
+    /// instances.uuid`, `share_mapping:1`.
+    pub path: Vec<String>,
+    /// What would mend it: SQL, or a flag.
+    pub remedy: String,
+}
+
+/// How many blocked families of one reason are listed one by one; the rest is counted.
+pub(super) const LISTED_PER_REASON: usize = 100;
+
+/// What a run did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Outcome {
+    /// Format version.
+    pub version: u32,
+    /// The database, without password.
+    pub database: String,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// Rows moved, by live table (with several cells, by `cell.table`).
+    pub rows: BTreeMap<String, u64>,
+    /// Rows moved in all.
+    pub total_rows: u64,
+    /// Families moved.
+    pub families: u64,
+    /// Blocked families; at most 100 of each reason.
+    pub blocked: Vec<Blocked>,
+    /// Blocked families in all, by reason.
+    pub blocked_families: BTreeMap<String, u64>,
+    /// Rows left in tables without shadow by references that only the profile knows, by table.
+    pub left_behind: BTreeMap<String, u64>,
+    /// Rows written to a file and deleted (`--drop-unshadowed`), by table.
+    pub dropped: BTreeMap<String, u64>,
+    /// API-database records removed, by table.
+    pub api_records: BTreeMap<String, u64>,
+    /// Rows purged from the shadow tables, by shadow table.
+    pub purged: BTreeMap<String, u64>,
+    /// Transactions committed.
+    pub batches: u64,
+    /// Statements sent, transaction control included.
+    pub statements: u64,
+    /// Batches tried again after a deadlock, a lock timeout or a lost connection.
+    pub retries: u64,
+    /// Wall time in milliseconds.
+    pub elapsed_ms: u64,
+    /// Why the run ended.
+    pub stopped_because: StopReason,
+}
+
+impl Outcome {
+    /// Whether any family is blocked.
+    pub fn has_blocked(&self) -> bool {
+        self.blocked_families.values().any(|n| *n > 0)
+    }
+
+    pub(super) fn block(&mut self, blocked: Blocked) {
+        let count = self
+            .blocked_families
+            .entry(blocked.reason.clone())
+            .or_default();
+        *count += 1;
+        if *count <= LISTED_PER_REASON as u64 {
+            self.blocked.push(blocked);
+        }
+    }
+
+    /// Adds the outcome of another cell, its tables under the cell's name.
+    pub fn merge(&mut self, cell: &str, other: Outcome) {
+        let named = |table: &str| format!("{cell}.{table}");
+        let pairs = [
+            (&mut self.rows, other.rows),
+            (&mut self.left_behind, other.left_behind),
+            (&mut self.dropped, other.dropped),
+            (&mut self.purged, other.purged),
+        ];
+        for (mine, theirs) in pairs {
+            for (table, rows) in theirs {
+                *mine.entry(named(&table)).or_default() += rows;
+            }
+        }
+        for (table, rows) in other.api_records {
+            *self.api_records.entry(table).or_default() += rows;
+        }
+        for (reason, count) in other.blocked_families {
+            *self.blocked_families.entry(reason).or_default() += count;
+        }
+        self.blocked
+            .extend(other.blocked.into_iter().map(|b| Blocked {
+                root: named(&b.root),
+                ..b
+            }));
+        self.total_rows += other.total_rows;
+        self.families += other.families;
+        self.batches += other.batches;
+        self.statements += other.statements;
+        self.retries += other.retries;
+        self.elapsed_ms += other.elapsed_ms;
+        if other.stopped_because != StopReason::Complete {
+            self.stopped_because = other.stopped_because;
+        }
+    }
+}

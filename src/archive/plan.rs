@@ -1,0 +1,167 @@
+//! The writes of one transaction, as data. Pure.
+//!
+//! Copies go parents first, cuts and deletes children first. Each step carries the number of rows
+//! that it must touch; another number rolls the transaction back (invariant 2).
+
+use std::collections::BTreeMap;
+
+use crate::db::Engine;
+use crate::schema::{ColumnType, Member};
+
+use super::forest::{Family, Forest, Key};
+use super::sql::{KEYS_PER_STATEMENT, Sql};
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// INSERT .. SELECT into the shadow table.
+    Copy,
+    /// Sets a child's columns to NULL, so that rows which refer to each other can be deleted.
+    Cut,
+    /// DELETE of what was copied, or exported.
+    Delete,
+}
+
+/// One statement of the transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) action: Action,
+    /// The live table.
+    pub(super) table: String,
+    pub(super) sql: String,
+    /// Rows it must touch; `None` for a cut.
+    pub(super) expect: Option<u64>,
+}
+
+/// Keys by table, in the order of their rows; `drop` says which kind.
+pub(super) fn keys_by_table<'f>(
+    forest: &'f Forest,
+    families: &[Family],
+    drop: bool,
+) -> BTreeMap<&'f str, Vec<Key>> {
+    let mut keys: BTreeMap<&str, Vec<Key>> = BTreeMap::new();
+    for index in families.iter().flat_map(|f| &f.rows) {
+        let row = forest.row(*index);
+        if row.drop == drop {
+            keys.entry(row.table.as_str())
+                .or_default()
+                .push(row.key.clone());
+        }
+    }
+    keys
+}
+
+/// The writes that move these families.
+pub(super) fn steps(sql: Sql<'_>, forest: &Forest, families: &[Family]) -> Vec<Step> {
+    let moved = keys_by_table(forest, families, false);
+    let dropped = keys_by_table(forest, families, true);
+    let order = &sql.graph.delete_order;
+    let mut steps = Vec::new();
+    for table in order.iter().rev() {
+        let (Some(keys), Some(member)) = (moved.get(table.as_str()), sql.graph.member(table))
+        else {
+            continue;
+        };
+        for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+            steps.extend(copy(sql, member, chunk));
+        }
+    }
+    for cut in sql.graph.cuts() {
+        let reference = &sql.graph.references[cut];
+        let both = moved.contains_key(reference.parent.as_str());
+        let Some(keys) = moved.get(reference.child.as_str()).filter(|_| both) else {
+            continue;
+        };
+        let Some(member) = sql.graph.member(&reference.child) else {
+            continue;
+        };
+        let set: Vec<_> = reference
+            .child_columns
+            .iter()
+            .map(|c| format!("{} = NULL", sql.engine.quote(c)))
+            .collect();
+        for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+            steps.push(Step {
+                action: Action::Cut,
+                table: member.table.clone(),
+                sql: format!(
+                    "UPDATE {} SET {} WHERE {}",
+                    sql.engine.quote(&member.table),
+                    set.join(", "),
+                    sql.key_in("", &member.key, chunk)
+                ),
+                expect: None,
+            });
+        }
+    }
+    for table in order {
+        let Some(member) = sql.graph.member(table) else {
+            continue;
+        };
+        for keys in [&dropped, &moved]
+            .into_iter()
+            .filter_map(|k| k.get(table.as_str()))
+        {
+            for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+                steps.push(delete(sql, member, chunk));
+            }
+        }
+    }
+    steps
+}
+
+fn copy(sql: Sql<'_>, member: &Member, keys: &[Key]) -> Option<Step> {
+    let shadow = member.shadow.as_ref()?;
+    let (names, values) = copied_columns(sql, member)?;
+    Some(Step {
+        action: Action::Copy,
+        table: member.table.clone(),
+        sql: format!(
+            "INSERT INTO {} ({names}) SELECT {values} FROM {} WHERE {}",
+            sql.engine.quote(shadow),
+            sql.engine.quote(&member.table),
+            sql.key_in("", &member.key, keys)
+        ),
+        expect: Some(keys.len() as u64),
+    })
+}
+
+fn delete(sql: Sql<'_>, member: &Member, keys: &[Key]) -> Step {
+    Step {
+        action: Action::Delete,
+        table: member.table.clone(),
+        sql: format!(
+            "DELETE FROM {} WHERE {}",
+            sql.engine.quote(&member.table),
+            sql.key_in("", &member.key, keys)
+        ),
+        expect: Some(keys.len() as u64),
+    }
+}
+
+/// Every column of the live table by name (bug 1431571: the order differs between a table and its
+/// shadow), and the expression that copies it.
+fn copied_columns(sql: Sql<'_>, member: &Member) -> Option<(String, String)> {
+    let live = sql.graph.table(&member.table)?;
+    let shadow = sql.graph.table(member.shadow.as_ref()?)?;
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for column in live.columns.iter().filter(|c| !c.generated) {
+        let Some(copy) = shadow.column(&column.name).filter(|c| !c.generated) else {
+            continue;
+        };
+        let name = sql.engine.quote(&column.name);
+        // PostgreSQL gives every table's enum a type of its own and never casts between two.
+        let own_type =
+            matches!(column.ty, ColumnType::Enum(_)) || matches!(copy.ty, ColumnType::Enum(_));
+        values.push(match &copy.native {
+            Some(native)
+                if sql.engine == Engine::Postgres && own_type && column.native != copy.native =>
+            {
+                format!("{name}::text::{native}")
+            }
+            _ => name.clone(),
+        });
+        names.push(name);
+    }
+    Some((names.join(", "), values.join(", ")))
+}

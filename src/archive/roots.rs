@@ -1,0 +1,95 @@
+//! Where a table's roots come from: windows of candidate keys, read without a lock.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::db::{DbError, Session};
+use crate::schema::Member;
+
+use super::capture::{RootKind, Unindexed};
+use super::forest::{Forest, Key};
+use super::sql::Sql;
+
+/// Candidates read at a time: bounds the memory, and is what one pass over a child table without
+/// an index serves.
+pub(super) const WINDOW: usize = 20_000;
+
+/// The candidates of one table, in key order.
+pub(super) struct Roots {
+    pub(super) kind: RootKind,
+    pub(super) pending: VecDeque<Key>,
+    pub(super) unindexed: Unindexed,
+    cursor: Option<Key>,
+    exhausted: bool,
+}
+
+impl Roots {
+    /// All soft-deleted roots of a table.
+    pub(super) fn of_table() -> Self {
+        Self {
+            kind: RootKind::Marked,
+            pending: VecDeque::new(),
+            unindexed: Unindexed::new(),
+            cursor: None,
+            exhausted: false,
+        }
+    }
+
+    /// Exactly these keys.
+    pub(super) fn given(kind: RootKind, keys: Vec<Key>) -> Self {
+        Self {
+            kind,
+            pending: keys.into(),
+            exhausted: true,
+            ..Self::of_table()
+        }
+    }
+
+    /// Makes sure that `pending` holds something, if there is anything left.
+    pub(super) fn refill(
+        &mut self,
+        session: &mut Session,
+        sql: Sql<'_>,
+        member: &Member,
+        limit: usize,
+    ) -> Result<bool, DbError> {
+        if self.pending.is_empty() && !self.exhausted {
+            let limit = limit.clamp(1, WINDOW);
+            let rows = session.query(&sql.candidates(member, self.cursor.as_ref(), limit))?;
+            self.exhausted = rows.len() < limit;
+            self.cursor = rows.last().cloned();
+            self.pending = rows.into();
+            self.read_unindexed(session, sql, member)?;
+        }
+        Ok(!self.pending.is_empty())
+    }
+
+    fn read_unindexed(
+        &mut self,
+        session: &mut Session,
+        sql: Sql<'_>,
+        member: &Member,
+    ) -> Result<(), DbError> {
+        self.unindexed.clear();
+        let (Some(first), Some(last)) = (self.pending.front(), self.pending.back()) else {
+            return Ok(());
+        };
+        let forest = Forest::new(sql.engine);
+        let owned = sql
+            .graph
+            .children(&member.table)
+            .filter(|(_, r)| r.is_owned() && !r.indexed);
+        for (number, reference) in owned {
+            let Some(statement) = sql.children_of_window(reference, first, last) else {
+                continue;
+            };
+            let mut known: HashMap<String, Vec<Key>> = HashMap::new();
+            session.query_each(&statement, |mut row| {
+                let child = row.split_off(member.key.len());
+                known.entry(forest.key_text(&row)).or_default().push(child);
+                true
+            })?;
+            self.unindexed.insert(number, known);
+        }
+        Ok(())
+    }
+}

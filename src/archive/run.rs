@@ -1,0 +1,505 @@
+//! A run: table by table, batch by batch, until all that may move has moved or it is told to stop.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::db::{AdvisoryLock, DbError, DbErrorKind, Session};
+use crate::error::{Error, Result};
+use crate::schema::{FamilyGraph, Member, Obstacle};
+
+use super::batch::{Batch, Done, Failure, describe};
+use super::capture::{RootKind, remedy_of};
+use super::forest::{Key, row_name};
+use super::options::{Observer, Options, Stop};
+use super::outcome::{Blocked, LISTED_PER_REASON, Outcome, StopReason};
+use super::roots::{Roots, WINDOW};
+use super::sql::Sql;
+
+/// Hears which roots went, by their API-database key, after their transaction was committed.
+pub type Archived<'a> = dyn FnMut(&[String], &mut Outcome) -> Result<()> + 'a;
+
+/// Moves the soft-deleted families of one database to its shadow tables.
+///
+/// # Errors
+///
+/// Exit code 65 if there are no shadow tables, 64 if `drop_unshadowed` names a table that is not
+/// there or has a shadow table, 69 if the database goes away for good or another archiver is at
+/// work in it.
+pub fn archive(
+    session: &mut Session,
+    graph: &FamilyGraph,
+    options: &Options,
+    stop: &Stop<'_>,
+    observer: &mut dyn Observer,
+    archived: &mut Archived<'_>,
+) -> Result<Outcome> {
+    check(graph, options)?;
+    let started = Instant::now();
+    let lock = if options.dry_run {
+        None
+    } else {
+        Some(AdvisoryLock::acquire(session)?)
+    };
+    let statements = session.statements();
+    let outcome = Outcome {
+        version: 1,
+        database: session.label().to_owned(),
+        dry_run: options.dry_run,
+        ..Outcome::default()
+    };
+    let sql = Sql {
+        graph,
+        engine: session.engine(),
+        options,
+    };
+    let (mut outcome, halted) = {
+        let mut run = Run {
+            session: &mut *session,
+            sql,
+            stop,
+            observer,
+            archived,
+            outcome,
+            rows_per_root: BTreeMap::new(),
+            planned: None,
+            halted: None,
+            lock: lock.as_ref(),
+        };
+        run.all()?;
+        (run.outcome, run.halted)
+    };
+    if let Some(lock) = lock {
+        lock.release(session)?;
+    }
+    outcome.stopped_because = halted.unwrap_or_default();
+    outcome.statements = session.statements() - statements;
+    outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(outcome)
+}
+
+fn check(graph: &FamilyGraph, options: &Options) -> Result<()> {
+    if !graph.has_shadow_tables() {
+        let prefix = &graph.profile.shadow_prefix;
+        return Err(
+            Error::data(format!("the database has no shadow tables ({prefix}...)"))
+                .hint("archive moves rows into them; check that this is the right database"),
+        );
+    }
+    for table in &options.drop_unshadowed {
+        match graph.member(table) {
+            None => {
+                return Err(Error::usage(format!(
+                    "--drop-unshadowed: there is no table '{table}'"
+                )));
+            }
+            Some(Member {
+                obstacle: Some(Obstacle::NoShadowTable(_)),
+                key,
+                ..
+            }) if !key.is_empty() => {}
+            Some(Member { key, .. }) if key.is_empty() => {
+                return Err(Error::usage(format!(
+                    "--drop-unshadowed: table '{table}' has no key to tell rows apart"
+                )));
+            }
+            Some(_) => {
+                return Err(Error::usage(format!(
+                    "--drop-unshadowed: '{table}' has a shadow table; its rows are moved there"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Run<'a> {
+    session: &'a mut Session,
+    sql: Sql<'a>,
+    stop: &'a Stop<'a>,
+    observer: &'a mut dyn Observer,
+    archived: &'a mut Archived<'a>,
+    outcome: Outcome,
+    /// How many rows a root brought with it so far, by table.
+    rows_per_root: BTreeMap<String, f64>,
+    /// The table whose plan was shown last, in a dry run.
+    planned: Option<String>,
+    /// Why no further batch may begin.
+    halted: Option<StopReason>,
+    /// What keeps a second archiver out; not taken in a dry run.
+    lock: Option<&'a AdvisoryLock>,
+}
+
+impl<'a> Run<'a> {
+    fn all(&mut self) -> Result<()> {
+        self.ageless()?;
+        let mut deferred: BTreeMap<&str, Vec<(Key, Blocked)>> = BTreeMap::new();
+        for table in self.sql.graph.root_order() {
+            let Some(member) = self.sql.graph.member(table) else {
+                continue;
+            };
+            if self.halted.is_some() {
+                break;
+            }
+            match member.obstacle {
+                Some(_) => self.obstructed(member)?,
+                None => {
+                    let waiting = self.table(member, Roots::of_table())?;
+                    deferred.entry(table).or_default().extend(waiting);
+                }
+            }
+        }
+        self.again(deferred)?;
+        self.stragglers()
+    }
+
+    /// Families that waited for others: tried again as long as anything moves.
+    fn again(&mut self, mut deferred: BTreeMap<&'a str, Vec<(Key, Blocked)>>) -> Result<()> {
+        loop {
+            let before = self.outcome.total_rows;
+            let mut still: BTreeMap<&str, Vec<(Key, Blocked)>> = BTreeMap::new();
+            for (table, waiting) in &deferred {
+                let Some(member) = self.sql.graph.member(table) else {
+                    continue;
+                };
+                if self.halted.is_none() && !waiting.is_empty() {
+                    let keys = waiting.iter().map(|(key, _)| key.clone()).collect();
+                    let left = self.table(member, Roots::given(RootKind::Marked, keys))?;
+                    still.insert(table, left);
+                }
+            }
+            if self.halted.is_some() {
+                return Ok(());
+            }
+            if self.outcome.total_rows == before {
+                still
+                    .into_values()
+                    .flatten()
+                    .for_each(|(_, why)| self.outcome.block(why));
+                return Ok(());
+            }
+            deferred = still;
+        }
+    }
+
+    /// Children by convention whose parents went without them: an older run, another tool.
+    fn stragglers(&mut self) -> Result<()> {
+        for reference in &self.sql.graph.references {
+            let Some(child) = self.sql.graph.member(&reference.child) else {
+                continue;
+            };
+            let wanted = match &child.obstacle {
+                None => !reference.declared,
+                Some(_) => self.sql.options.drop_unshadowed.contains(&child.table),
+            };
+            while wanted && reference.is_owned() && self.halted.is_none() {
+                let Some(statement) = self.sql.stragglers(reference, WINDOW) else {
+                    break;
+                };
+                let keys = self.session.query(&statement)?;
+                let last = keys.len() < WINDOW;
+                let before = self.outcome.total_rows;
+                self.table(child, Roots::given(RootKind::Straggler, keys))?;
+                if last || self.outcome.total_rows == before || self.sql.options.dry_run {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the families of one table's roots; returns those that wait for others.
+    fn table(&mut self, member: &Member, mut roots: Roots) -> Result<Vec<(Key, Blocked)>> {
+        let mut deferred = Vec::new();
+        // How many roots a batch may take at most; halved to close in on a family that the
+        // database refuses, doubled again after each success.
+        let mut limit = usize::MAX;
+        loop {
+            let window = if self.sql.options.until_complete {
+                WINDOW
+            } else {
+                usize::try_from(self.sql.options.max_rows).unwrap_or(WINDOW)
+            };
+            if !self.refill(&mut roots, member, window)? {
+                return Ok(deferred);
+            }
+            let Some((budget, oversize)) = self.budget() else {
+                self.halt(StopReason::MaxRows);
+                return Ok(deferred);
+            };
+            if self.stop.requested() {
+                self.halt(StopReason::Signal);
+                return Ok(deferred);
+            }
+            let count = self
+                .roots_for(member, budget)
+                .min(limit)
+                .min(roots.pending.len());
+            let keys: Vec<Key> = roots.pending.drain(..count).collect();
+            let batch = Batch {
+                sql: self.sql,
+                member,
+                kind: roots.kind,
+                keys: &keys,
+                unindexed: &roots.unindexed,
+                probe_shadow: limit != usize::MAX,
+                budget,
+                oversize,
+            };
+            match self.attempt(&batch)? {
+                Ok(done) => {
+                    limit = limit.saturating_mul(2);
+                    if limit > WINDOW {
+                        limit = usize::MAX;
+                    }
+                    done.left_over
+                        .iter()
+                        .rev()
+                        .for_each(|k| roots.pending.push_front(k.clone()));
+                    let full = done.moved() == 0 && !done.left_over.is_empty();
+                    deferred.extend(self.finish(member, done)?);
+                    if full {
+                        self.halt(StopReason::MaxRows);
+                        return Ok(deferred);
+                    }
+                }
+                // One family alone is refused: that is the one.
+                Err(why) if keys.len() == 1 && limit == 1 => {
+                    limit = 2;
+                    let root = row_name(&member.table, &keys[0]);
+                    self.outcome.block(Blocked {
+                        reason: "refused".into(),
+                        path: vec![root.clone(), why],
+                        root,
+                        remedy: "mend what the database complains of and run again".into(),
+                    });
+                }
+                Err(_) => {
+                    limit = if keys.len() == 1 { 1 } else { keys.len() / 2 };
+                    keys.into_iter()
+                        .rev()
+                        .for_each(|k| roots.pending.push_front(k));
+                }
+            }
+        }
+    }
+
+    /// Reads candidates; again where the connection was lost.
+    fn refill(&mut self, roots: &mut Roots, member: &Member, window: usize) -> Result<bool> {
+        for attempt in 0.. {
+            match roots.refill(self.session, self.sql, member, window) {
+                Ok(any) => return Ok(any),
+                Err(error)
+                    if matches!(error.kind, DbErrorKind::Retryable | DbErrorKind::Connection) =>
+                {
+                    self.wait(attempt, &error)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::internal("candidates were read without end"))
+    }
+
+    /// Rows the next batch may hold, and whether a larger family may go; `None` if none may.
+    fn budget(&self) -> Option<(u64, bool)> {
+        let max = self.sql.options.max_rows;
+        if self.sql.options.until_complete {
+            return Some((max, true));
+        }
+        let left = max.saturating_sub(self.outcome.total_rows);
+        (left > 0).then_some((left, self.outcome.total_rows == 0))
+    }
+
+    /// About as many roots as fill the budget.
+    fn roots_for(&self, member: &Member, budget: u64) -> usize {
+        let owns = self
+            .sql
+            .graph
+            .children(&member.table)
+            .any(|(_, r)| r.is_owned());
+        let guess = if owns { 16.0 } else { 1.0 };
+        let each = self
+            .rows_per_root
+            .get(&member.table)
+            .copied()
+            .unwrap_or(guess)
+            .max(1.0);
+        let roots = (budget as f64 / each * 1.05).ceil() as usize;
+        roots.clamp(1, WINDOW)
+    }
+
+    /// Runs a batch, again and again where that may help. The inner error is the database's last
+    /// word on these families.
+    fn attempt(&mut self, batch: &Batch<'_>) -> Result<std::result::Result<Done, String>> {
+        let mut mismatches = 0;
+        for attempt in 0.. {
+            let failure = match batch.run(self.session) {
+                Ok(done) => return Ok(Ok(done)),
+                Err(failure) => failure,
+            };
+            let error = match failure {
+                Failure::Fatal(error) => return Err(error),
+                Failure::Mismatch {
+                    table,
+                    expected,
+                    found,
+                } => {
+                    mismatches += 1;
+                    if mismatches > 3 {
+                        return Ok(Err(format!(
+                            "{table}: {expected} rows were read, {found} were there to write"
+                        )));
+                    }
+                    self.outcome.retries += 1;
+                    continue;
+                }
+                Failure::Ambiguous(error, table, key, done) => {
+                    self.wait(attempt, &error)?;
+                    if self.is_gone(&table, &key)? {
+                        return Ok(Ok(*done));
+                    }
+                    continue;
+                }
+                Failure::Refused(error) => error,
+            };
+            match error.kind {
+                DbErrorKind::Retryable | DbErrorKind::Connection => self.wait(attempt, &error)?,
+                DbErrorKind::ForeignKey | DbErrorKind::DuplicateKey | DbErrorKind::Constraint => {
+                    return Ok(Err(error.to_string()));
+                }
+                _ => return Err(error.into()),
+            }
+        }
+        Err(Error::internal("a batch was tried without end"))
+    }
+
+    /// Waits before the next attempt, longer each time; reconnects where the connection is gone.
+    fn wait(&mut self, attempt: u32, error: &DbError) -> Result<()> {
+        if attempt >= self.sql.options.retries {
+            return Err(Error::unavailable(format!(
+                "gave up after {} attempts: {error}",
+                attempt + 1
+            ))
+            .hint("what was committed is whole; run again to go on"));
+        }
+        self.outcome.retries += 1;
+        let pause = Duration::from_millis(20 << attempt.min(8));
+        self.observer.notice(&format!(
+            "{error}; trying again in {} ms",
+            pause.as_millis()
+        ));
+        self.stop.sleep(pause);
+        if error.kind == DbErrorKind::Connection {
+            // A failed reconnect shows as the next attempt's error, and is waited for like it.
+            if self.session.reconnect().is_ok()
+                && let Some(lock) = self.lock
+            {
+                lock.ensure(self.session)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_gone(&mut self, table: &str, key: &Key) -> Result<bool> {
+        let Some(member) = self.sql.graph.member(table) else {
+            return Ok(false);
+        };
+        let statement = format!(
+            "SELECT COUNT(*) FROM {} t WHERE {}",
+            self.sql.engine.quote(table),
+            self.sql.key_in("t", &member.key, std::slice::from_ref(key))
+        );
+        Ok(self.session.query_count(&statement)? == 0)
+    }
+
+    /// Books what a batch did.
+    fn finish(&mut self, member: &Member, done: Done) -> Result<Vec<(Key, Blocked)>> {
+        let moved = done.moved();
+        if self.sql.options.dry_run && self.planned.as_ref() != Some(&member.table) && moved > 0 {
+            self.planned = Some(member.table.clone());
+            self.observer.plan(&member.table, &describe(&done.steps));
+        }
+        for (mine, theirs) in [
+            (&mut self.outcome.rows, done.rows),
+            (&mut self.outcome.dropped, done.dropped),
+            (&mut self.outcome.left_behind, done.left_behind),
+        ] {
+            theirs
+                .into_iter()
+                .for_each(|(table, rows)| *mine.entry(table).or_default() += rows);
+        }
+        done.blocked
+            .into_iter()
+            .for_each(|blocked| self.outcome.block(blocked));
+        if moved > 0 {
+            let each = moved as f64 / done.roots.max(1) as f64;
+            self.rows_per_root
+                .entry(member.table.clone())
+                .and_modify(|old| *old = (*old + each) / 2.0)
+                .or_insert(each);
+            self.outcome.batches += 1;
+            self.outcome.families += done.families;
+            self.outcome.total_rows += moved;
+            self.observer
+                .batch(moved, self.outcome.total_rows, self.outcome.families);
+            if !self.sql.options.dry_run {
+                (self.archived)(&done.api_keys, &mut self.outcome)?;
+                self.stop.sleep(self.sql.options.sleep);
+            }
+        }
+        Ok(done.deferred)
+    }
+
+    /// Soft-deleted roots of a table that has no way into a shadow table.
+    fn obstructed(&mut self, member: &Member) -> Result<()> {
+        let Some(obstacle) = member.obstacle.as_ref().filter(|_| !member.key.is_empty()) else {
+            return Ok(());
+        };
+        let statement = self.sql.candidates(member, None, LISTED_PER_REASON + 1);
+        for key in self
+            .session
+            .query(&statement)?
+            .into_iter()
+            .take(LISTED_PER_REASON)
+        {
+            let root = row_name(&member.table, &key);
+            self.outcome.block(Blocked {
+                reason: obstacle.reason().into(),
+                path: vec![root.clone(), obstacle.to_string()],
+                root,
+                remedy: remedy_of(self.sql, member),
+            });
+        }
+        Ok(())
+    }
+
+    /// Soft-deleted roots without a date, which `--before` never reaches.
+    fn ageless(&mut self) -> Result<()> {
+        for member in self.sql.graph.members.values() {
+            let Some(statement) = self.sql.ageless(member) else {
+                continue;
+            };
+            let mut keys = Vec::new();
+            self.session.query_each(&statement, |key| {
+                keys.push(key);
+                keys.len() < LISTED_PER_REASON
+            })?;
+            for key in keys {
+                let root = row_name(&member.table, &key);
+                self.outcome.block(Blocked {
+                    reason: "no-date".into(),
+                    path: vec![root.clone()],
+                    root,
+                    remedy: format!(
+                        "set {} of the row, or archive without --before",
+                        member.age.as_deref().unwrap_or("the date")
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn halt(&mut self, why: StopReason) {
+        self.halted.get_or_insert(why);
+    }
+}

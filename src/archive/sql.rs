@@ -1,0 +1,369 @@
+//! The statements that read keys and lock rows, as text. Pure.
+//!
+//! The child is always `c`, the parent `p`, a root `t`. Rows come back as the child's key, then the
+//! parent's key, then a flag, in the order of [`crate::schema::Member::key`].
+
+use crate::db::{Engine, Value};
+use crate::schema::{FamilyGraph, Member, Reference};
+
+use super::forest::Key;
+use super::options::Options;
+
+/// Most keys in one statement. MariaDB turns longer lists into a temporary table, and MySQL's
+/// range optimizer gives up on very long ones.
+pub(super) const KEYS_PER_STATEMENT: usize = 900;
+
+/// Builds statements for one graph on one engine.
+#[derive(Clone, Copy)]
+pub(super) struct Sql<'a> {
+    pub(super) graph: &'a FamilyGraph,
+    pub(super) engine: Engine,
+    pub(super) options: &'a Options,
+}
+
+impl<'a> Sql<'a> {
+    /// Soft-deleted rows that are roots: old enough, and without a soft-deleted owner to move with.
+    pub(super) fn root_predicate(&self, member: &Member, alias: &str) -> String {
+        let mut terms = vec![self.marked(member, alias)];
+        terms.extend(self.old_enough(member, alias));
+        terms.extend(self.no_deleted_owner(member, alias));
+        terms.join(" AND ")
+    }
+
+    /// That no soft-deleted row owns this one: it would move with that.
+    fn no_deleted_owner(&self, member: &Member, alias: &str) -> Vec<String> {
+        let mut terms = Vec::new();
+        for (number, (_, owner)) in self.graph.owners(&member.table).enumerate() {
+            let Some(parent) = self.graph.member(&owner.parent) else {
+                continue;
+            };
+            let Some(marker) = &parent.marker else {
+                continue;
+            };
+            let p = format!("o{number}");
+            terms.push(format!(
+                "NOT EXISTS (SELECT 1 FROM {} {p} WHERE {} AND {})",
+                self.engine.quote(&owner.parent),
+                owner.join(self.engine, alias, &p),
+                marker.is_deleted(self.engine, &p),
+            ));
+        }
+        terms
+    }
+
+    /// Whether a row is marked deleted, or needs no marker because it moves on request.
+    pub(super) fn marked(&self, member: &Member, alias: &str) -> String {
+        if member.on_request && self.options.task_log {
+            return "1 = 1".into();
+        }
+        match &member.marker {
+            Some(marker) => marker.is_deleted(self.engine, alias),
+            None => "1 = 0".into(),
+        }
+    }
+
+    /// Whether a root is old enough for `--before`; `None` if any age will do.
+    pub(super) fn old_enough(&self, member: &Member, alias: &str) -> Option<String> {
+        let before = self.options.before.as_ref()?;
+        Some(match &member.age {
+            Some(age) => format!("{} < '{before}'", self.engine.column(alias, age)),
+            None => "1 = 0".into(),
+        })
+    }
+
+    /// Keys of roots after `after`, in key order, without a lock.
+    pub(super) fn candidates(&self, member: &Member, after: Option<&Key>, limit: usize) -> String {
+        let key = self.columns("t", &member.key);
+        let after = after.map_or_else(String::new, |after| {
+            let values: Vec<_> = after.iter().map(|v| self.engine.literal(v)).collect();
+            match values.as_slice() {
+                [one] => format!(" AND {key} > {one}"),
+                many => format!(" AND ({key}) > ({})", many.join(", ")),
+            }
+        });
+        format!(
+            "SELECT {key} FROM {} t WHERE {}{after} ORDER BY {key} LIMIT {limit}",
+            self.engine.quote(&member.table),
+            self.root_predicate(member, "t"),
+        )
+    }
+
+    /// Soft-deleted roots that `--before` can never match because they bear no date.
+    pub(super) fn ageless(&self, member: &Member) -> Option<String> {
+        self.options.before.as_ref()?;
+        let marker = member.marker.as_ref()?;
+        let age = self.engine.column("t", member.age.as_ref()?);
+        let mut terms = vec![
+            marker.is_deleted(self.engine, "t"),
+            format!("{age} IS NULL"),
+        ];
+        terms.extend(self.no_deleted_owner(member, "t"));
+        Some(format!(
+            "SELECT {} FROM {} t WHERE {}",
+            self.columns("t", &member.key),
+            self.engine.quote(&member.table),
+            terms.join(" AND "),
+        ))
+    }
+
+    /// Those of the keys that still are roots, locked, with one more column for `extra`.
+    pub(super) fn lock_roots(&self, member: &Member, keys: &[Key], extra: Option<&str>) -> String {
+        let extra = extra.map_or_else(String::new, |c| format!(", {}", self.engine.column("t", c)));
+        format!(
+            "SELECT {}{extra} FROM {} t WHERE {} AND {}{}",
+            self.columns("t", &member.key),
+            self.engine.quote(&member.table),
+            self.key_in("t", &member.key, keys),
+            self.root_predicate(member, "t"),
+            self.lock(None),
+        )
+    }
+
+    /// The rows of those keys whatever their marker says, locked: key, marked, old enough, extra.
+    pub(super) fn lock_rows(&self, member: &Member, keys: &[Key], extra: Option<&str>) -> String {
+        let extra = extra.map_or_else(String::new, |c| format!(", {}", self.engine.column("t", c)));
+        let old = self
+            .old_enough(member, "t")
+            .unwrap_or_else(|| "1 = 1".into());
+        format!(
+            "SELECT {}, {}, {}{extra} FROM {} t WHERE {}{}",
+            self.columns("t", &member.key),
+            flag(&self.marked(member, "t")),
+            flag(&old),
+            self.engine.quote(&member.table),
+            self.key_in("t", &member.key, keys),
+            self.lock(None),
+        )
+    }
+
+    /// The children of those parents: child key, parent key, child marked. `locked` locks them.
+    pub(super) fn children(
+        &self,
+        reference: &Reference,
+        parents: &[Key],
+        locked: bool,
+    ) -> Option<String> {
+        let parent = self.graph.member(&reference.parent)?;
+        let keys = self.key_in("p", &parent.key, parents);
+        self.family_rows(reference, "p", &keys, locked)
+    }
+
+    /// The same rows by the children's keys.
+    pub(super) fn children_by_key(
+        &self,
+        reference: &Reference,
+        children: &[Key],
+        locked: bool,
+    ) -> Option<String> {
+        let child = self.graph.member(&reference.child)?;
+        let keys = self.key_in("c", &child.key, children);
+        self.family_rows(reference, "c", &keys, locked)
+    }
+
+    fn family_rows(
+        &self,
+        reference: &Reference,
+        from: &str,
+        condition: &str,
+        locked: bool,
+    ) -> Option<String> {
+        let child = self.graph.member(&reference.child)?;
+        let parent = self.graph.member(&reference.parent)?;
+        let marked = child
+            .marker
+            .as_ref()
+            .map_or_else(|| "1 = 0".into(), |m| m.is_deleted(self.engine, "c"));
+        let table = |alias: &str| match alias {
+            "c" => format!("{} c", self.engine.quote(&reference.child)),
+            _ => format!("{} p", self.engine.quote(&reference.parent)),
+        };
+        let other = if from == "p" { "c" } else { "p" };
+        Some(format!(
+            "SELECT {}, {}, {} FROM {} {} {} ON {} WHERE {condition}{}",
+            self.columns("c", &child.key),
+            self.columns("p", &parent.key),
+            flag(&marked),
+            table(from),
+            self.ordered_join(),
+            table(other),
+            reference.join(self.engine, "c", "p"),
+            if locked {
+                self.lock(Some("c"))
+            } else {
+                String::new()
+            },
+        ))
+    }
+
+    /// Other owners of those children: child key, parent key, parent marked.
+    pub(super) fn owners_of(&self, reference: &Reference, children: &[Key]) -> Option<String> {
+        let child = self.graph.member(&reference.child)?;
+        let parent = self.graph.member(&reference.parent)?;
+        let marked = parent
+            .marker
+            .as_ref()
+            .map_or_else(|| "1 = 0".into(), |m| m.is_deleted(self.engine, "p"));
+        Some(format!(
+            "SELECT {}, {}, {} FROM {} c {} {} p ON {} WHERE {}",
+            self.columns("c", &child.key),
+            self.columns("p", &parent.key),
+            flag(&marked),
+            self.engine.quote(&reference.child),
+            self.ordered_join(),
+            self.engine.quote(&reference.parent),
+            reference.join(self.engine, "c", "p"),
+            self.key_in("c", &child.key, children),
+        ))
+    }
+
+    /// For a reference whose child columns have no index: all children of a window of roots in one
+    /// pass over the child table, as parent key and child key.
+    pub(super) fn children_of_window(
+        &self,
+        reference: &Reference,
+        first: &Key,
+        last: &Key,
+    ) -> Option<String> {
+        let child = self.graph.member(&reference.child)?;
+        let parent = self.graph.member(&reference.parent)?;
+        let marker = parent.marker.as_ref()?;
+        let key = self.columns("p", &parent.key);
+        let tuple = |key: &Key| {
+            let values: Vec<_> = key.iter().map(|v| self.engine.literal(v)).collect();
+            if values.len() == 1 {
+                values.concat()
+            } else {
+                format!("({})", values.join(", "))
+            }
+        };
+        let column = if parent.key.len() == 1 {
+            key.clone()
+        } else {
+            format!("({key})")
+        };
+        Some(format!(
+            "SELECT {key}, {} FROM {} c {} {} p ON {} WHERE {} AND {} AND {column} >= {} AND \
+             {column} <= {}",
+            self.columns("c", &child.key),
+            self.engine.quote(&reference.child),
+            self.ordered_join(),
+            self.engine.quote(&reference.parent),
+            reference.join(self.engine, "c", "p"),
+            reference.is_set(self.engine, "c"),
+            marker.is_deleted(self.engine, "p"),
+            tuple(first),
+            tuple(last),
+        ))
+    }
+
+    /// Children that stayed behind: their parent is in the shadow table and not in the live one.
+    pub(super) fn stragglers(&self, reference: &Reference, limit: usize) -> Option<String> {
+        let child = self.graph.member(&reference.child)?;
+        let shadow = self.graph.member(&reference.parent)?.shadow.as_ref()?;
+        let tuple = |columns: &[String], alias: &str| {
+            let list: Vec<_> = columns
+                .iter()
+                .map(|c| self.engine.column(alias, c))
+                .collect();
+            if list.len() == 1 {
+                list.concat()
+            } else {
+                format!("({})", list.join(", "))
+            }
+        };
+        let refers = tuple(&reference.child_columns, "c");
+        let set: Vec<_> = reference
+            .parent_columns
+            .iter()
+            .map(|c| format!("{} IS NOT NULL", self.engine.column("s", c)))
+            .collect();
+        Some(format!(
+            "SELECT {} FROM {} c WHERE {refers} IN (SELECT {} FROM {} s WHERE {}) AND NOT EXISTS \
+             (SELECT 1 FROM {} p WHERE {}) LIMIT {limit}",
+            self.columns("c", &child.key),
+            self.engine.quote(&reference.child),
+            self.select_list("s", &reference.parent_columns),
+            self.engine.quote(shadow),
+            set.join(" AND "),
+            self.engine.quote(&reference.parent),
+            reference.join(self.engine, "c", "p"),
+        ))
+    }
+
+    /// Which of those keys the shadow table already has.
+    pub(super) fn taken_keys(&self, member: &Member, keys: &[Key]) -> Option<String> {
+        let shadow = member.shadow.as_ref()?;
+        Some(format!(
+            "SELECT {} FROM {} t WHERE {}",
+            self.columns("t", &member.key),
+            self.engine.quote(shadow),
+            self.key_in("t", &member.key, keys),
+        ))
+    }
+
+    /// `alias.a, alias.b`.
+    pub(super) fn columns(&self, alias: &str, columns: &[String]) -> String {
+        self.select_list(alias, columns)
+    }
+
+    fn select_list(&self, alias: &str, columns: &[String]) -> String {
+        let list: Vec<_> = columns
+            .iter()
+            .map(|c| self.engine.column(alias, c))
+            .collect();
+        list.join(", ")
+    }
+
+    /// `alias.id IN (1, 2)`, or the same with row values; no alias if it is empty.
+    pub(super) fn key_in(&self, alias: &str, columns: &[String], keys: &[Key]) -> String {
+        let name = |c: &String| {
+            if alias.is_empty() {
+                self.engine.quote(c)
+            } else {
+                self.engine.column(alias, c)
+            }
+        };
+        let value = |v: &Value| self.engine.literal(v);
+        if let [column] = columns {
+            let list: Vec<_> = keys.iter().flatten().map(value).collect();
+            return format!("{} IN ({})", name(column), list.join(", "));
+        }
+        let list: Vec<_> = keys
+            .iter()
+            .map(|k| format!("({})", k.iter().map(value).collect::<Vec<_>>().join(", ")))
+            .collect();
+        // SQLite takes a list of row values only as a VALUES clause.
+        let values = if self.engine == Engine::Sqlite {
+            "VALUES "
+        } else {
+            ""
+        };
+        let names: Vec<_> = columns.iter().map(name).collect();
+        format!("({}) IN ({values}{})", names.join(", "), list.join(", "))
+    }
+
+    /// A join that reads its first table first: keys are few and children are found by index.
+    fn ordered_join(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "CROSS JOIN",
+            Engine::Mysql => "STRAIGHT_JOIN",
+            Engine::Postgres => "JOIN",
+        }
+    }
+
+    fn lock(&self, alias: Option<&str>) -> String {
+        if self.options.dry_run {
+            return String::new();
+        }
+        let lock = self.engine.for_update();
+        match (self.engine, alias) {
+            (Engine::Postgres, Some(alias)) => format!("{lock} OF {alias}"),
+            _ => lock.into(),
+        }
+    }
+}
+
+/// A condition as 1 or 0.
+fn flag(condition: &str) -> String {
+    format!("CASE WHEN {condition} THEN 1 ELSE 0 END")
+}

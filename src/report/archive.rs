@@ -1,0 +1,108 @@
+//! What an archive run did, for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::archive::{Outcome, StopReason};
+
+/// How many blocked families of one reason are shown one by one.
+const SHOWN: usize = 3;
+
+/// The whole report.
+pub fn archive_text(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let verb = if outcome.dry_run {
+        "would move"
+    } else {
+        "moved"
+    };
+    let sections = [
+        (
+            format!("Rows that {verb} to the shadow tables"),
+            &outcome.rows,
+        ),
+        (
+            "Rows written to a file and deleted".into(),
+            &outcome.dropped,
+        ),
+        ("API-database records removed".into(), &outcome.api_records),
+        ("Rows purged".into(), &outcome.purged),
+        (
+            "Rows that stay in tables without shadow (--drop-unshadowed takes them)".into(),
+            &outcome.left_behind,
+        ),
+    ];
+    for (title, counts) in sections {
+        if counts.values().any(|n| *n > 0) {
+            let _ = writeln!(text, "{title}:\n{}\n", table(counts));
+        }
+    }
+    text += &blocked_text(outcome);
+    let _ = writeln!(
+        text,
+        "{}: {} rows of {} families {verb} in {} batches, {} statements, {} retries, {}.{:03} s.",
+        outcome.database,
+        outcome.total_rows,
+        outcome.families,
+        outcome.batches,
+        outcome.statements,
+        outcome.retries,
+        outcome.elapsed_ms / 1000,
+        outcome.elapsed_ms % 1000,
+    );
+    text += match outcome.stopped_because {
+        StopReason::Complete if outcome.has_blocked() => {
+            "Complete: all that may move has moved; the blocked families above remain.\n"
+        }
+        StopReason::Complete => "Complete: all that may move has moved.\n",
+        StopReason::MaxRows => "Stopped at --max-rows; run again, or with --until-complete.\n",
+        StopReason::Signal => "Stopped on a signal after a whole batch; run again to go on.\n",
+    };
+    text
+}
+
+/// The blocked families, with path and remedy.
+pub fn blocked_text(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for (reason, count) in &outcome.blocked_families {
+        let _ = writeln!(text, "{count} blocked: {reason}");
+        let mut remedies: Vec<&str> = Vec::new();
+        for blocked in outcome
+            .blocked
+            .iter()
+            .filter(|b| b.reason == *reason)
+            .take(SHOWN)
+        {
+            let _ = writeln!(text, "  {}", blocked.path.join("  <-  "));
+            if !remedies.contains(&blocked.remedy.as_str()) {
+                remedies.push(&blocked.remedy);
+            }
+        }
+        if *count > SHOWN as u64 {
+            let _ = writeln!(
+                text,
+                "  ... and {} more (--format json lists them)",
+                count - SHOWN as u64
+            );
+        }
+        for remedy in remedies {
+            let _ = writeln!(text, "  remedy: {remedy}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn table(counts: &BTreeMap<String, u64>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for (name, count) in counts.iter().filter(|(_, n)| **n > 0) {
+        table.add_row([format!("  {name}"), count.to_string()]);
+    }
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}

@@ -1,0 +1,131 @@
+//! Exactly what `nova-manage db archive_deleted_rows` prints and returns, so that scripts written
+//! for it keep working. Source: nova/cmd/manage.py of nova 34.0.0.
+
+use std::collections::BTreeMap;
+
+use crate::archive::Outcome;
+
+/// Exit code for a bad `max_rows`.
+pub const BAD_MAX_ROWS: u8 = 2;
+/// Exit code where the API database cannot be reached.
+pub const NO_API_CODE: u8 = 3;
+/// Exit code for a bad `--before`.
+pub const BAD_BEFORE: u8 = 4;
+/// Exit code of an exception.
+pub const EXCEPTION: u8 = 255;
+/// What is said before `--purge` does its work.
+pub const PURGING: &str = "Rows were archived, running purge...";
+/// What is said where the API database cannot be reached.
+pub const NO_API: &str = "Failed to connect to API DB so aborting this archival attempt. Please \
+                          check your config file to make sure that [api_database]/connection is \
+                          set and run this command again.";
+/// The largest `max_rows`.
+const MAX_INT: i64 = 0x7FFF_FFFF;
+
+/// Says what is wrong with `max_rows`, if anything.
+///
+/// # Errors
+///
+/// The line to print.
+pub fn check_max_rows(text: &str) -> Result<(), String> {
+    match text.parse::<i64>() {
+        Ok(n) if n > MAX_INT => Err(format!("max rows must be <= {MAX_INT}")),
+        Ok(n) if n >= 0 => Ok(()),
+        _ => Err("Must supply a positive value for max_rows".into()),
+    }
+}
+
+/// The line for a bad `--before`.
+pub fn bad_before(error: &crate::error::Error) -> String {
+    format!("Invalid value for --before: {}", error.message)
+}
+
+/// `Archiving..` with a dot for each batch and how it ended.
+pub fn closing_dots(batches: u64, interrupted: bool) -> String {
+    let dots = ".".repeat(usize::try_from(batches).unwrap_or(0));
+    let end = if interrupted { "stopped" } else { "complete" };
+    format!("Archiving..{dots}.{end}")
+}
+
+/// The table of archived rows, or `Nothing was archived.`
+pub fn table(outcome: &Outcome, had_api: bool) -> String {
+    let mut rows: BTreeMap<String, u64> = outcome.rows.clone();
+    if rows.values().all(|n| *n == 0) {
+        return "Nothing was archived.".into();
+    }
+    let instances = rows
+        .keys()
+        .any(|t| t == "instances" || t.ends_with(".instances"));
+    if had_api && instances {
+        for table in [
+            "instance_mappings",
+            "request_specs",
+            "instance_group_member",
+        ] {
+            let count = outcome.api_records.get(table).copied().unwrap_or(0);
+            rows.insert(format!("API_DB.{table}"), count);
+        }
+    }
+    let head = ("Table".to_owned(), "Number of Rows Archived".to_owned());
+    let mut lines = vec![head];
+    lines.extend(rows.into_iter().map(|(table, n)| (table, n.to_string())));
+    let width = |pick: fn(&(String, String)) -> usize| lines.iter().map(pick).max().unwrap_or(0);
+    let (left, right) = (width(|l| l.0.len()), width(|l| l.1.len()));
+    let rule = format!("+{}+{}+", "-".repeat(left + 2), "-".repeat(right + 2));
+    let mut text = vec![rule.clone()];
+    for (number, (name, count)) in lines.iter().enumerate() {
+        text.push(format!("| {name:<left$} | {count:<right$} |"));
+        if number == 0 {
+            text.push(rule.clone());
+        }
+    }
+    text.push(rule);
+    text.join("\n")
+}
+
+/// 1 if anything was archived, 0 if nothing was.
+pub fn exit_code(outcome: &Outcome) -> u8 {
+    u8::from(outcome.rows.values().any(|n| *n > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_prettytable_left_aligned_and_sorted() {
+        let mut outcome = Outcome::default();
+        assert_eq!(table(&outcome, true), "Nothing was archived.");
+        assert_eq!(exit_code(&outcome), 0);
+        outcome.rows.insert("instances".into(), 5);
+        outcome.rows.insert("instance_extra".into(), 5);
+        outcome.api_records.insert("request_specs".into(), 4);
+        insta::assert_snapshot!(table(&outcome, true), @r"
+        +------------------------------+-------------------------+
+        | Table                        | Number of Rows Archived |
+        +------------------------------+-------------------------+
+        | API_DB.instance_group_member | 0                       |
+        | API_DB.instance_mappings     | 0                       |
+        | API_DB.request_specs         | 4                       |
+        | instance_extra               | 5                       |
+        | instances                    | 5                       |
+        +------------------------------+-------------------------+
+        ");
+        assert_eq!(exit_code(&outcome), 1);
+        assert_eq!(closing_dots(2, false), "Archiving.....complete");
+    }
+
+    #[test]
+    fn bad_max_rows_is_said_in_its_words() {
+        assert!(check_max_rows("0").is_ok());
+        assert_eq!(
+            check_max_rows("-1").unwrap_err(),
+            "Must supply a positive value for max_rows"
+        );
+        assert!(
+            check_max_rows("99999999999")
+                .unwrap_err()
+                .starts_with("max rows must be <=")
+        );
+    }
+}
