@@ -1,3 +1,7 @@
 //! The process: parse, dispatch, exit code.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

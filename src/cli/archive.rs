@@ -1,0 +1,327 @@
+//! `sexton archive`: moves soft-deleted families to the shadow tables.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use sexton::archive::{self, Api, Before, Cell, Observer, Options, Outcome, Stop, StopReason};
+use sexton::db::{Access, Target, open};
+use sexton::error::{Error, Result};
+use sexton::exit::ExitCode;
+use sexton::report;
+use sexton::schema::{ApiRecords, FamilyGraph};
+
+use super::database::{DatabaseArgs, Databases, open_with_schema};
+use super::output::{Format, OutputArgs};
+use super::progress::Progress;
+use super::signals::stop_flag;
+
+/// Move soft-deleted families to the shadow tables, whole or not at all.
+///
+/// A family is a soft-deleted root (an instance) with all that has no life without it. Families
+/// that may not move are left out and explained; they never hold up another. A run that is cut at
+/// any point leaves whole families; run it again to go on.
+///
+/// Exit code 0: all that may move has moved. 1: done, but blocked families remain. 75: stopped
+/// early (--max-rows without --until-complete, or a signal); run again to go on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    databases: DatabaseArgs,
+    /// Most rows in one transaction, all tables counted; a larger family moves alone. Without
+    /// --until-complete also the most rows of the run.
+    #[arg(
+        long,
+        alias = "max_rows",
+        value_name = "N",
+        default_value = "1000",
+        allow_hyphen_values = true
+    )]
+    max_rows: String,
+    /// Go on, batch by batch, until all that may move has moved.
+    #[arg(long, alias = "until_complete")]
+    until_complete: bool,
+    /// Only families whose root was soft-deleted before this: 2026-01-31, '2026-01-31 12:00:00'
+    /// (UTC where no zone is given), RFC 3339, or an age: 90d, 12h.
+    #[arg(long, value_name = "DATE|AGE")]
+    before: Option<String>,
+    /// Move the rows of the task log too; with --before those last updated before it.
+    #[arg(long, alias = "task_log")]
+    task_log: bool,
+    /// Seconds to pause between batches.
+    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    sleep: f64,
+    /// Empty the shadow tables afterwards, family by family.
+    #[arg(long)]
+    purge: bool,
+    /// Print what would move, and the statements; write nothing and lock nothing.
+    #[arg(long, conflicts_with = "purge")]
+    dry_run: bool,
+    /// Leftover rows in this table, which has no shadow table, may be written to TABLE.jsonl and
+    /// deleted. May be given several times.
+    #[arg(long, value_name = "TABLE")]
+    drop_unshadowed: Vec<String>,
+    /// The directory for the files of --drop-unshadowed.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    export_dir: PathBuf,
+    /// Print and exit exactly as another tool does.
+    #[arg(long, value_enum, value_name = "TOOL")]
+    compat: Option<Compat>,
+    /// With --compat: print the table of archived rows, as nova-manage --verbose does.
+    #[arg(long, short)]
+    verbose: bool,
+    /// No progress on stderr.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Tools whose output and exit codes can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Compat {
+    NovaManage,
+}
+
+/// Runs the command; the exit code.
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    match args.compat {
+        None => {
+            let (outcome, _) = archive_all(args)?;
+            let report = match args.output.format {
+                Format::Text => report::archive_text(&outcome),
+                Format::Json => report::json(&outcome)?,
+            };
+            args.output.write(&report)?;
+            Ok(exit_code(&outcome) as u8)
+        }
+        Some(Compat::NovaManage) => Ok(run_compat(args)),
+    }
+}
+
+fn exit_code(outcome: &Outcome) -> ExitCode {
+    match outcome.stopped_because {
+        StopReason::Complete if outcome.has_blocked() => ExitCode::Findings,
+        StopReason::Complete => ExitCode::Done,
+        StopReason::MaxRows | StopReason::Signal => ExitCode::Stopped,
+    }
+}
+
+/// As `nova-manage db archive_deleted_rows`: its words on stdout, its codes; what it would not say
+/// goes to stderr.
+fn run_compat(args: &Args) -> u8 {
+    use report::compat;
+    if let Err(text) = compat::check_max_rows(&args.max_rows) {
+        println!("{text}");
+        return compat::BAD_MAX_ROWS;
+    }
+    if let Some(before) = &args.before
+        && let Err(error) = Before::parse(before, now())
+    {
+        println!("{}", compat::bad_before(&error));
+        return compat::BAD_BEFORE;
+    }
+    match archive_all(args) {
+        Ok((outcome, had_api)) => {
+            let interrupted = outcome.stopped_because == StopReason::Signal;
+            if args.until_complete && args.verbose {
+                println!("{}", compat::closing_dots(outcome.batches, interrupted));
+            }
+            if args.verbose {
+                println!("{}", compat::table(&outcome, had_api));
+            }
+            if args.purge && args.verbose && outcome.total_rows > 0 {
+                println!("{}", compat::PURGING);
+            }
+            if outcome.has_blocked() {
+                eprint!("{}", report::blocked_text(&outcome));
+            }
+            compat::exit_code(&outcome)
+        }
+        Err(error) => {
+            super::complain(&error);
+            if error.message.starts_with(API_UNREACHABLE) {
+                println!("{}", compat::NO_API);
+                return compat::NO_API_CODE;
+            }
+            compat::EXCEPTION
+        }
+    }
+}
+
+const API_UNREACHABLE: &str = "API database: ";
+
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+fn options(args: &Args) -> Result<Options> {
+    let max_rows = args
+        .max_rows
+        .parse::<u64>()
+        .ok()
+        .filter(|n| *n > 0 || args.compat.is_some());
+    let Some(max_rows) = max_rows else {
+        return Err(Error::usage(format!(
+            "--max-rows {} is not a number above 0",
+            args.max_rows
+        ))
+        .hint("1000 is the default; a larger batch is faster and locks more"));
+    };
+    if !args.sleep.is_finite() || args.sleep < 0.0 || args.sleep > 86_400.0 {
+        return Err(
+            Error::usage(format!("--sleep {} is not a number of seconds", args.sleep))
+                .hint("use a number from 0 to 86400"),
+        );
+    }
+    Ok(Options {
+        max_rows,
+        until_complete: args.until_complete,
+        before: args
+            .before
+            .as_deref()
+            .map(|b| Before::parse(b, now()))
+            .transpose()?,
+        task_log: args.task_log,
+        sleep: Duration::from_secs_f64(args.sleep),
+        dry_run: args.dry_run,
+        drop_unshadowed: args.drop_unshadowed.iter().cloned().collect(),
+        export_dir: args.export_dir.clone(),
+        ..Options::default()
+    })
+}
+
+/// Archives every cell, and looks after the API database; also says whether there was one.
+fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
+    let options = options(args)?;
+    let databases = args.databases.resolve()?;
+    let stop = stop_flag()?;
+    let stop = Stop::on(&stop);
+    let access = if options.dry_run {
+        Access::ReadOnly
+    } else {
+        Access::ReadWrite
+    };
+    let mut opened = Vec::new();
+    for (name, target) in &databases.cells {
+        let (session, graph) = databases.open_cell(target, access)?;
+        opened.push((name.clone(), session, graph));
+    }
+    let graphs: Vec<FamilyGraph> = opened.iter().map(|(_, _, graph)| graph.clone()).collect();
+    let mut api = match &databases.api {
+        Some(target) if !options.dry_run => Some(open_api(target, &databases, &graphs)?),
+        _ => None,
+    };
+    let mut progress = Progress::new(args.quiet || args.compat.is_some());
+    let mut total = Outcome {
+        version: 1,
+        dry_run: options.dry_run,
+        ..Outcome::default()
+    };
+    let several = opened.len() > 1;
+    total.database = opened
+        .iter()
+        .map(|(_, s, _)| s.label().to_owned())
+        .collect::<Vec<_>>()
+        .join(", ");
+    for (name, mut session, graph) in opened {
+        let mut options = options.clone();
+        if !options.until_complete {
+            options.max_rows = options.max_rows.saturating_sub(total.total_rows);
+            if options.max_rows == 0 {
+                total.stopped_because = StopReason::MaxRows;
+                break;
+            }
+        }
+        let mut outcome = {
+            let api = &mut api;
+            let mut clean = |names: &[String], outcome: &mut Outcome| match api {
+                Some(api) => {
+                    add(&mut outcome.api_records, api.remove(names)?);
+                    Ok(())
+                }
+                None => Ok(()),
+            };
+            archive::archive(
+                &mut session,
+                &graph,
+                &options,
+                &stop,
+                &mut progress,
+                &mut clean,
+            )?
+        };
+        if let Some(api) = &mut api
+            && outcome.stopped_because != StopReason::Signal
+        {
+            add(&mut outcome.api_records, api.sweep()?);
+        }
+        if args.purge && outcome.stopped_because == StopReason::Complete {
+            archive::purge(&mut session, &graph, &options, &stop, &mut outcome)?;
+        }
+        let stopped = outcome.stopped_because == StopReason::Signal;
+        if several {
+            let name = if name.is_empty() {
+                "main".to_owned()
+            } else {
+                name
+            };
+            total.merge(&name, outcome);
+        } else {
+            total = outcome;
+        }
+        if stopped {
+            break;
+        }
+    }
+    if let Some(api) = &api {
+        total.statements += api.statements();
+        if api.elsewhere > 0 {
+            progress.notice(&format!(
+                "{} instances are mapped to a cell that was not given; their API records stay \
+                 (give it with --cell NAME=DB)",
+                api.elsewhere
+            ));
+        }
+    }
+    progress.finish();
+    Ok((total, api.is_some()))
+}
+
+fn add(
+    total: &mut std::collections::BTreeMap<String, u64>,
+    more: std::collections::BTreeMap<String, u64>,
+) {
+    for (table, count) in more {
+        *total.entry(table).or_default() += count;
+    }
+}
+
+fn open_api<'a>(
+    target: &Target,
+    databases: &Databases,
+    graphs: &'a [FamilyGraph],
+) -> Result<Api<'a>> {
+    let of_api = |e: Error| Error {
+        message: format!("{API_UNREACHABLE}{}", e.message),
+        ..e
+    };
+    let (session, schema) = open_with_schema(target, Access::ReadWrite).map_err(of_api)?;
+    let records: ApiRecords = graphs
+        .iter()
+        .find_map(|g| g.profile.api.clone())
+        .ok_or_else(|| {
+            Error::usage("--api: the profile of this database knows no API-database records")
+                .hint("leave --api out, or choose the profile with --profile")
+        })?;
+    let mut cells = Vec::new();
+    for ((name, target), graph) in databases.cells.iter().zip(graphs) {
+        cells.push(Cell {
+            name: name.clone(),
+            session: open(target, Access::ReadOnly)?,
+            graph,
+        });
+    }
+    let targets: Vec<_> = databases.cells.iter().map(|(_, t)| t.clone()).collect();
+    Api::new(session, &schema, records, cells, &targets)
+}

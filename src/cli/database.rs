@@ -1,0 +1,138 @@
+//! Which databases a command works on: arguments, environment, configuration file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sexton::db::{Access, Session, Target, introspect, open, oslo_connection};
+use sexton::error::{Error, Result};
+use sexton::schema::{FamilyGraph, Profile, Schema};
+
+/// The database arguments that audit and archive share.
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArgs {
+    /// The database: a URL or a SQLite file.
+    #[arg(value_name = "DB", env = "SEXTON_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+    /// A nova.conf: the connections of [database] and, if it is there, [api_database].
+    #[arg(long, value_name = "FILE", conflicts_with = "database")]
+    config_file: Option<PathBuf>,
+    /// A further cell, as NAME=DB; may be given several times.
+    #[arg(long = "cell", value_name = "NAME=DB", value_parser = parse_cell)]
+    cells: Vec<CellArg>,
+    /// The API database, whose records about archived instances are looked after too.
+    #[arg(
+        long,
+        value_name = "DB",
+        env = "SEXTON_API_DATABASE",
+        hide_env_values = true
+    )]
+    api: Option<String>,
+    /// The profile: `nova`, `convention`, or a file. Default: whatever fits the database.
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
+}
+
+/// `NAME=DB`.
+#[derive(Debug, Clone)]
+pub(crate) struct CellArg {
+    name: String,
+    database: String,
+}
+
+fn parse_cell(text: &str) -> std::result::Result<CellArg, String> {
+    match text.split_once('=') {
+        Some((name, database)) if !name.is_empty() && !database.is_empty() => Ok(CellArg {
+            name: name.into(),
+            database: database.into(),
+        }),
+        _ => Err("expected NAME=DB, as in cell1=mysql://nova@host/nova_cell1".into()),
+    }
+}
+
+/// The databases a command works on, not opened yet.
+pub(crate) struct Databases {
+    /// Cells by name; the name of the only, positional one is empty.
+    pub(crate) cells: Vec<(String, Target)>,
+    /// The API database.
+    pub(crate) api: Option<Target>,
+    profile: Option<String>,
+}
+
+impl DatabaseArgs {
+    /// Reads the arguments, and the configuration file if one was given.
+    pub(crate) fn resolve(&self) -> Result<Databases> {
+        let mut cells = Vec::new();
+        let mut api = self.api.as_deref().map(str::parse).transpose()?;
+        if let Some(path) = &self.config_file {
+            let text = std::fs::read_to_string(path).map_err(|e| {
+                Error::usage(format!("cannot read {}: {e}", path.display()))
+                    .hint("--config-file takes the path of a nova.conf")
+            })?;
+            let connection = |section: &str| -> Result<Target> {
+                oslo_connection(&text, section)
+                    .and_then(|url| url.parse())
+                    .map_err(|e| Error {
+                        message: format!("{}: {}", path.display(), e.message),
+                        ..e
+                    })
+            };
+            cells.push((String::new(), connection("database")?));
+            if api.is_none() && text.lines().any(|l| l.trim() == "[api_database]") {
+                api = Some(connection("api_database")?);
+            }
+        } else if let Some(database) = &self.database {
+            cells.push((String::new(), database.parse()?));
+        }
+        for cell in &self.cells {
+            cells.push((cell.name.clone(), cell.database.parse()?));
+        }
+        if cells.is_empty() {
+            return Err(Error::usage("no database was given").hint(
+                "give a URL or a file, --config-file, --cell NAME=DB, or set SEXTON_DATABASE",
+            ));
+        }
+        Ok(Databases {
+            cells,
+            api,
+            profile: self.profile.clone(),
+        })
+    }
+}
+
+impl Databases {
+    /// Opens a cell and builds its family graph.
+    pub(crate) fn open_cell(
+        &self,
+        target: &Target,
+        access: Access,
+    ) -> Result<(Session, FamilyGraph)> {
+        let (session, schema) = open_with_schema(target, access)?;
+        let profile = self.profile(&schema)?;
+        let graph = profile.families(&schema)?;
+        if graph.members.is_empty() {
+            return Err(Error::data(format!("{target} has no tables"))
+                .hint("check that this is the right database"));
+        }
+        Ok((session, graph))
+    }
+
+    fn profile(&self, schema: &Schema) -> Result<Profile> {
+        match self.profile.as_deref() {
+            None => Ok(Profile::detect(schema)),
+            Some("convention") => Ok(Profile::convention()),
+            Some(path) if path.contains(['/', '.']) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Error::usage(format!("cannot read profile {path}: {e}")))?;
+                Profile::parse(&text, path)
+            }
+            Some(name) => Profile::built_in(name),
+        }
+    }
+}
+
+/// Opens a database and reads its schema.
+pub(crate) fn open_with_schema(target: &Target, access: Access) -> Result<(Session, Schema)> {
+    let mut session = open(target, access)?;
+    let schema = introspect(&mut session)?;
+    Ok((session, schema))
+}
