@@ -125,12 +125,10 @@ fn default_literal(default: &str, ty: &ColumnType, engine: Engine) -> String {
 }
 
 fn type_name(ty: &ColumnType, engine: Engine, table: &str, column: &str) -> String {
-    let text = |mysql: &str| {
-        if engine == Engine::Mysql {
-            mysql.into()
-        } else {
-            "TEXT".to_owned()
-        }
+    // SQLite takes any name for a type.
+    let text = |name: &str| match engine {
+        Engine::Postgres => "TEXT".to_owned(),
+        Engine::Sqlite | Engine::Mysql => name.to_owned(),
     };
     match ty {
         ColumnType::Bool => "BOOLEAN".into(),

@@ -1,0 +1,169 @@
+//! The profile and the models against each other and against an engine.
+
+use std::collections::BTreeSet;
+
+use sexton::db::{Engine, Session, SqliteDriver, SqliteMode, introspect};
+use sexton::schema::{ColumnType, Model, Profile, Schema, ddl};
+
+const MODELS: [&str; 4] = [
+    "nova-34.0.0",
+    "nova-34.0.0-api",
+    "nova-21.0.0",
+    "nova-21.0.0-api",
+];
+
+fn schema(model: &str) -> Schema {
+    Model::built_in(model).unwrap().schema().unwrap()
+}
+
+fn live_tables(schema: &Schema) -> BTreeSet<String> {
+    let live = schema.tables.keys().filter(|t| !t.starts_with("shadow_"));
+    live.cloned().collect()
+}
+
+/// Every table of the service is in the profile, and every name in it is a table of some release.
+#[test]
+fn the_profile_covers_the_schema_and_no_name_is_stale() {
+    let profile = Profile::built_in("nova").unwrap();
+    let (new, old) = (schema("nova-34.0.0"), schema("nova-21.0.0"));
+    let real: BTreeSet<_> = live_tables(&new)
+        .union(&live_tables(&old))
+        .cloned()
+        .collect();
+    let listed: BTreeSet<_> = profile
+        .tables
+        .iter()
+        .chain(&profile.without_shadow)
+        .chain(profile.ignored.iter().filter(|t| !t.starts_with("shadow_")))
+        .cloned()
+        .collect();
+    assert_eq!(listed, real);
+    for table in &profile.tables {
+        let shadow = format!("shadow_{table}");
+        assert!(
+            new.table(&shadow).or(old.table(&shadow)).is_some(),
+            "{shadow}"
+        );
+    }
+    for table in &profile.without_shadow {
+        assert!(
+            new.table(&format!("shadow_{table}")).is_none(),
+            "{table} has a shadow table"
+        );
+    }
+    let keyed = profile
+        .age
+        .keys()
+        .chain(&profile.never_marked)
+        .chain(&profile.removed);
+    for name in keyed.chain(&profile.task_log) {
+        assert!(real.contains(name), "{name} is no table of any release");
+    }
+    for column in profile
+        .removed_columns
+        .iter()
+        .chain(&profile.intended_drift)
+    {
+        let (table, column) = column.split_once('.').unwrap();
+        assert!(
+            new.table(table).unwrap().column(column).is_some(),
+            "{table}.{column}"
+        );
+    }
+}
+
+/// Every foreign key is stated, with who owns whom; every stated reference exists.
+#[test]
+fn the_profile_states_every_foreign_key_and_no_other() {
+    let profile = Profile::built_in("nova").unwrap();
+    let schemas = [schema("nova-34.0.0"), schema("nova-21.0.0")];
+    let mut declared = BTreeSet::new();
+    for table in schemas.iter().flat_map(|s| s.tables.values()) {
+        for key in &table.foreign_keys {
+            let child = format!("{}.{}", table.name, key.columns.join(", "));
+            declared.insert((
+                child,
+                format!("{}.{}", key.parent, key.parent_columns.join(", ")),
+            ));
+        }
+    }
+    let stated: BTreeSet<_> = profile
+        .reference
+        .iter()
+        .filter(|r| !r.by_convention)
+        .map(|r| (r.child.clone(), r.parent.clone()))
+        .collect();
+    assert_eq!(stated, declared);
+    for reference in profile.reference.iter().filter(|r| r.by_convention) {
+        for side in [&reference.child, &reference.parent] {
+            let (table, column) = side.split_once('.').unwrap();
+            let there = schemas
+                .iter()
+                .any(|s| s.table(table).is_some_and(|t| t.column(column).is_some()));
+            assert!(there, "{side} is in no release");
+        }
+    }
+}
+
+/// No shadow table of a fresh Nova stops an archiver.
+#[test]
+fn a_fresh_nova_has_no_obstacle_but_the_tables_without_shadow() {
+    for model in ["nova-34.0.0", "nova-21.0.0"] {
+        let schema = schema(model);
+        let profile = Profile::detect(&schema);
+        assert_eq!(profile.name, "nova");
+        let graph = profile.families(&schema).unwrap();
+        let obstructed: Vec<_> = graph
+            .members
+            .values()
+            .filter(|m| m.obstacle.is_some())
+            .map(|m| m.table.as_str())
+            .filter(|t| !profile.without_shadow.iter().any(|w| w == t))
+            .collect();
+        assert_eq!(obstructed, Vec::<&str>::new(), "{model}");
+        assert_eq!(graph.cuts(), Vec::<usize>::new());
+    }
+}
+
+/// A model is good enough to create a database from: what comes back is the model.
+#[test]
+fn sqlite_reads_back_what_a_model_creates() {
+    for name in MODELS {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db.sqlite");
+        let driver = SqliteDriver::open(&path, SqliteMode::Create).unwrap();
+        let mut session = Session::new(Box::new(driver), Engine::Sqlite, "test");
+        let model = schema(name);
+        for statement in ddl::create_statements(&model, Engine::Sqlite) {
+            session.execute(&statement).unwrap();
+        }
+        let read = introspect(&mut session).unwrap();
+        assert_eq!(read.tables.len(), model.tables.len(), "{name}");
+        for (table, real) in read.tables.values().zip(model.tables.values()) {
+            assert_eq!(
+                (&table.name, &table.primary_key),
+                (&real.name, &real.primary_key)
+            );
+            assert_eq!(
+                table.foreign_keys.len(),
+                real.foreign_keys.len(),
+                "{}",
+                table.name
+            );
+            assert_eq!(table.indexes.len(), real.indexes.len(), "{}", table.name);
+            assert_eq!(table.uniques.len(), real.uniques.len(), "{}", table.name);
+            for (column, real) in table.columns.iter().zip(&real.columns) {
+                assert_eq!(column.name, real.name);
+                assert_eq!(
+                    column.nullable, real.nullable,
+                    "{}.{}",
+                    table.name, column.name
+                );
+                // SQLite has no enums, and numbers rows only in a column declared INTEGER.
+                if !matches!(real.ty, ColumnType::Enum(_)) && !real.auto_increment {
+                    assert_eq!(column.ty, real.ty, "{}.{}", table.name, column.name);
+                }
+            }
+        }
+    }
+}
