@@ -11,3 +11,4 @@ pub mod error;
 pub mod exit;
 pub mod report;
 pub mod schema;
+pub mod server;

@@ -1,0 +1,135 @@
+//! Private servers: what survives a kill, and that nothing of them survives their owner.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sexton::server::{PrivateMariadb, PrivatePostgres, Provider};
+
+mod support;
+
+use support::client::query;
+
+/// Set in the process that plays the owner.
+const OWNER: &str = "SEXTON_TEST_SERVER_OWNER";
+
+fn survives_a_kill(provider: &dyn Provider) {
+    let mut server = provider.start().unwrap();
+    let url = server.create_database("shelf").unwrap();
+    query(&url, "CREATE TABLE book (id INT PRIMARY KEY)");
+    query(&url, "INSERT INTO book VALUES (1), (2)");
+
+    server.kill().unwrap();
+    assert!(TcpStream::connect(address(&url)).is_err());
+    server.restart().unwrap();
+    assert_eq!(server.url("shelf"), url);
+    assert_eq!(query(&url, "SELECT COUNT(*) FROM book"), "2");
+
+    server.stop().unwrap();
+    server.restart().unwrap();
+    assert_eq!(query(&url, "SELECT COUNT(*) FROM book"), "2");
+    assert!(server.create_database("shelf").is_err());
+}
+
+#[test]
+fn mariadb_survives_a_kill() {
+    survives_a_kill(&PrivateMariadb::new());
+}
+
+#[test]
+fn postgres_survives_a_kill() {
+    survives_a_kill(&PrivatePostgres::new());
+}
+
+#[test]
+fn two_servers_of_a_kind_are_apart() {
+    let mut first = PrivateMariadb::new().start().unwrap();
+    let second = PrivateMariadb::new().argument("--log-bin").start().unwrap();
+    first.create_database("shelf").unwrap();
+    let bin_log = |url: &str| query(url, "SELECT @@log_bin");
+    assert_eq!(bin_log(&first.url("mysql")), "0");
+    assert_eq!(bin_log(&second.url("mysql")), "1");
+    assert_eq!(
+        query(&second.url("mysql"), "SHOW DATABASES LIKE 'shelf'"),
+        ""
+    );
+}
+
+/// Plays both parts: started by itself with the variable, it owns a server until it is killed.
+#[test]
+fn nothing_is_left_after_the_owner_of_mariadb_is_killed() {
+    owner_is_killed(
+        "nothing_is_left_after_the_owner_of_mariadb_is_killed",
+        &PrivateMariadb::new(),
+    );
+}
+
+#[test]
+fn nothing_is_left_after_the_owner_of_postgres_is_killed() {
+    owner_is_killed(
+        "nothing_is_left_after_the_owner_of_postgres_is_killed",
+        &PrivatePostgres::new(),
+    );
+}
+
+fn owner_is_killed(test: &str, provider: &dyn Provider) {
+    if std::env::var_os(OWNER).is_some() {
+        let server = provider.start().unwrap();
+        println!("\n{}", server.url("any"));
+        thread::sleep(Duration::from_secs(600));
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    // User postgres must get through.
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut owner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(OWNER, "1")
+        .env("TMPDIR", place.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    let url = lines
+        .map(Result::unwrap)
+        .find(|line| line.contains("://"))
+        .expect("the owner prints a URL");
+    assert!(TcpStream::connect(address(&url)).is_ok());
+    assert!(fs::read_dir(place.path()).unwrap().count() > 0);
+    assert!(!processes_with(place.path()).is_empty());
+
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let left = || {
+        let files = fs::read_dir(place.path()).unwrap().count();
+        let open = TcpStream::connect(address(&url)).is_ok();
+        (files, open, processes_with(place.path()))
+    };
+    while left() != (0, false, vec![]) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(left(), (0, false, vec![]));
+}
+
+fn address(url: &str) -> &str {
+    let host = url.split_once('@').unwrap().1;
+    host.split_once('/').unwrap().0
+}
+
+/// Processes (watchdogs too) that name the directory on their command line.
+fn processes_with(directory: &Path) -> Vec<String> {
+    let needle = directory.to_str().unwrap();
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| fs::read_to_string(entry.unwrap().path().join("cmdline")).ok())
+        .filter(|line| line.contains(needle))
+        .collect()
+}
