@@ -17,12 +17,13 @@ pub fn create_statements(schema: &Schema, engine: Engine) -> Vec<String> {
     for table in schema.tables.values() {
         statements.push(create_table(table, engine));
     }
-    let mut names = BTreeSet::new();
-    for table in schema.tables.values() {
-        let unique = table.uniques.iter().map(|i| (i, true));
-        let plain = table.indexes.iter().map(|i| (i, false));
-        for (index, unique) in unique.chain(plain) {
-            statements.push(create_index(table, index, unique, engine, &mut names));
+    // MySQL takes its indexes within CREATE TABLE: a tenth of the time.
+    if engine != Engine::Mysql {
+        let mut names = BTreeSet::new();
+        for table in schema.tables.values() {
+            for (index, unique) in indexes(table) {
+                statements.push(create_index(table, index, unique, engine, &mut names));
+            }
         }
     }
     // SQLite takes foreign keys only within CREATE TABLE, where it does not ask for the parent.
@@ -63,8 +64,17 @@ fn create_table(table: &Table, engine: Engine) -> String {
             engine.quote_all(&table.primary_key)
         ));
     }
-    if engine == Engine::Sqlite {
-        parts.extend(table.foreign_keys.iter().map(|k| foreign_key(k, engine)));
+    match engine {
+        Engine::Sqlite => parts.extend(table.foreign_keys.iter().map(|k| foreign_key(k, engine))),
+        Engine::Mysql => parts.extend(indexes(table).map(|(index, unique)| {
+            format!(
+                "{} {} ({})",
+                if unique { "UNIQUE KEY" } else { "KEY" },
+                engine.quote(&index.name),
+                index_columns(table, index, unique, engine)
+            )
+        })),
+        Engine::Postgres => {}
     }
     let options = match engine {
         // Three bytes a character, as the services create it: four exceed InnoDB's key length.
@@ -196,9 +206,9 @@ fn create_index(
     engine: Engine,
     names: &mut BTreeSet<String>,
 ) -> String {
-    // MySQL names indexes per table, the others per database.
+    // SQLite and PostgreSQL name indexes per database.
     let mut name = index.name.clone();
-    if engine != Engine::Mysql && !names.insert(name.clone()) {
+    if !names.insert(name.clone()) {
         name = format!("{}_{name}", table.name);
         names.insert(name.clone());
     }
@@ -207,8 +217,41 @@ fn create_index(
         if unique { "UNIQUE " } else { "" },
         engine.quote(&name),
         engine.quote(&table.name),
-        engine.quote_all(&index.columns)
+        index_columns(table, index, unique, engine)
     )
+}
+
+/// All keys but the primary one; the flag says which are unique.
+fn indexes(table: &Table) -> impl Iterator<Item = (&Index, bool)> {
+    let unique = table.uniques.iter().map(|i| (i, true));
+    unique.chain(table.indexes.iter().map(|i| (i, false)))
+}
+
+fn index_columns(table: &Table, index: &Index, unique: bool, engine: Engine) -> String {
+    match engine {
+        Engine::Mysql if !unique => within_key_length(table, index),
+        _ => engine.quote_all(&index.columns),
+    }
+}
+
+/// InnoDB keys hold 3072 bytes. An index that is longer has prefixes in the service's own schema
+/// (Nova: 100 characters); a model does not keep them.
+fn within_key_length(table: &Table, index: &Index) -> String {
+    let length = |column: &String| match table.column(column).map(|c| &c.ty) {
+        Some(ColumnType::Varchar(n)) => *n,
+        _ => 8,
+    };
+    let too_long = index.columns.iter().map(length).sum::<u32>() * 3 > 3072;
+    let column = |column: &String| {
+        let name = Engine::Mysql.quote(column);
+        if too_long && length(column) > 100 {
+            format!("{name}(100)")
+        } else {
+            name
+        }
+    };
+    let columns: Vec<_> = index.columns.iter().map(column).collect();
+    columns.join(", ")
 }
 
 fn foreign_key(key: &ForeignKey, engine: Engine) -> String {

@@ -1,0 +1,279 @@
+//! Families that may not move: left out, explained, and no harm to the others.
+
+use std::collections::BTreeSet;
+
+use sexton::archive::{Options, Outcome};
+use sexton::db::Engine;
+
+use crate::support::cloud::{Cloud, uuid};
+
+fn until_complete() -> Options {
+    Options {
+        until_complete: true,
+        ..Options::default()
+    }
+}
+
+fn reasons(outcome: &Outcome) -> Vec<(&str, &str)> {
+    outcome
+        .blocked
+        .iter()
+        .map(|b| (b.reason.as_str(), b.root.as_str()))
+        .collect()
+}
+
+/// Case 2: one leftover share_mapping row aborts every run of nova-manage.
+#[test]
+fn a_leftover_share_mapping_row_blocks_its_family_alone() {
+    Cloud::on_each_engine(|mut cloud| {
+        (1..=3).for_each(|id| cloud.dead_instance(id));
+        cloud.sql(&format!(
+            "INSERT INTO share_mapping (id, instance_uuid) VALUES (5, '{}')",
+            uuid(2)
+        ));
+        let outcome = cloud.archive_all();
+        assert!(cloud.is_archived(1) && cloud.is_archived(3) && !cloud.is_archived(2));
+        assert_eq!(reasons(&outcome), [("no-shadow-table", "instances:2")]);
+        assert_eq!(
+            outcome.blocked[0].path,
+            [
+                "instances:2",
+                "share_mapping.instance_uuid -> instances.uuid",
+                "share_mapping:5"
+            ]
+        );
+        assert!(
+            outcome.blocked[0]
+                .remedy
+                .contains("--drop-unshadowed share_mapping")
+        );
+    });
+}
+
+#[test]
+fn drop_unshadowed_writes_the_rows_to_a_file_and_deletes_them() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.dead_instance(1);
+        cloud.live_instance(2);
+        cloud.sql(&format!(
+            "INSERT INTO share_mapping (id, instance_uuid, tag) VALUES (5, '{}', 'say \"hi\"'), \
+             (6, '{}', 'live')",
+            uuid(1),
+            uuid(2)
+        ));
+        let directory = tempfile::tempdir().unwrap();
+        let outcome = cloud.archive(&Options {
+            drop_unshadowed: BTreeSet::from(["share_mapping".to_owned()]),
+            export_dir: directory.path().to_owned(),
+            ..until_complete()
+        });
+        assert!(cloud.is_archived(1));
+        assert_eq!(outcome.dropped["share_mapping"], 1);
+        assert_eq!(cloud.count("share_mapping WHERE id = 6"), 1);
+        assert_eq!(cloud.count("share_mapping"), 1);
+        let file = std::fs::read_to_string(directory.path().join("share_mapping.jsonl")).unwrap();
+        let record: serde_json::Value = serde_json::from_str(file.trim_end()).unwrap();
+        assert_eq!(record["table"], "share_mapping");
+        assert_eq!(record["row"]["id"], 5);
+        assert_eq!(record["row"]["tag"], "say \"hi\"");
+        assert_eq!(record["row"]["share_id"], serde_json::Value::Null);
+    });
+}
+
+#[test]
+fn rows_are_not_deleted_when_their_file_cannot_be_written() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    cloud.dead_instance(1);
+    cloud.sql(&format!(
+        "INSERT INTO share_mapping (id, instance_uuid) VALUES (5, '{}')",
+        uuid(1)
+    ));
+    let graph = cloud.graph();
+    let options = Options {
+        drop_unshadowed: BTreeSet::from(["share_mapping".to_owned()]),
+        export_dir: "/nowhere/at/all".into(),
+        ..until_complete()
+    };
+    let stop = sexton::archive::Stop::default();
+    let error = sexton::archive::archive(
+        &mut cloud.session,
+        &graph,
+        &options,
+        &stop,
+        &mut (),
+        &mut |_, _| Ok(()),
+    )
+    .unwrap_err();
+    assert!(error.to_string().contains("nothing was deleted"), "{error}");
+    assert_eq!(cloud.count("share_mapping"), 1);
+    assert!(!cloud.is_archived(1));
+}
+
+/// A live rule of a living group names the deleted group.
+#[test]
+fn a_live_child_over_a_shared_reference_blocks() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.sql(
+            "INSERT INTO security_groups (id, name, deleted) VALUES (1, 'dead', 1), (2, 'live', 0), \
+             (3, 'dead too', 3);
+             INSERT INTO security_group_rules (id, parent_group_id, group_id, deleted) \
+             VALUES (1, 2, 1, 0)",
+        );
+        let outcome = cloud.archive_all();
+        assert_eq!(reasons(&outcome), [("live-child", "security_groups:1")]);
+        assert_eq!(cloud.count("security_groups WHERE id IN (1, 2)"), 2);
+        assert_eq!(cloud.count("shadow_security_groups WHERE id = 3"), 1);
+        assert!(
+            outcome.blocked[0]
+                .remedy
+                .contains("UPDATE security_group_rules SET")
+        );
+    });
+}
+
+/// The deleted rule of a living group goes first, then the deleted group that it names.
+#[test]
+fn a_deleted_child_over_a_shared_reference_goes_before_its_parent() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.sql(
+            "INSERT INTO security_groups (id, name, deleted) VALUES (1, 'dead', 1), (2, 'live', 0);
+             INSERT INTO security_group_rules (id, parent_group_id, group_id, deleted) \
+             VALUES (1, 2, 1, 1)",
+        );
+        let outcome = cloud.archive_all();
+        assert_eq!(outcome.blocked, []);
+        assert_eq!(cloud.count("shadow_security_groups WHERE id = 1"), 1);
+        assert_eq!(cloud.count("shadow_security_group_rules"), 1);
+    });
+}
+
+/// The deleted child is itself held back, so its parent must stay, and says so.
+#[test]
+fn a_parent_waits_for_a_deleted_child_that_stays() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.dead_instance(1);
+        cloud.sql(&format!(
+            "INSERT INTO share_mapping (id, instance_uuid) VALUES (5, '{u}');
+             INSERT INTO security_groups (id, name, deleted) VALUES (1, 'dead', 1);
+             INSERT INTO security_group_instance_association \
+             (id, security_group_id, instance_uuid, deleted) VALUES (1, 1, '{u}', 1)",
+            u = uuid(1)
+        ));
+        let outcome = cloud.archive_all();
+        assert_eq!(
+            reasons(&outcome),
+            [
+                ("no-shadow-table", "instances:1"),
+                ("soft-deleted-child-stays", "security_groups:1")
+            ]
+        );
+        assert_eq!(outcome.total_rows, 0);
+    });
+}
+
+/// Case 9: without shadow_instances nova-manage archives the children alone.
+#[test]
+fn without_a_shadow_table_for_the_root_nothing_of_the_family_moves() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.dead_instance(1);
+        cloud.sql("DROP TABLE shadow_instances");
+        let outcome = cloud.archive_all();
+        assert_eq!(reasons(&outcome), [("no-shadow-table", "instances:1")]);
+        assert_eq!(outcome.total_rows, 0);
+    });
+}
+
+#[test]
+fn without_a_shadow_table_for_a_child_only_families_with_such_a_child_stay() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.dead_instance(1);
+        cloud.dead_instance(2);
+        cloud.sql("DROP TABLE shadow_block_device_mapping");
+        cloud.sql(&format!(
+            "DELETE FROM block_device_mapping WHERE instance_uuid = '{}'",
+            uuid(2)
+        ));
+        let outcome = cloud.archive_all();
+        assert_eq!(reasons(&outcome), [("no-shadow-table", "instances:1")]);
+        assert_eq!(cloud.count("shadow_instances WHERE id = 2"), 1);
+        assert_eq!(cloud.count("shadow_instance_extra"), 1);
+        assert_eq!(cloud.count("instance_extra WHERE id = 1"), 1);
+    });
+}
+
+/// A column that the shadow table lacks is an error before the first write, never NULLs after.
+#[test]
+fn a_missing_shadow_column_blocks_and_the_remedy_mends_it() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.dead_instance(1);
+        cloud.sql("ALTER TABLE shadow_instance_extra DROP COLUMN vpmems");
+        let outcome = cloud.archive_all();
+        assert_eq!(
+            reasons(&outcome),
+            [("shadow-column-missing", "instances:1")]
+        );
+        let remedy = outcome.blocked[0].remedy.clone();
+        cloud.session.execute(&remedy).unwrap();
+        cloud.archive_all();
+        assert!(cloud.is_archived(1));
+        assert_eq!(
+            cloud.count("shadow_instance_extra WHERE vpmems = 'kept'"),
+            1
+        );
+    });
+}
+
+/// Case 11: id reuse, or a half-done older run. nova-manage's whole batch is stuck for good.
+#[test]
+fn a_key_that_the_shadow_table_has_blocks_its_family_alone() {
+    Cloud::on_each_engine(|mut cloud| {
+        (1..=40).for_each(|id| cloud.dead_instance(id));
+        cloud.sql(
+            "INSERT INTO shadow_instance_system_metadata (id, instance_uuid, `key`, deleted) \
+             VALUES (171, 'u', 'x', 1)",
+        );
+        let outcome = cloud.archive_all();
+        assert_eq!(reasons(&outcome), [("shadow-key-taken", "instances:17")]);
+        assert_eq!((1..=40).filter(|id| cloud.is_archived(*id)).count(), 39);
+    });
+}
+
+/// Whatever else the database refuses: the family is found and left out.
+#[test]
+fn a_family_that_the_database_refuses_is_left_out() {
+    Cloud::on_each_engine(|mut cloud| {
+        (1..=30).for_each(|id| cloud.dead_instance(id));
+        let (engine, bad) = (cloud.engine(), uuid(7));
+        // A check that only one row fails.
+        let check = format!("CHECK (instance_uuid <> '{bad}')");
+        match engine {
+            Engine::Sqlite => cloud.session.execute(&format!(
+                "CREATE TRIGGER refuse BEFORE INSERT ON shadow_instance_extra \
+                     WHEN NEW.instance_uuid = '{bad}' BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            )),
+            Engine::Mysql | Engine::Postgres => cloud.session.execute(&format!(
+                "ALTER TABLE shadow_instance_extra ADD CONSTRAINT refuse {check}"
+            )),
+        }
+        .unwrap();
+        let outcome = cloud.archive_all();
+        assert_eq!(reasons(&outcome), [("refused", "instances:7")]);
+        assert_eq!((1..=30).filter(|id| cloud.is_archived(*id)).count(), 29);
+    });
+}
+
+/// Case 10: a rollback leaves copies in a MyISAM shadow table.
+#[test]
+fn a_shadow_table_that_cannot_roll_back_blocks() {
+    let mut cloud = Cloud::new(Engine::Mysql);
+    cloud.dead_instance(1);
+    cloud.sql("ALTER TABLE shadow_instance_extra ENGINE=MyISAM");
+    let outcome = cloud.archive_all();
+    assert_eq!(
+        reasons(&outcome),
+        [("non-transactional-table", "instances:1")]
+    );
+    cloud.sql(&outcome.blocked[0].remedy);
+    cloud.archive_all();
+    assert!(cloud.is_archived(1));
+}

@@ -1,0 +1,11 @@
+//! `sexton archive` against SQLite, MariaDB and PostgreSQL: Nova's own archive tests and the cases
+//! in which nova-manage goes wrong.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod blocked;
+mod by_convention;
+mod families;
+mod roots;
+mod runs;

@@ -1,0 +1,121 @@
+//! How runs behave: budgets, dry runs, locks, signals, convergence.
+
+use std::sync::atomic::AtomicBool;
+
+use sexton::archive::{self, Observer, Options, Stop, StopReason};
+
+use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE};
+
+/// 20 families of 8 rows.
+fn cloud_of_20(cloud: &mut Cloud) {
+    (1..=20).for_each(|id| cloud.dead_instance(id));
+}
+
+#[test]
+fn max_rows_counts_all_rows_and_never_cuts_a_family() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud_of_20(&mut cloud);
+        let outcome = cloud.archive(&Options {
+            max_rows: 50,
+            ..Options::default()
+        });
+        assert_eq!(outcome.total_rows, 6 * ROWS_PER_INSTANCE);
+        assert_eq!(outcome.stopped_because, StopReason::MaxRows);
+        assert_eq!((1..=20).filter(|id| cloud.is_archived(*id)).count(), 6);
+        let options = Options {
+            max_rows: 50,
+            until_complete: true,
+            ..Options::default()
+        };
+        let outcome = cloud.archive(&options);
+        assert_eq!((outcome.families, outcome.batches), (14, 3));
+        assert_eq!(outcome.stopped_because, StopReason::Complete);
+    });
+}
+
+/// Invariant 7.
+#[test]
+fn a_dry_run_counts_what_a_run_moves_and_changes_nothing() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud_of_20(&mut cloud);
+        cloud.sql("DELETE FROM block_device_mapping WHERE id > 10");
+        let before = cloud.contents();
+        let live = cloud.count("instances");
+        let options = Options {
+            dry_run: true,
+            until_complete: true,
+            ..Options::default()
+        };
+        let planned = cloud.archive(&options);
+        assert_eq!((cloud.contents(), cloud.count("instances")), (before, live));
+        let done = cloud.archive_all();
+        assert_eq!(planned.rows, done.rows);
+        assert_eq!(planned.total_rows, done.total_rows);
+        assert!(planned.dry_run);
+    });
+}
+
+#[test]
+fn a_second_archiver_is_kept_out() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.dead_instance(1);
+        let mut other = cloud.database.session();
+        let lock = sexton::db::AdvisoryLock::acquire(&mut other).unwrap();
+        let graph = cloud.graph();
+        let run = |cloud: &mut Cloud| {
+            let stop = Stop::default();
+            let options = Options::default();
+            let mut nothing = |_: &[String], _: &mut archive::Outcome| Ok(());
+            archive::archive(
+                &mut cloud.session,
+                &graph,
+                &options,
+                &stop,
+                &mut (),
+                &mut nothing,
+            )
+        };
+        let error = run(&mut cloud).unwrap_err();
+        assert!(error.to_string().contains("another archiver"), "{error}");
+        assert_eq!(error.code as u8, 69);
+        assert!(!cloud.is_archived(1));
+        lock.release(&mut other).unwrap();
+        run(&mut cloud).unwrap();
+        assert!(cloud.is_archived(1));
+    });
+}
+
+/// Asks to stop when the first batch is done.
+struct StopAfterOne<'a>(&'a AtomicBool);
+
+impl Observer for StopAfterOne<'_> {
+    fn batch(&mut self, _: u64, _: u64, _: u64) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_request_to_stop_is_heard_after_the_batch_in_hand() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud_of_20(&mut cloud);
+        let graph = cloud.graph();
+        let flag = AtomicBool::new(false);
+        let options = Options {
+            max_rows: 20,
+            until_complete: true,
+            ..Options::default()
+        };
+        let outcome = archive::archive(
+            &mut cloud.session,
+            &graph,
+            &options,
+            &Stop::on(&flag),
+            &mut StopAfterOne(&flag),
+            &mut |_, _| Ok(()),
+        )
+        .unwrap();
+        assert_eq!(outcome.stopped_because, StopReason::Signal);
+        assert_eq!((outcome.batches, outcome.families), (1, 2));
+        assert_eq!(cloud.archive_all().families, 18);
+    });
+}
