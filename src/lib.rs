@@ -6,6 +6,7 @@
 //! them, [`report`] shows what came back.
 
 pub mod archive;
+pub mod audit;
 pub mod db;
 pub mod error;
 pub mod exit;

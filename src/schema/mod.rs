@@ -15,6 +15,7 @@ mod table;
 
 pub use column_type::ColumnType;
 pub use drift::{Drift, DriftKind, shadow_drift};
+pub(crate) use graph::non_transactional;
 pub use graph::{FamilyGraph, Member, Obstacle};
 pub use marker::{Marker, MarkerStyle};
 pub use model::Model;

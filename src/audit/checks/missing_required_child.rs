@@ -1,0 +1,61 @@
+//! Parents without a child that each of them must have.
+
+use crate::audit::{Check, Link, Probe, Severity, Subject};
+
+/// The check `missing-required-child`.
+pub(super) struct MissingRequiredChild;
+
+impl Check for MissingRequiredChild {
+    fn id(&self) -> &'static str {
+        "missing-required-child"
+    }
+
+    fn summary(&self) -> &'static str {
+        "parents that lack a child without which their service fails"
+    }
+
+    fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {
+        let links = subject.links().filter(|l| l.reference.required);
+        links.flat_map(|link| probes(subject, link)).collect()
+    }
+}
+
+fn probes(subject: &Subject<'_>, link: Link<'_>) -> Vec<Probe> {
+    let reference = link.reference;
+    let parent = link.parent_in(link.parent.live, "p");
+    let mut missing = vec![
+        subject.set(parent),
+        subject.absent(parent, link.child_in(link.child.live, "c"), None),
+    ];
+    if let Some(shadow) = link.child.shadow {
+        missing.push(subject.absent(parent, link.child_in(shadow, "s"), None));
+    }
+    let missing = missing.join(" AND ");
+    let probe = |severity, state: &str, condition: String, remedy: String| {
+        let question = subject.rows_of(link.parent.member, link.parent.live, "p", &condition);
+        Probe::rows(severity, &reference.parent, question)
+            .reference(reference)
+            .message(format!(
+                "{state} {} rows have no {} row anywhere",
+                reference.parent, reference.child
+            ))
+            .remedy(remedy)
+    };
+    let insert = format!(
+        "give each an empty one: INSERT INTO {} ({}) SELECT {} FROM {} WHERE {missing}",
+        subject.engine.quote(&reference.child),
+        subject.engine.quote_all(&reference.child_columns),
+        subject.list(parent),
+        subject.aliased(link.parent.live, "p"),
+    );
+    let Some(marker) = &link.parent.member.marker else {
+        return vec![probe(Severity::Error, "live", missing.clone(), insert)];
+    };
+    let live = format!("{} AND {missing}", subject.not_deleted(marker, "p"));
+    let deleted = format!("{} AND {missing}", marker.is_deleted(subject.engine, "p"));
+    let archive = "`sexton archive` moves them as they are".to_owned();
+    vec![
+        probe(Severity::Error, "live", live, insert),
+        probe(Severity::Warning, "soft-deleted", deleted, archive),
+    ]
+}

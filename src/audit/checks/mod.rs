@@ -1,0 +1,107 @@
+//! The checks, one file each, and the registry of all of them.
+//!
+//! To add a check: write its file, with a struct that implements [`Check`], add its line to
+//! [`all`], and describe it in `docs/checks/<id>.md` (a test asks for the page).
+
+mod duplicate_in_shadow;
+mod inconsistent_marker;
+mod missing_required_child;
+mod non_transactional_table;
+mod orphaned_row;
+mod residue;
+mod shadow_drift;
+mod split_family;
+mod unarchivable_parent;
+
+use crate::error::{Error, Result};
+
+use super::{Probe, Subject, stranded};
+
+/// Something that can be wrong with a database.
+pub trait Check: Sync {
+    /// The name by which output, options and documentation know it.
+    fn id(&self) -> &'static str;
+
+    /// What it finds, one line.
+    fn summary(&self) -> &'static str;
+
+    /// What it wants to know about this database. Pure.
+    fn probes(&self, subject: &Subject<'_>) -> Vec<Probe>;
+}
+
+/// Every check that is made on one database, in the order of output.
+pub fn all() -> [&'static dyn Check; 9] {
+    [
+        &split_family::SplitFamily,
+        &missing_required_child::MissingRequiredChild,
+        &orphaned_row::OrphanedRow,
+        &unarchivable_parent::UnarchivableParent,
+        &residue::Residue,
+        &duplicate_in_shadow::DuplicateInShadow,
+        &inconsistent_marker::InconsistentMarker,
+        &shadow_drift::ShadowDrift,
+        &non_transactional_table::NonTransactionalTable,
+    ]
+}
+
+/// The id and summary of every check, the one across databases included.
+pub fn catalogue() -> Vec<(&'static str, &'static str)> {
+    let all = all();
+    let mut list: Vec<_> = all.iter().map(|c| (c.id(), c.summary())).collect();
+    list.push((stranded::ID, stranded::SUMMARY));
+    list
+}
+
+/// The checks that were asked for.
+pub struct Checks {
+    chosen: Vec<&'static dyn Check>,
+    stranded: bool,
+}
+
+impl Checks {
+    /// The checks with these ids, in the order of the registry; all of them for no ids.
+    pub fn choose(ids: &[String]) -> Result<Self> {
+        let known = catalogue();
+        if let Some(id) = ids.iter().find(|id| known.iter().all(|(k, _)| k != id)) {
+            let names: Vec<_> = known.iter().map(|(id, _)| *id).collect();
+            return Err(Error::usage(format!("unknown check '{id}'"))
+                .hint(format!("known are {}", names.join(", "))));
+        }
+        let wanted = |id: &str| ids.is_empty() || ids.iter().any(|i| i == id);
+        Ok(Self {
+            chosen: all().into_iter().filter(|c| wanted(c.id())).collect(),
+            stranded: wanted(stranded::ID),
+        })
+    }
+
+    /// The chosen checks on one database.
+    pub fn iter(&self) -> impl Iterator<Item = &'static dyn Check> + '_ {
+        self.chosen.iter().copied()
+    }
+
+    /// Whether the check across databases was chosen.
+    pub fn stranded(&self) -> bool {
+        self.stranded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_check_is_a_usage_error_that_names_the_known_ones() {
+        let error = Checks::choose(&["orphans".into()]).err().unwrap();
+        assert_eq!(error.code, crate::exit::ExitCode::Usage);
+        assert!(error.to_string().contains("orphaned-row"), "{error}");
+    }
+
+    #[test]
+    fn every_check_has_a_page_that_begins_with_its_name() {
+        for (id, _) in catalogue() {
+            let page = format!("{}/docs/checks/{id}.md", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&page).unwrap_or_default();
+            assert!(text.starts_with(&format!("# {id}\n")), "{page}");
+        }
+    }
+}

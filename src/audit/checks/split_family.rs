@@ -1,0 +1,186 @@
+//! Families of which a part lies in the live tables and a part in the shadow tables.
+
+use crate::audit::{Check, Link, Probe, Question, Severity, Subject};
+use crate::schema::Table;
+
+/// The check `split-family`.
+pub(super) struct SplitFamily;
+
+impl Check for SplitFamily {
+    fn id(&self) -> &'static str {
+        "split-family"
+    }
+
+    fn summary(&self) -> &'static str {
+        "families of which a part is live and a part in the shadow tables"
+    }
+
+    fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {
+        let mut probes = Vec::new();
+        for link in subject.links().filter(|l| l.reference.is_owned()) {
+            let Some(child_shadow) = link.child.shadow else {
+                continue;
+            };
+            if let Some(parent_shadow) = link.parent.shadow {
+                probes.push(left_behind(subject, link, child_shadow, parent_shadow));
+            }
+            probes.extend(gone_before(subject, link, child_shadow, true));
+            probes.extend(gone_before(subject, link, child_shadow, false));
+        }
+        probes
+    }
+}
+
+/// A reference that only the profile knows splits a family too, but no service fails over it, and
+/// nova-manage leaves such rows behind with every instance it archives.
+fn severity(link: Link<'_>) -> Severity {
+    if link.reference.declared || link.reference.required {
+        Severity::Error
+    } else {
+        Severity::Warning
+    }
+}
+
+/// The child is live, the parent in the shadow table.
+fn left_behind(
+    subject: &Subject<'_>,
+    link: Link<'_>,
+    child_shadow: &Table,
+    parent_shadow: &Table,
+) -> Probe {
+    let (child, parent) = (link.child.live, link.parent.live);
+    let archived = link.parent_in(parent_shadow, "p");
+    let condition = format!(
+        "{} AND {}",
+        subject.present(archived, link.child_in(child, "c"), None),
+        subject.absent(archived, link.parent_in(parent, "l"), None)
+    );
+    let rows = format!(
+        "{} AND {} AND {}",
+        subject.set(link.child_in(child, "c")),
+        subject.present(
+            link.child_in(child, "c"),
+            link.parent_in(parent_shadow, "s"),
+            None
+        ),
+        subject.absent(link.child_in(child, "c"), link.parent_in(parent, "p"), None)
+    );
+    let question = Question {
+        select: format!(
+            "SELECT c.* FROM {} WHERE {rows}",
+            subject.aliased(child, "c")
+        ),
+        ..subject.rows_of(link.parent.member, parent_shadow, "p", &condition)
+    };
+    Probe::rows(severity(link), &child.name, question)
+        .reference(link.reference)
+        .message(format!(
+            "{} rows are still live while their {} row is in {}",
+            child.name, parent.name, parent_shadow.name
+        ))
+        .remedy(format!(
+            "move them after their parent: {}",
+            subject.transfer(child, child_shadow, "c", &rows)
+        ))
+}
+
+/// The child is in the shadow table, the parent live (or soft-deleted, and not archived yet).
+fn gone_before(
+    subject: &Subject<'_>,
+    link: Link<'_>,
+    child_shadow: &Table,
+    parent_deleted: bool,
+) -> Option<Probe> {
+    let (child, parent) = (link.child.live, link.parent.live);
+    let marker = link.parent.member.marker.as_ref();
+    let state = match (marker, parent_deleted) {
+        (Some(m), true) => m.is_deleted(subject.engine, "p"),
+        (Some(m), false) => subject.not_deleted(m, "p"),
+        (None, true) => return None,
+        (None, false) => "1 = 1".into(),
+    };
+    let archived = link.child_in(child_shadow, "c");
+    let mut from = format!(
+        "FROM {} {}",
+        subject.aliased(child_shadow, "c"),
+        subject.lookup(archived, link.parent_in(parent, "p"))
+    );
+    let mut conditions = vec![state];
+    if let Some(parent_shadow) = link.parent.shadow {
+        let parent = link.parent_in(parent, "p");
+        conditions.push(subject.absent(parent, link.parent_in(parent_shadow, "s"), None));
+    }
+    if let Some(mut explained) = explained(subject, link, child_shadow, parent_deleted) {
+        if link.reference.required {
+            // One such child may have been replaced by another; it must not be the only one.
+            let others = link.child_in(child, "x");
+            let other = link.child_in(child, "o");
+            from.push_str(&format!(
+                " LEFT JOIN (SELECT DISTINCT {} FROM {} WHERE {}) AS o ON {}",
+                subject.list(others),
+                subject.aliased(child, "x"),
+                subject.set(others),
+                subject.equal(other, link.parent_in(parent, "p")),
+            ));
+            explained = format!("{explained} AND {}", subject.set(other));
+        }
+        conditions.push(format!("CASE WHEN {explained} THEN 1 ELSE 0 END = 0"));
+    }
+    let from_where = format!("{from} WHERE {}", conditions.join(" AND "));
+    let question = Question {
+        select: format!("SELECT c.* {from_where}"),
+        key: subject.key(link.parent.member, "p"),
+        distinct: true,
+        age: subject.age(link.parent.member, parent, "p"),
+        from_where,
+    };
+    let parent_state = if parent_deleted {
+        "soft-deleted, not archived"
+    } else {
+        "still live"
+    };
+    let remedy = if parent_deleted {
+        "`sexton archive` moves the rest of the family after them".into()
+    } else {
+        let back = subject.present(archived, link.parent_in(parent, "p"), Some(&conditions[0]));
+        format!(
+            "move them back to their parent: {}",
+            subject.transfer(child_shadow, child, "c", &back)
+        )
+    };
+    Some(
+        Probe::rows(severity(link), &child.name, question)
+            .reference(link.reference)
+            .message(format!(
+                "{} rows are in {} while their {} row is {parent_state}",
+                child.name, child_shadow.name, parent.name
+            ))
+            .remedy(remedy),
+    )
+}
+
+/// True for an archived child that was soft-deleted on its own while its parent lived; `None`
+/// where that cannot be.
+fn explained(
+    subject: &Subject<'_>,
+    link: Link<'_>,
+    child_shadow: &Table,
+    parent_deleted: bool,
+) -> Option<String> {
+    let member = link.child.member;
+    if member.never_marked {
+        return None;
+    }
+    let deleted = subject.deleted(member, "c")?;
+    if !parent_deleted {
+        return Some(deleted);
+    }
+    let since = member.marker.as_ref()?.at.as_ref()?;
+    let parent_since = link.parent.member.marker.as_ref()?.at.as_ref()?;
+    child_shadow.column(since)?;
+    Some(format!(
+        "{deleted} AND {} < {}",
+        subject.engine.column("c", since),
+        subject.engine.column("p", parent_since)
+    ))
+}

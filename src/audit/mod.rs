@@ -1,0 +1,26 @@
+//! What is wrong with a database: a registry of checks, the statements they ask, the findings.
+//!
+//! A check is pure: it turns the family graph into [`Probe`]s, each of which is either a finding
+//! already (drift is known from the schema alone) or a question in SQL, as data. [`audit`] asks the
+//! questions. So the statements of an audit can be printed, counted and tested without a database,
+//! and a new check is one file under `checks/` and one line in its registry.
+//!
+//! Architecture invariants: nothing here writes; every statement is linear in the rows it reads,
+//! whatever indexes the shadow tables lack (see [`Subject`]); what could not be asked is in
+//! [`AuditReport::not_checked`], never silently clean.
+
+mod checks;
+mod family;
+mod finding;
+mod probe;
+mod remedy;
+mod run;
+mod stranded;
+mod subject;
+
+pub use checks::{Check, Checks, all, catalogue};
+pub use finding::{AuditReport, Finding, NotChecked, Severity, Summary};
+pub use probe::{Ask, Probe, Question};
+pub use run::{Options, audit, plan};
+pub use stranded::{Cell, ID as STRANDED, Stranded, stranded};
+pub use subject::{Columns, Link, Side, Subject};

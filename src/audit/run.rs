@@ -1,0 +1,163 @@
+//! Asking the probes: one statement each, a second one only where there is something to show.
+
+use crate::db::{DbError, Engine, Session, Value};
+use crate::error::Result;
+use crate::schema::FamilyGraph;
+
+use super::checks::Checks;
+use super::probe::{KEYS, settings, unset};
+use super::{Ask, AuditReport, Finding, NotChecked, Probe, Question, Subject};
+
+/// What to audit and how much to show.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Ids of the checks to make; all if empty.
+    pub checks: Vec<String>,
+    /// Sample keys per finding.
+    pub samples: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            checks: Vec::new(),
+            samples: 5,
+        }
+    }
+}
+
+/// Everything the chosen checks want to know. Pure.
+pub fn plan(graph: &FamilyGraph, engine: Engine, checks: &Checks) -> Vec<Probe> {
+    let subject = Subject { graph, engine };
+    let mut probes = Vec::new();
+    for check in checks.iter() {
+        probes.extend(check.probes(&subject).into_iter().map(|mut probe| {
+            probe.check = check.id();
+            probe
+        }));
+    }
+    probes
+}
+
+/// Audits one database. Nothing is written; a statement that fails becomes an entry of
+/// `not_checked`. An error is returned only for options that name no check.
+pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> Result<AuditReport> {
+    let probes = plan(graph, session.engine(), &Checks::choose(&options.checks)?);
+    let mut report = AuditReport::new(session.label(), &graph.profile.name);
+    let (mut findings, mut gaps) = (Vec::new(), Vec::new());
+    for setting in settings(session.engine()) {
+        let _ = session.execute(setting);
+    }
+    for probe in probes {
+        match answer(session, &probe, options.samples) {
+            Ok(found) => findings.extend(found),
+            Err(error) => gaps.push(NotChecked {
+                check: probe.check.into(),
+                table: Some(probe.table),
+                why: error.to_string(),
+            }),
+        }
+    }
+    for setting in unset(session.engine()) {
+        let _ = session.execute(setting);
+    }
+    report.add(findings, gaps);
+    Ok(report)
+}
+
+fn answer(
+    session: &mut Session,
+    probe: &Probe,
+    samples: usize,
+) -> Result<Option<Finding>, DbError> {
+    let finding = |count, samples, oldest, newest, remedy, select| Finding {
+        check: probe.check.into(),
+        severity: probe.severity,
+        table: probe.table.clone(),
+        reference: probe.reference.clone(),
+        path: probe.path.clone(),
+        count,
+        samples,
+        oldest,
+        newest,
+        message: probe.message.clone(),
+        remedy,
+        select,
+    };
+    let question = match &probe.ask {
+        Ask::Known(names) => {
+            let count = names.len().max(1) as u64;
+            let remedy = probe.remedy.clone();
+            return Ok(Some(finding(
+                count,
+                names.clone(),
+                None,
+                None,
+                remedy,
+                None,
+            )));
+        }
+        Ask::Rows(question) => question,
+    };
+    let Some(row) = session.query_row(&question.count_sql())? else {
+        return Ok(None);
+    };
+    let [count, oldest, newest] = row.as_slice() else {
+        return Ok(None);
+    };
+    let count = count
+        .as_int()
+        .and_then(|n| u64::try_from(n).ok())
+        .unwrap_or(0);
+    if count == 0 {
+        return Ok(None);
+    }
+    let keys = sample_keys(session, question, samples)?;
+    let remedy = probe
+        .remedy
+        .replace(KEYS, &literals(session.engine(), &keys, count));
+    let date = |v: &Value| (!v.is_null()).then(|| v.to_string());
+    let shown = keys.iter().map(|key| shown(key)).collect();
+    let select = Some(question.select.clone());
+    Ok(Some(finding(
+        count,
+        shown,
+        date(oldest),
+        date(newest),
+        remedy,
+        select,
+    )))
+}
+
+fn sample_keys(
+    session: &mut Session,
+    question: &Question,
+    samples: usize,
+) -> Result<Vec<Vec<Value>>, DbError> {
+    match question.sample_sql(samples) {
+        Some(sql) => session.query(&sql),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// A key as people read it.
+pub(super) fn shown(key: &[Value]) -> String {
+    let parts: Vec<_> = key.iter().map(Value::to_string).collect();
+    parts.join("/")
+}
+
+/// The keys as a list of SQL literals; dots tell that there are more.
+fn literals(engine: Engine, keys: &[Vec<Value>], count: u64) -> String {
+    let literal = |key: &Vec<Value>| {
+        let parts: Vec<_> = key.iter().map(|v| engine.literal(v)).collect();
+        match parts.as_slice() {
+            [one] => one.clone(),
+            many => format!("({})", many.join(", ")),
+        }
+    };
+    let mut list: Vec<_> = keys.iter().map(literal).collect();
+    if (keys.len() as u64) < count {
+        list.push("...".into());
+    }
+    list.join(", ")
+}

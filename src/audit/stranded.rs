@@ -1,0 +1,384 @@
+//! Records in the API database about instances that are archived, or nowhere at all.
+//!
+//! The one check that looks at several databases: keys are read from the API database in pages and
+//! looked up in every cell's live table by its index; only keys found in none are remembered, and
+//! each shadow table, which has no such index, is read through once for every [`BATCH`] of them.
+
+mod cell_match;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::db::{DbError, Engine, Session, Value};
+use crate::schema::{ApiRecords, FamilyGraph};
+
+use super::{Finding, NotChecked, Severity};
+use cell_match::{Mapped, matches};
+
+/// The check's id.
+pub const ID: &str = "stranded-api-record";
+
+/// What it finds, one line.
+pub(super) const SUMMARY: &str =
+    "API-database records about rows that are archived, or in no cell (needs --api)";
+
+/// Keys read from the API database at a time.
+const PAGE: usize = 5_000;
+
+/// Keys in no live table that are held before the shadow tables are read.
+const BATCH: usize = 50_000;
+
+/// A cell database.
+pub struct Cell<'a> {
+    /// The cell's name as the user knows it.
+    pub name: String,
+    /// A session with it.
+    pub session: &'a mut Session,
+    /// Its families.
+    pub graph: &'a FamilyGraph,
+}
+
+/// What was found, to be added to a report.
+#[derive(Debug, Default)]
+pub struct Stranded {
+    /// One finding for each table of records, and cell whose shadow table has the rows.
+    pub findings: Vec<Finding>,
+    /// What could not be checked.
+    pub not_checked: Vec<NotChecked>,
+}
+
+/// Looks for records whose row is in a shadow table and in no live one, or in no given cell.
+pub fn stranded(
+    api: &mut Session,
+    cells: &mut [Cell<'_>],
+    records: &ApiRecords,
+    samples: usize,
+) -> Stranded {
+    let mut result = Stranded::default();
+    let gap = |table: &str, why: String| NotChecked {
+        check: ID.into(),
+        table: Some(table.into()),
+        why,
+    };
+    let mapped = match mapped_cells(api, cells, records) {
+        Ok(mapped) => mapped,
+        Err(error) => {
+            let why = format!("{}: {error}", api.label());
+            result.not_checked.push(gap(&records.cells, why));
+            return result;
+        }
+    };
+    for table in &records.tables {
+        let search = Search {
+            records,
+            table,
+            mapped: &mapped,
+        };
+        let mut tally = Tally::new(cells.len(), samples);
+        // With one table read in part nothing certain can be said of any record.
+        match search.run(api, cells, &mut tally) {
+            Ok(()) => result.findings.extend(search.findings(api, cells, &tally)),
+            Err(why) => result.not_checked.push(gap(table, why)),
+        }
+        for (cell, count) in tally.elsewhere {
+            let why = format!("{count} records belong to {cell}, which was not given");
+            result.not_checked.push(gap(table, why));
+        }
+    }
+    result
+}
+
+/// The API database's cells: id, and what is to be known of each.
+type MappedCells = BTreeMap<String, Mapped>;
+
+fn mapped_cells(
+    api: &mut Session,
+    cells: &[Cell<'_>],
+    records: &ApiRecords,
+) -> Result<MappedCells, DbError> {
+    let engine = api.engine();
+    let columns = ["id", "name", "database_connection"].map(|c| engine.quote(c));
+    let rows = api.query(&format!(
+        "SELECT {} FROM {}",
+        columns.join(", "),
+        engine.quote(&records.cells)
+    ))?;
+    let text = |v: Option<&Value>| {
+        let set = v.filter(|v| !v.is_null());
+        set.map(Value::to_string).unwrap_or_default()
+    };
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|r| (text(r.first()), text(r.get(1)), text(r.get(2))))
+        .collect();
+    let real: Vec<_> = rows.iter().filter(|(_, name, _)| name != "cell0").collect();
+    let only = match (real.as_slice(), cells) {
+        ([(id, ..)], [_]) => Some(id.clone()),
+        _ => None,
+    };
+    let mapped = rows.iter().map(|(id, name, connection)| {
+        let given = only.as_ref() == Some(id)
+            || cells
+                .iter()
+                .any(|c| matches(&c.name, c.session.label(), name, connection));
+        (
+            id.clone(),
+            Mapped {
+                name: name.clone(),
+                given,
+            },
+        )
+    });
+    Ok(mapped.collect())
+}
+
+/// The search for one table of records.
+struct Search<'a> {
+    records: &'a ApiRecords,
+    table: &'a str,
+    mapped: &'a MappedCells,
+}
+
+/// What the search has found so far; its size does not depend on the number of records.
+struct Tally {
+    samples: usize,
+    archived: Vec<Count>,
+    nowhere: Count,
+    elsewhere: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Default)]
+struct Count {
+    count: u64,
+    samples: Vec<String>,
+}
+
+impl Count {
+    fn add(&mut self, key: &str, samples: usize) {
+        self.count += 1;
+        if self.samples.len() < samples {
+            self.samples.push(key.into());
+        }
+    }
+}
+
+impl Tally {
+    fn new(cells: usize, samples: usize) -> Self {
+        Self {
+            samples,
+            archived: vec![Count::default(); cells],
+            nowhere: Count::default(),
+            elsewhere: BTreeMap::new(),
+        }
+    }
+}
+
+impl Search<'_> {
+    fn run(
+        &self,
+        api: &mut Session,
+        cells: &mut [Cell<'_>],
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        let mut last: Option<Value> = None;
+        let mut unknown = BTreeSet::new();
+        loop {
+            let label = api.label().to_owned();
+            let rows = api
+                .query(&self.page_sql(api.engine(), last.as_ref()))
+                .map_err(|e| format!("{label}: {e}"))?;
+            let full = rows.len() == PAGE;
+            last = rows.last().and_then(|row| row.first().cloned());
+            unknown.extend(self.in_no_live_table(self.ours(rows, tally), cells)?);
+            if unknown.len() >= BATCH || !full {
+                self.place(std::mem::take(&mut unknown), cells, tally)?;
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next page: key, and the cell the record's mapping names. One row for each key.
+    fn page_sql(&self, engine: Engine, last: Option<&Value>) -> String {
+        let key = engine.column("t", &self.records.column);
+        let after = match last {
+            Some(key_before) => format!("{key} > {}", engine.literal(key_before)),
+            None => format!("{key} IS NOT NULL"),
+        };
+        format!(
+            "SELECT DISTINCT {key}, {} FROM {} AS t LEFT JOIN {} AS m ON {} = {key} WHERE {after} \
+             ORDER BY {key} LIMIT {PAGE}",
+            engine.column("m", &self.records.mapping_cell),
+            engine.quote(self.table),
+            engine.quote(&self.records.mapping),
+            engine.column("m", &self.records.column),
+        )
+    }
+
+    /// The keys of records that lie in a given cell, or in none yet.
+    fn ours(&self, rows: Vec<Vec<Value>>, tally: &mut Tally) -> Vec<String> {
+        let mut keys = Vec::new();
+        for row in rows {
+            let [key, cell] = row.as_slice() else {
+                continue;
+            };
+            match self.mapped.get(&cell.to_string()) {
+                Some(mapped) if !mapped.given => {
+                    let cell = format!("cell '{}'", mapped.name);
+                    *tally.elsewhere.entry(cell).or_default() += 1;
+                }
+                Some(_) => keys.push(key.to_string()),
+                None if cell.is_null() => keys.push(key.to_string()),
+                None => {
+                    let cell = format!("cell {cell}, which {} does not list", self.records.cells);
+                    *tally.elsewhere.entry(cell).or_default() += 1;
+                }
+            }
+        }
+        keys
+    }
+
+    fn in_no_live_table(
+        &self,
+        mut keys: Vec<String>,
+        cells: &mut [Cell<'_>],
+    ) -> Result<Vec<String>, String> {
+        for cell in cells {
+            if keys.is_empty() {
+                break;
+            }
+            let engine = cell.session.engine();
+            let key = engine.quote(&self.records.key);
+            let list: Vec<_> = keys
+                .iter()
+                .map(|k| engine.literal(&Value::Text(k.clone())))
+                .collect();
+            let sql = format!(
+                "SELECT {key} FROM {} WHERE {key} IN ({})",
+                engine.quote(&self.records.root),
+                list.join(", ")
+            );
+            let found = cell.session.query(&sql).map_err(|e| refusal(cell, &e))?;
+            let found: BTreeSet<_> = found.iter().filter_map(|r| r.first().map(folded)).collect();
+            keys.retain(|k| !found.contains(&k.to_ascii_lowercase()));
+        }
+        Ok(keys)
+    }
+
+    /// Finds keys that are in no live table in the shadow tables; counts them.
+    fn place(
+        &self,
+        unknown: BTreeSet<String>,
+        cells: &mut [Cell<'_>],
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        let mut left: BTreeMap<_, _> = unknown
+            .into_iter()
+            .map(|key| (key.to_ascii_lowercase(), key))
+            .collect();
+        let samples = tally.samples;
+        for (cell, count) in cells.iter_mut().zip(&mut tally.archived) {
+            let member = cell.graph.member(&self.records.root);
+            let Some(shadow) = member.and_then(|m| m.shadow.as_ref()) else {
+                continue;
+            };
+            if left.is_empty() {
+                break;
+            }
+            let engine = cell.session.engine();
+            let key = engine.quote(&self.records.key);
+            let sql = format!("SELECT {key} FROM {}", engine.quote(shadow));
+            let each = |row: Vec<Value>| {
+                if let Some(key) = row.first().and_then(|k| left.remove(&folded(k))) {
+                    count.add(&key, samples);
+                }
+                !left.is_empty()
+            };
+            let read = cell.session.query_each(&sql, each);
+            read.map_err(|e| refusal(cell, &e))?;
+        }
+        left.values()
+            .for_each(|key| tally.nowhere.add(key, samples));
+        Ok(())
+    }
+
+    fn findings(&self, api: &Session, cells: &[Cell<'_>], tally: &Tally) -> Vec<Finding> {
+        let (engine, table) = (api.engine(), self.table);
+        let finding = |severity, found: &Count, message: String, remedy: String| {
+            let mut samples = found.samples.clone();
+            samples.sort();
+            let list: Vec<_> = samples
+                .iter()
+                .map(|k| engine.literal(&Value::Text(k.clone())))
+                .collect();
+            let select = (!list.is_empty()).then(|| {
+                format!(
+                    "SELECT * FROM {} WHERE {} IN ({})",
+                    engine.quote(table),
+                    engine.quote(&self.records.column),
+                    list.join(", ")
+                )
+            });
+            Finding {
+                check: ID.into(),
+                severity,
+                table: table.into(),
+                reference: Some(format!(
+                    "{table}.{} -> {}.{}",
+                    self.records.column, self.records.root, self.records.key
+                )),
+                path: Vec::new(),
+                count: found.count,
+                samples,
+                oldest: None,
+                newest: None,
+                message,
+                remedy,
+                select,
+            }
+        };
+        let mut findings = Vec::new();
+        for (cell, found) in cells
+            .iter()
+            .zip(&tally.archived)
+            .filter(|(_, f)| f.count > 0)
+        {
+            findings.push(finding(
+                Severity::Error,
+                found,
+                format!(
+                    "{table} records in the API database are about {} that are archived in cell \
+                     {}: a run was cut off before it cleaned up",
+                    self.records.root, cell.name
+                ),
+                format!(
+                    "`sexton archive {} --api {}`",
+                    cell.session.label(),
+                    api.label()
+                ),
+            ));
+        }
+        if tally.nowhere.count > 0 {
+            findings.push(finding(
+                Severity::Warning,
+                &tally.nowhere,
+                format!(
+                    "{table} records in the API database are about {} that are in no given cell",
+                    self.records.root
+                ),
+                format!(
+                    "look at them; unless they are being created now, delete them from {table}"
+                ),
+            ));
+        }
+        findings
+    }
+}
+
+fn folded(value: &Value) -> String {
+    value.to_string().to_ascii_lowercase()
+}
+
+fn refusal(cell: &Cell<'_>, error: &DbError) -> String {
+    format!("cell {}: {error}", cell.name)
+}

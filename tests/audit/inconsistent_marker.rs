@@ -1,0 +1,42 @@
+use crate::fixture::Db;
+
+const CHECK: &str = "inconsistent-marker";
+
+#[test]
+fn deleted_without_a_date() {
+    let mut db = Db::clean();
+    db.sql("UPDATE instances SET deleted_at = NULL WHERE id IN (3, 4)");
+    assert_eq!(db.lines(CHECK), ["warning instances - 2 [3 4]"]);
+    db.mend(CHECK);
+}
+
+#[test]
+fn live_with_a_date() {
+    let mut db = Db::clean();
+    db.sql("UPDATE instances SET deleted_at = '2024-01-01 00:00:00' WHERE id = 1");
+    assert_eq!(db.lines(CHECK), ["warning instances - 1 [1]"]);
+    db.mend(CHECK);
+}
+
+#[test]
+fn a_marker_that_says_nothing() {
+    let mut db = Db::clean();
+    db.sql("UPDATE compute_nodes SET deleted = NULL");
+    assert_eq!(db.lines(CHECK), ["warning compute_nodes - 1 [1]"]);
+    db.mend(CHECK);
+}
+
+#[test]
+fn a_marker_that_is_not_the_rows_own_key() {
+    let mut db = Db::clean();
+    db.sql("UPDATE instances SET deleted = 1 WHERE id = 3");
+    assert_eq!(db.lines(CHECK), ["note instances - 1 [3]"]);
+    db.mend(CHECK);
+}
+
+#[test]
+fn tables_that_are_never_marked_are_left_alone() {
+    let mut db = Db::clean();
+    db.sql("UPDATE instance_actions SET deleted = NULL");
+    assert_eq!(db.lines(CHECK), [] as [&str; 0]);
+}

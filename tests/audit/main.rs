@@ -1,0 +1,17 @@
+//! The audit on databases with known damage: a module for each check, and one for real servers.
+
+#![allow(clippy::unwrap_used, reason = "a test ends with a panic")]
+
+mod clean;
+mod duplicate_in_shadow;
+mod fixture;
+mod inconsistent_marker;
+mod missing_required_child;
+mod non_transactional_table;
+mod orphaned_row;
+mod residue;
+mod servers;
+mod shadow_drift;
+mod split_family;
+mod stranded_api_record;
+mod unarchivable_parent;

@@ -1,0 +1,31 @@
+use crate::fixture::Db;
+
+const CHECK: &str = "missing-required-child";
+
+#[test]
+fn a_live_instance_without_its_extra_row_is_an_error_and_a_deleted_one_a_warning() {
+    let mut db = Db::clean();
+    db.sql("DELETE FROM instance_extra WHERE id IN (10, 30)");
+    assert_eq!(
+        db.lines(CHECK),
+        [
+            "error instances instance_extra.instance_uuid -> instances.uuid 1 [1]",
+            "warning instances instance_extra.instance_uuid -> instances.uuid 1 [3]",
+        ]
+    );
+}
+
+#[test]
+fn a_row_in_the_shadow_table_is_not_missing() {
+    let mut db = Db::clean();
+    db.sql("INSERT INTO shadow_instance_extra SELECT * FROM instance_extra WHERE id = 10");
+    db.sql("DELETE FROM instance_extra WHERE id = 10");
+    assert_eq!(db.lines(CHECK), [] as [&str; 0]);
+}
+
+#[test]
+fn the_remedy_makes_an_empty_row() {
+    let mut db = Db::clean();
+    db.sql("DELETE FROM instance_info_caches WHERE id = 10");
+    db.mend(CHECK);
+}

@@ -1,0 +1,101 @@
+use sexton::audit::{Checks, plan};
+use sexton::db::Engine;
+use sexton::schema::{ColumnType, Profile};
+
+use crate::fixture::{Db, line, schema};
+
+const CHECK: &str = "shadow-drift";
+
+#[test]
+fn a_column_that_the_shadow_table_lacks_is_an_error_that_the_remedy_mends() {
+    let mut db = Db::clean();
+    db.sql("ALTER TABLE shadow_instances DROP COLUMN internal_id");
+    assert_eq!(
+        db.lines(CHECK),
+        ["error instances - 1 [instances.internal_id]"]
+    );
+    db.mend(CHECK);
+}
+
+#[test]
+fn a_missing_shadow_table_and_one_without_its_live_table() {
+    let mut db = Db::clean();
+    db.sql("DROP TABLE shadow_instance_system_metadata");
+    db.sql("DROP TABLE consoles");
+    assert_eq!(
+        db.lines(CHECK),
+        [
+            "error instance_system_metadata - 1 [shadow_instance_system_metadata]",
+            "note shadow_consoles - 1 [shadow_consoles]",
+        ]
+    );
+}
+
+#[test]
+fn a_table_of_somebody_else_is_named() {
+    let mut db = Db::clean();
+    db.sql("CREATE TABLE instances_bak (id INTEGER PRIMARY KEY)");
+    let findings = db.findings(CHECK);
+    assert_eq!(
+        findings.iter().map(line).collect::<Vec<_>>(),
+        ["warning instances_bak - 1 [instances_bak]"]
+    );
+    assert!(findings[0].message.contains("nova-manage"));
+}
+
+#[test]
+fn content_that_nova_manage_would_lose_is_counted() {
+    let mut db = Db::clean();
+    db.sql("UPDATE instances SET internal_id = 7 WHERE id IN (1, 3)");
+    db.sql("UPDATE instance_extra SET vpmems = 'x'");
+    assert_eq!(
+        db.lines(CHECK),
+        [
+            "warning instance_extra - 2 [30 40]",
+            "warning instances - 1 [3]",
+        ]
+    );
+}
+
+/// Two enum types with the same labels: SQLite and MariaDB have no such thing.
+#[test]
+fn enum_types_of_two_names_are_a_warning() {
+    let mut schema = schema();
+    for (table, native) in [("instances", "a"), ("shadow_instances", "b")] {
+        let column = &mut schema.tables.get_mut(table).unwrap().columns[5];
+        column.ty = ColumnType::Enum(vec!["owner".into()]);
+        column.native = Some(native.into());
+    }
+    let graph = Profile::detect(&schema).families(&schema).unwrap();
+    let checks = Checks::choose(&[CHECK.into()]).unwrap();
+    let probes = plan(&graph, Engine::Postgres, &checks);
+    let found: Vec<_> = probes
+        .iter()
+        .filter(|p| p.message.contains("type a"))
+        .collect();
+    assert_eq!(found.len(), 1, "{probes:#?}");
+    assert_eq!(
+        found[0].remedy,
+        "ALTER TABLE \"shadow_instances\" ALTER COLUMN \"uuid\" TYPE \"a\" USING \
+         \"uuid\"::text::\"a\""
+    );
+}
+
+#[test]
+fn intended_drift_is_not_mentioned() {
+    let mut schema = schema();
+    schema.tables.get_mut("shadow_instances").unwrap().columns[5].nullable = true;
+    let probes = |profile: &Profile| {
+        let graph = profile.families(&schema).unwrap();
+        let checks = Checks::choose(&[CHECK.into()]).unwrap();
+        let probes = plan(&graph, Engine::Sqlite, &checks);
+        probes
+            .iter()
+            .filter(|p| p.message.starts_with("instances.uuid"))
+            .count()
+    };
+    let mut profile = Profile::detect(&schema);
+    assert_eq!(probes(&profile), 1);
+    profile.intended_drift.push("instances.uuid".into());
+    assert_eq!(probes(&profile), 0);
+}

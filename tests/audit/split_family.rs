@@ -1,0 +1,143 @@
+use crate::fixture::{Db, State, uuid};
+
+const CHECK: &str = "split-family";
+
+#[test]
+fn bug_1837995_a_child_archived_before_its_live_parent() {
+    let mut db = Db::clean();
+    db.sql("INSERT INTO shadow_instance_extra SELECT * FROM instance_extra WHERE id IN (10, 20)");
+    db.sql("DELETE FROM instance_extra WHERE id IN (10, 20)");
+    let findings = db.findings(CHECK);
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    let finding = &findings[0];
+    assert_eq!(
+        (finding.count, finding.samples.join(" ")),
+        (2, "1 2".into())
+    );
+    assert_eq!(
+        finding.message,
+        "instance_extra rows are in shadow_instance_extra while their instances row is still live"
+    );
+    db.mend(CHECK);
+}
+
+#[test]
+fn a_required_child_is_not_explained_by_its_own_delete_unless_another_is_there() {
+    let mut db = Db::clean();
+    // The clean database has an archived info cache of instance 2 beside a live one.
+    db.sql("DELETE FROM instance_info_caches WHERE id = 20");
+    assert_eq!(
+        db.lines(CHECK),
+        ["error instance_info_caches instance_info_caches.instance_uuid -> instances.uuid 1 [2]"]
+    );
+}
+
+#[test]
+fn a_child_that_was_deleted_with_its_parent_has_gone_before_it() {
+    let mut db = Db::clean();
+    db.insert(
+        "shadow_block_device_mapping",
+        94,
+        State::Deleted,
+        "instance_uuid",
+        &uuid(3),
+    );
+    let findings = db.findings(CHECK);
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!(
+        (findings[0].count, findings[0].samples.join(" ")),
+        (1, "3".into())
+    );
+    assert!(
+        findings[0]
+            .message
+            .ends_with("instances row is soft-deleted, not archived")
+    );
+    assert_eq!(findings[0].oldest.as_deref(), Some("2024-03-02 10:00:00"));
+}
+
+#[test]
+fn two_children_of_one_root_count_once() {
+    let mut db = Db::clean();
+    db.insert(
+        "shadow_block_device_mapping",
+        94,
+        State::Deleted,
+        "instance_uuid",
+        &uuid(3),
+    );
+    db.insert(
+        "shadow_block_device_mapping",
+        95,
+        State::Deleted,
+        "instance_uuid",
+        &uuid(3),
+    );
+    assert_eq!(db.findings(CHECK)[0].count, 1);
+}
+
+#[test]
+fn rows_that_are_never_marked_explain_nothing() {
+    let mut db = Db::clean();
+    db.insert(
+        "shadow_instance_actions",
+        94,
+        State::Deleted,
+        "instance_uuid",
+        &uuid(1),
+    );
+    assert_eq!(
+        db.lines(CHECK),
+        ["error instance_actions instance_actions.instance_uuid -> instances.uuid 1 [1]"]
+    );
+    db.mend(CHECK);
+}
+
+#[test]
+fn a_child_left_behind_is_counted_by_its_archived_parents() {
+    let mut db = Db::clean();
+    db.insert(
+        "instance_system_metadata",
+        900,
+        State::Deleted,
+        "instance_uuid",
+        &uuid(5),
+    );
+    db.insert(
+        "instance_system_metadata",
+        901,
+        State::Deleted,
+        "instance_uuid",
+        &uuid(5),
+    );
+    db.insert(
+        "instance_system_metadata",
+        902,
+        State::Deleted,
+        "instance_uuid",
+        &uuid(6),
+    );
+    let findings = db.findings(CHECK);
+    assert_eq!((findings.len(), findings[0].count), (1, 2));
+    assert_eq!(findings[0].samples, ["5", "6"]);
+    db.mend(CHECK);
+}
+
+/// nova-manage leaves such rows behind with every instance.
+#[test]
+fn a_split_by_convention_is_a_warning() {
+    let mut db = Db::clean();
+    db.insert(
+        "volume_usage_cache",
+        900,
+        State::Live,
+        "instance_uuid",
+        &uuid(5),
+    );
+    assert_eq!(
+        db.lines(CHECK),
+        ["warning volume_usage_cache volume_usage_cache.instance_uuid -> instances.uuid 1 [5]"]
+    );
+    // Residue is for tables that have no shadow table.
+    assert_eq!(db.lines("residue"), [] as [&str; 0]);
+}
