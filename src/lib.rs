@@ -10,6 +10,7 @@ pub mod audit;
 pub mod db;
 pub mod error;
 pub mod exit;
+pub mod generate;
 pub mod report;
 pub mod schema;
 pub mod server;
