@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod audit;
+pub mod cells;
 pub mod db;
 pub mod error;
 pub mod exit;

@@ -8,7 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::db::{Engine, Session, Target, Value};
+use crate::cells::listed_cells;
+use crate::db::{Engine, Session, Value};
 use crate::error::{Error, Result};
 use crate::schema::{ApiRecords, FamilyGraph, Schema};
 
@@ -34,14 +35,13 @@ pub struct Api<'a> {
     tables: Vec<String>,
     has_mapping: bool,
     cells: Vec<Cell<'a>>,
-    covered: BTreeSet<i64>,
+    covered: BTreeSet<String>,
     /// Records that were left because their mapping names a cell that was not given.
     pub elsewhere: u64,
 }
 
 impl<'a> Api<'a> {
-    /// Reads the API database's list of cells and finds the given ones in it: by name, by the
-    /// database they are connected to, or, where one is left on either side, by elimination.
+    /// Opens the books on an API database; [`listed_cells`] says which of its cells are `cells`.
     ///
     /// # Errors
     ///
@@ -51,7 +51,6 @@ impl<'a> Api<'a> {
         schema: &Schema,
         records: ApiRecords,
         cells: Vec<Cell<'a>>,
-        targets: &[Target],
     ) -> Result<Self> {
         let present = |t: &String| {
             schema
@@ -74,14 +73,12 @@ impl<'a> Api<'a> {
         }
         let mut covered = BTreeSet::new();
         if schema.table(&records.cells).is_some() {
-            let statement = format!(
-                "SELECT id, name, database_connection FROM {}",
-                session.engine().quote(&records.cells)
-            );
-            let rows = session.query(&statement)?;
-            let known: Vec<_> = rows.iter().filter_map(|row| KnownCell::read(row)).collect();
-            let names: Vec<_> = cells.iter().map(|c| c.name.as_str()).collect();
-            covered = covered_cells(&known, &names, targets);
+            let given: Vec<_> = cells
+                .iter()
+                .map(|c| (c.name.clone(), c.session.label().to_owned()))
+                .collect();
+            let listed = listed_cells(&mut session, &records, &given)?;
+            covered.extend(listed.into_iter().filter(|c| c.given).map(|c| c.id));
         }
         let has_mapping = tables.contains(&records.mapping);
         Ok(Self {
@@ -191,10 +188,11 @@ impl<'a> Api<'a> {
             literals(engine, roots.iter())
         );
         for row in self.session.query(&sql)? {
-            let (Some(name), cell) = (row[0].as_text(), row[1].as_int()) else {
+            let (Some(name), cell) = (row[0].as_text(), &row[1]) else {
                 continue;
             };
-            if cell.is_some_and(|cell| !self.covered.contains(&cell)) && roots.remove(name) {
+            let elsewhere = !cell.is_null() && !self.covered.contains(&cell.to_string());
+            if elsewhere && roots.remove(name) {
                 self.elsewhere += 1;
             }
         }
@@ -268,102 +266,4 @@ fn literals<'v>(engine: Engine, values: impl Iterator<Item = &'v String>) -> Str
         .map(|v| engine.literal(&Value::Text(v.clone())))
         .collect();
     list.join(", ")
-}
-
-/// A row of the API database's list of cells.
-struct KnownCell {
-    id: i64,
-    name: String,
-    target: Option<Target>,
-}
-
-impl KnownCell {
-    fn read(row: &[Value]) -> Option<Self> {
-        let name = row
-            .get(1)
-            .and_then(Value::as_text)
-            .unwrap_or_default()
-            .to_owned();
-        let target = row
-            .get(2)
-            .and_then(Value::as_text)
-            .and_then(|url| url.parse().ok());
-        Some(Self {
-            id: row.first()?.as_int()?,
-            name,
-            target,
-        })
-    }
-
-    fn is_cell0(&self) -> bool {
-        self.name == "cell0"
-    }
-}
-
-/// Which of the known cells were given.
-fn covered_cells(known: &[KnownCell], names: &[&str], targets: &[Target]) -> BTreeSet<i64> {
-    let mut covered = BTreeSet::new();
-    let mut unmatched = 0;
-    for (name, target) in names.iter().zip(targets) {
-        let matched = known
-            .iter()
-            .find(|k| !name.is_empty() && k.name == *name)
-            .or_else(|| {
-                known
-                    .iter()
-                    .find(|k| k.target.as_ref().is_some_and(|t| t.same_database(target)))
-            });
-        match matched {
-            Some(cell) => {
-                covered.insert(cell.id);
-            }
-            None => unmatched += 1,
-        }
-    }
-    let left: Vec<_> = known
-        .iter()
-        .filter(|k| !k.is_cell0() && !covered.contains(&k.id))
-        .collect();
-    if let ([only], 1) = (left.as_slice(), unmatched) {
-        covered.insert(only.id);
-    }
-    covered
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn known(id: i64, name: &str, url: &str) -> KnownCell {
-        KnownCell {
-            id,
-            name: name.into(),
-            target: url.parse().ok(),
-        }
-    }
-
-    fn covered(known: &[KnownCell], given: &[(&str, &str)]) -> Vec<i64> {
-        let names: Vec<_> = given.iter().map(|(name, _)| *name).collect();
-        let targets: Vec<Target> = given.iter().map(|(_, url)| url.parse().unwrap()).collect();
-        covered_cells(known, &names, &targets).into_iter().collect()
-    }
-
-    #[test]
-    fn cells_are_found_by_name_then_by_database_then_by_elimination() {
-        let cells = [
-            known(1, "cell0", "mysql+pymysql://u:p@db/nova_cell0"),
-            known(2, "cell1", "mysql+pymysql://u:p@db/nova?charset=utf8"),
-            known(3, "cell2", "mysql+pymysql://u:p@db2/nova"),
-        ];
-        assert_eq!(covered(&cells, &[("cell2", "mysql://x@elsewhere/y")]), [3]);
-        assert_eq!(covered(&cells, &[("", "mysql://root@db:3306/nova")]), [2]);
-        assert_eq!(
-            covered(&cells, &[("", "mysql://root@127.0.0.1/copy")]),
-            Vec::<i64>::new()
-        );
-        assert_eq!(
-            covered(&cells[..2], &[("", "mysql://root@127.0.0.1/copy")]),
-            [2]
-        );
-    }
 }

@@ -4,15 +4,13 @@
 //! looked up in every cell's live table by its index; only keys found in none are remembered, and
 //! each shadow table, which has no such index, is read through once for every [`BATCH`] of them.
 
-mod cell_match;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cells::{ListedCell, listed_cells};
 use crate::db::{DbError, Engine, Session, Value};
 use crate::schema::{ApiRecords, FamilyGraph};
 
 use super::{Finding, NotChecked, Severity};
-use cell_match::{Mapped, matches};
 
 /// The check's id.
 pub const ID: &str = "stranded-api-record";
@@ -87,48 +85,20 @@ pub fn stranded(
     result
 }
 
-/// The API database's cells: id, and what is to be known of each.
-type MappedCells = BTreeMap<String, Mapped>;
+/// The API database's cells, by id.
+type MappedCells = BTreeMap<String, ListedCell>;
 
 fn mapped_cells(
     api: &mut Session,
     cells: &[Cell<'_>],
     records: &ApiRecords,
 ) -> Result<MappedCells, DbError> {
-    let engine = api.engine();
-    let columns = ["id", "name", "database_connection"].map(|c| engine.quote(c));
-    let rows = api.query(&format!(
-        "SELECT {} FROM {}",
-        columns.join(", "),
-        engine.quote(&records.cells)
-    ))?;
-    let text = |v: Option<&Value>| {
-        let set = v.filter(|v| !v.is_null());
-        set.map(Value::to_string).unwrap_or_default()
-    };
-    let rows: Vec<_> = rows
+    let given: Vec<_> = cells
         .iter()
-        .map(|r| (text(r.first()), text(r.get(1)), text(r.get(2))))
+        .map(|c| (c.name.clone(), c.session.label().to_owned()))
         .collect();
-    let real: Vec<_> = rows.iter().filter(|(_, name, _)| name != "cell0").collect();
-    let only = match (real.as_slice(), cells) {
-        ([(id, ..)], [_]) => Some(id.clone()),
-        _ => None,
-    };
-    let mapped = rows.iter().map(|(id, name, connection)| {
-        let given = only.as_ref() == Some(id)
-            || cells
-                .iter()
-                .any(|c| matches(&c.name, c.session.label(), name, connection));
-        (
-            id.clone(),
-            Mapped {
-                name: name.clone(),
-                given,
-            },
-        )
-    });
-    Ok(mapped.collect())
+    let listed = listed_cells(api, records, &given)?;
+    Ok(listed.into_iter().map(|c| (c.id.clone(), c)).collect())
 }
 
 /// The search for one table of records.

@@ -322,6 +322,5 @@ fn open_api<'a>(
             graph,
         });
     }
-    let targets: Vec<_> = databases.cells.iter().map(|(_, t)| t.clone()).collect();
-    Api::new(session, &schema, records, cells, &targets)
+    Api::new(session, &schema, records, cells)
 }

@@ -3,7 +3,10 @@
 //! The only part of sexton that touches the terminal, the environment and signals.
 
 mod archive;
+mod audit;
 mod database;
+mod demo;
+mod generate;
 mod output;
 mod progress;
 mod signals;
@@ -29,7 +32,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
+    Audit(audit::Args),
     Archive(archive::Args),
+    Generate(generate::Args),
 }
 
 /// Runs the process.
@@ -47,7 +53,10 @@ pub(crate) fn main() -> ProcessExit {
         }
     };
     let done = match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Archive(args) => archive::run(args),
+        Command::Generate(args) => generate::run(args),
     };
     match done {
         Ok(code) => ProcessExit::from(code),
