@@ -16,27 +16,10 @@ use sexton::server::{PrivateMariadb, PrivatePostgres, Provider};
 mod support;
 
 use support::client::query;
+use support::shelf::{address, survives_a_kill};
 
 /// Set in the process that plays the owner.
 const OWNER: &str = "SEXTON_TEST_SERVER_OWNER";
-
-fn survives_a_kill(provider: &dyn Provider) {
-    let mut server = provider.start().unwrap();
-    let url = server.create_database("shelf").unwrap();
-    query(&url, "CREATE TABLE book (id INT PRIMARY KEY)");
-    query(&url, "INSERT INTO book VALUES (1), (2)");
-
-    server.kill().unwrap();
-    assert!(TcpStream::connect(address(&url)).is_err());
-    server.restart().unwrap();
-    assert_eq!(server.url("shelf"), url);
-    assert_eq!(query(&url, "SELECT COUNT(*) FROM book"), "2");
-
-    server.stop().unwrap();
-    server.restart().unwrap();
-    assert_eq!(query(&url, "SELECT COUNT(*) FROM book"), "2");
-    assert!(server.create_database("shelf").is_err());
-}
 
 #[test]
 fn mariadb_survives_a_kill() {
@@ -117,11 +100,6 @@ fn owner_is_killed(test: &str, provider: &dyn Provider) {
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(left(), (0, false, vec![]));
-}
-
-fn address(url: &str) -> &str {
-    let host = url.split_once('@').unwrap().1;
-    host.split_once('/').unwrap().0
 }
 
 /// Processes (watchdogs too) that name the directory on their command line.

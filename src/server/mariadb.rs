@@ -43,10 +43,8 @@ impl PrivateMariadb {
         self.arguments.push(argument.into());
         self
     }
-}
 
-impl Provider for PrivateMariadb {
-    fn start(&self) -> Result<Box<dyn Server>> {
+    fn find(&self) -> Result<Mariadb> {
         let directories = program_directories();
         let find = |name| {
             find_program(name, &directories).ok_or_else(|| {
@@ -55,12 +53,22 @@ impl Provider for PrivateMariadb {
                 )
             })
         };
-        Instance::start(Mariadb {
+        Ok(Mariadb {
             server: find("mariadbd")?,
             install: find("mariadb-install-db")?,
             client: find("mariadb")?,
             arguments: self.arguments.clone(),
         })
+    }
+}
+
+impl Provider for PrivateMariadb {
+    fn available(&self) -> Result<()> {
+        self.find().map(drop)
+    }
+
+    fn start(&self) -> Result<Box<dyn Server>> {
+        Instance::start(self.find()?)
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Invariants: a server listens on 127.0.0.1 only, on a port of its own; it is signalled by process
 //! id only; nothing of it outlives the process that started it, even one that dies of SIGKILL
-//! ([`process::Watchdog`]). It speaks to the server through the server's own command line client
+//! (see `process::Watchdog`). It speaks to the server through the server's own command line client
 //! and does not depend on [`crate::db`].
 
 mod copy;
@@ -18,11 +18,16 @@ mod process;
 
 pub use mariadb::PrivateMariadb;
 pub use postgres::PrivatePostgres;
+pub use process::free_port;
 
 use crate::error::Result;
 
 /// Starts servers of one kind.
 pub trait Provider {
+    /// Whether this machine has what the provider needs; the error says what is missing and how to
+    /// get it.
+    fn available(&self) -> Result<()>;
+
     /// Starts a fresh, empty server and waits until it accepts connections.
     fn start(&self) -> Result<Box<dyn Server>>;
 }

@@ -41,10 +41,8 @@ impl PrivatePostgres {
         self.settings.push(setting.into());
         self
     }
-}
 
-impl Provider for PrivatePostgres {
-    fn start(&self) -> Result<Box<dyn Server>> {
+    fn find(&self) -> Result<Postgres> {
         // A `postgres` or `psql` alone in PATH may be part of a client installation: take both
         // server programs from the same place.
         let found = directories().into_iter().find_map(|directory| {
@@ -61,13 +59,23 @@ impl Provider for PrivatePostgres {
         let client = find_program("psql", &directories())
             .ok_or_else(|| Error::unavailable("no psql on this machine").hint(hint))?;
         let owner = if is_root() { Some(owner()?) } else { None };
-        Instance::start(Postgres {
+        Ok(Postgres {
             server,
             initdb,
             client,
             owner,
             settings: self.settings.clone(),
         })
+    }
+}
+
+impl Provider for PrivatePostgres {
+    fn available(&self) -> Result<()> {
+        self.find().map(drop)
+    }
+
+    fn start(&self) -> Result<Box<dyn Server>> {
+        Instance::start(self.find()?)
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) fn program_directories() -> Vec<PathBuf> {
 ///
 /// It lies below the range from which the kernel takes the ports of outgoing connections, so that
 /// it is still free when a killed server wants it back.
-pub(super) fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -1,6 +1,9 @@
 //! What several test binaries share.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, reason = "no test binary uses all of it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 pub(crate) mod client;
 pub(crate) mod cloud;
 pub(crate) mod databases;
+pub(crate) mod docker;
+pub(crate) mod shelf;
