@@ -1,0 +1,162 @@
+//! The real nova, installed from a list of pins, to make the schemas that the tests work on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use xshell::{Shell, cmd};
+
+use crate::install;
+
+/// Makes the schema of a nova release in an empty database, with that release's own migrations.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A release that has a list of pins, 34.0.0 for example.
+    version: String,
+    /// The main (cell) database: a mysql:// or postgres:// URL or the path of an SQLite file.
+    url: String,
+    /// The API database; without it only the main database gets its schema.
+    #[arg(long)]
+    api_url: Option<String>,
+}
+
+/// `cargo xtask nova-sync`
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let nova = manage(&Shell::new()?, &args.version)?;
+    sync(&nova, &args.url, args.api_url.as_deref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The path of `nova-manage` of this release, in a virtual environment that is made when it is not
+/// there or was left unfinished.
+pub(crate) fn manage(sh: &Shell, version: &str) -> Result<PathBuf> {
+    let name = format!("nova-{version}");
+    let pins = pins(&name)?;
+    let environment = install::repository().join("target/peers").join(&name);
+    let program = environment.join("bin/nova-manage");
+    // The marker holds the pins, so that changed pins lead to a new environment.
+    let marker = environment.join("complete");
+    let wanted = fs::read_to_string(&pins).with_context(|| format!("cannot read {pins:?}"))?;
+    if fs::read_to_string(&marker).is_ok_and(|made| made == wanted) {
+        return Ok(program);
+    }
+    println!("xtask: installing {name} from its pins");
+    if environment.exists() {
+        fs::remove_dir_all(&environment)?;
+    }
+    let python = python(sh)?;
+    let temporary = tempfile::tempdir()?;
+    cmd!(sh, "{python} -m venv {environment}").quiet().run()?;
+    let pip = environment.join("bin/pip");
+    cmd!(
+        sh,
+        "{pip} install --quiet --disable-pip-version-check --no-deps -r {pins}"
+    )
+    .env("TMPDIR", temporary.path())
+    .run()
+    .with_context(|| format!("cannot install {name}; is the Python package index within reach?"))?;
+    if !program.exists() {
+        bail!("{pins:?} installs no nova-manage");
+    }
+    fs::write(&marker, wanted)?;
+    Ok(program)
+}
+
+/// The list of pins of a peer: of the directory that SEXTON_NOVA_PINS names, or the repository's.
+fn pins(name: &str) -> Result<PathBuf> {
+    let file = format!("{name}.txt");
+    let own = install::repository().join("xtask/peers");
+    let given = std::env::var_os("SEXTON_NOVA_PINS").map(PathBuf::from);
+    given
+        .into_iter()
+        .chain([own])
+        .map(|directory| directory.join(&file))
+        .find(|path| path.is_file())
+        .with_context(|| {
+            format!("no {file} in xtask/peers or in the directory that SEXTON_NOVA_PINS names")
+        })
+}
+
+/// A Python that can make virtual environments. The pins are of 3.11; others may lack wheels.
+fn python(sh: &Shell) -> Result<&'static str> {
+    let find = || {
+        ["python3.11", "python3"].into_iter().find(|python| {
+            cmd!(sh, "{python} -c 'import ensurepip, venv'")
+                .quiet()
+                .ignore_stderr()
+                .run()
+                .is_ok()
+        })
+    };
+    if let Some(python) = find() {
+        return Ok(python);
+    }
+    if install::can_install(sh) {
+        install::packages(sh, &["python3", "python3-venv"])?;
+    }
+    find().context("no Python with the modules venv and ensurepip; install python3-venv")
+}
+
+/// Runs the migrations of `nova`, a path of nova-manage, on the database of `url` and, if there is
+/// one, on the API database.
+pub(crate) fn sync(nova: &Path, url: &str, api_url: Option<&str>) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let configuration = directory.path().join("nova.conf");
+    let mut text = format!("[database]\nconnection = {}\n", sqlalchemy(url));
+    if let Some(url) = api_url {
+        text += &format!("[api_database]\nconnection = {}\n", sqlalchemy(url));
+    }
+    fs::write(&configuration, text)?;
+    let sh = Shell::new()?;
+    sh.set_var("OS_NOVA_DISABLE_EVENTLET_PATCHING", "1");
+    let commands: &[&[&str]] = match api_url {
+        Some(_) => &[&["api_db", "sync"], &["db", "sync", "--local_cell"]],
+        None => &[&["db", "sync", "--local_cell"]],
+    };
+    for &command in commands {
+        let output = cmd!(sh, "{nova} --config-file {configuration} {command...}")
+            .quiet()
+            .ignore_status()
+            .output()?;
+        if !output.status.success() {
+            bail!(
+                "nova-manage {} ended with {}: {}{}",
+                command.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A URL of sexton in the words of SQLAlchemy, as oslo.config reads it: `$` begins a reference.
+fn sqlalchemy(url: &str) -> String {
+    let url = url.replace('$', "$$");
+    match url.split_once("://") {
+        Some(("mysql" | "mariadb", rest)) => format!("mysql+pymysql://{rest}?charset=utf8"),
+        Some(("postgres" | "postgresql", rest)) => format!("postgresql+psycopg2://{rest}"),
+        Some(_) => url,
+        None => format!("sqlite:///{url}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_become_those_of_sqlalchemy() {
+        assert_eq!(
+            sqlalchemy("mysql://root@127.0.0.1:3306/nova"),
+            "mysql+pymysql://root@127.0.0.1:3306/nova?charset=utf8"
+        );
+        assert_eq!(
+            sqlalchemy("postgres://u:a$b@h/nova"),
+            "postgresql+psycopg2://u:a$$b@h/nova"
+        );
+        assert_eq!(sqlalchemy("/a/nova.db"), "sqlite:////a/nova.db");
+    }
+}

@@ -1,0 +1,79 @@
+//! `cargo xtask test`: the whole test suite with everything it needs.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use xshell::Shell;
+
+use crate::docker::Engine;
+use crate::{install, nova};
+
+/// The release whose nova-manage the tests compare with.
+const NOVA: &str = "34.0.0";
+
+/// Runs all tests. Servers, a container engine with images and the real nova are brought where they
+/// are missing; the engine is taken away again at the end.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only tests whose name contains this.
+    #[arg(long, value_name = "NAME")]
+    filter: Option<String>,
+}
+
+/// `cargo xtask test`
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let sh = Shell::new()?;
+    sh.change_dir(install::repository());
+    let mut steps = Steps::new();
+    let servers = install::servers(&sh)?;
+    steps.done(format!("servers: {servers}"));
+    let nova_manage = nova::manage(&sh, NOVA)?;
+    steps.done(format!("nova: {}", nova_manage.display()));
+    let engine = Engine::new(&sh)?;
+    steps.done(format!("containers: {}", engine.description));
+
+    let mut tests = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    tests
+        .args(["test", "--workspace"])
+        .args(&args.filter)
+        .current_dir(install::repository())
+        .env("SEXTON_TEST_NOVA_MANAGE", &nova_manage)
+        .envs(engine.images.variables())
+        .envs(engine.host().map(|host| ("DOCKER_HOST", host)));
+    // The URLs of given servers are in the environment already, if they are given.
+    let status = tests.status().context("cannot run cargo test")?;
+    steps.done(format!("tests: {status}"));
+    drop(engine);
+    steps.done("containers: taken away".to_owned());
+    steps.print();
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// What was used and how long it took.
+struct Steps {
+    last: Instant,
+    lines: Vec<String>,
+}
+
+impl Steps {
+    fn new() -> Self {
+        Self {
+            last: Instant::now(),
+            lines: Vec::new(),
+        }
+    }
+
+    fn done(&mut self, what: String) {
+        let line = format!("xtask: {what} ({:.1} s)", self.last.elapsed().as_secs_f32());
+        println!("{line}");
+        self.lines.push(line);
+        self.last = Instant::now();
+    }
+
+    /// All of it once more, below the output of the tests.
+    fn print(&self) {
+        println!("\n{}", self.lines.join("\n"));
+    }
+}
