@@ -23,6 +23,9 @@ const OFFICIAL: Images<&str> = Images {
 /// One root file system holds both servers, so that the packages are fetched once.
 const PACKAGES: &str = "mariadb-server-core,mariadb-client-core,galera-4,rsync,postgresql";
 
+/// What goes into the root file system beside the packages, from `xtask/image`.
+const SCRIPTS: [&str; 3] = ["prepare-data", "serve-mariadb", "serve-postgres"];
+
 /// Runs in the new root file system: data directories made here need not be made at every start.
 const PREPARE: &str = r#"chroot "$1" /usr/local/bin/prepare-data"#;
 
@@ -111,7 +114,10 @@ fn root_file_system(sh: &Shell, suite: &str) -> Result<(PathBuf, &'static str)> 
     let source = install::repository().join("xtask/image");
     let directory = install::repository().join("target/xtask");
     let archive = directory.join(format!("servers-{suite}.tar"));
-    if is_newer(&archive, &source)? {
+    // Kept beside the archive: what went into it, so that a change leads to a new one.
+    let marker = archive.with_extension("contents");
+    let wanted = contents(&source)?;
+    if archive.exists() && fs::read_to_string(&marker).is_ok_and(|made| made == wanted) {
         return Ok((archive, "from a kept archive"));
     }
     fs::create_dir_all(&directory)?;
@@ -133,10 +139,8 @@ fn root_file_system(sh: &Shell, suite: &str) -> Result<(PathBuf, &'static str)> 
     }
     println!("xtask: building the root file system of the images");
     let unfinished = directory.join(format!("unfinished-{}.tar", std::process::id()));
-    let scripts = source.display();
-    let copy = format!(
-        "copy-in {scripts}/prepare-data {scripts}/serve-mariadb {scripts}/serve-postgres /usr/local/bin"
-    );
+    let scripts = SCRIPTS.map(|name| source.join(name).display().to_string());
+    let copy = format!("copy-in {} /usr/local/bin", scripts.join(" "));
     let excluded = ["doc", "man", "locale", "mysql-test"]
         .map(|part| format!("--dpkgopt=path-exclude=/usr/share/{part}/*"));
     let sources = package_sources()?;
@@ -151,20 +155,18 @@ fn root_file_system(sh: &Shell, suite: &str) -> Result<(PathBuf, &'static str)> 
         return Err(error).context("mmdebstrap failed");
     }
     fs::rename(&unfinished, &archive)?;
+    fs::write(&marker, wanted)?;
     Ok((archive, "built"))
 }
 
-/// Whether the archive was made after the scripts that go into it.
-fn is_newer(archive: &Path, scripts: &Path) -> Result<bool> {
-    let Ok(made) = fs::metadata(archive).and_then(|m| m.modified()) else {
-        return Ok(false);
-    };
-    for entry in fs::read_dir(scripts)? {
-        if entry?.metadata()?.modified()? > made {
-            return Ok(false);
-        }
+/// The packages and scripts of which the root file system is made.
+fn contents(scripts: &Path) -> Result<String> {
+    let mut text = PACKAGES.to_owned();
+    for name in SCRIPTS {
+        let path = scripts.join(name);
+        text += &fs::read_to_string(&path).with_context(|| format!("cannot read {path:?}"))?;
     }
-    Ok(true)
+    Ok(text)
 }
 
 /// The machine's own list of package sources, the distribution's part of it.

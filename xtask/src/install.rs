@@ -34,8 +34,7 @@ pub(crate) fn servers(sh: &Shell) -> Result<String> {
         }
         return Ok(format!("installed {}", SERVER_PACKAGES.join(" ")));
     }
-    let given = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if given(MYSQL_URL) && given(POSTGRES_URL) {
+    if is_given(MYSQL_URL) && is_given(POSTGRES_URL) {
         return Ok(format!(
             "the servers of {MYSQL_URL} and {POSTGRES_URL}; tests that need private servers will \
              fail: {}",
@@ -48,6 +47,11 @@ pub(crate) fn servers(sh: &Shell) -> Result<String> {
         missing.join("; "),
         SERVER_PACKAGES.join(", "),
     )
+}
+
+/// Whether the environment variable has a value.
+pub(crate) fn is_given(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 fn missing_servers() -> Vec<String> {

@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use sexton::server::{PrivateMariadb, PrivatePostgres, Provider};
 use xshell::Shell;
 
 use crate::docker::Engine;
@@ -30,6 +31,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     steps.done(format!("servers: {servers}"));
     let nova_manage = nova::manage(&sh, NOVA)?;
     steps.done(format!("nova: {}", nova_manage.display()));
+    let providers: [(_, &dyn Provider, _); 2] = [
+        (install::MYSQL_URL, &PrivateMariadb::new(), "mysql"),
+        (install::POSTGRES_URL, &PrivatePostgres::new(), "postgres"),
+    ];
+    // For tests that make databases of their own on a server that runs.
+    let mut shared = Vec::new();
+    for (variable, provider, database) in providers {
+        if !install::is_given(variable) {
+            let server = provider.start()?;
+            steps.done(format!("{variable}: {}", server.description()));
+            shared.push((variable, server.url(database), server));
+        }
+    }
     let engine = Engine::new(&sh)?;
     steps.done(format!("containers: {}", engine.description));
 
@@ -37,11 +51,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     tests
         .args(["test", "--workspace"])
         .args(&args.filter)
+        // What is ignored elsewhere is so for want of a server.
+        .args(["--", "--include-ignored"])
         .current_dir(install::repository())
         .env("SEXTON_TEST_NOVA_MANAGE", &nova_manage)
         .envs(engine.images.variables())
         .envs(engine.host().map(|host| ("DOCKER_HOST", host)));
-    // The URLs of given servers are in the environment already, if they are given.
+    for (variable, url, _) in &shared {
+        tests.env(variable, url);
+    }
     let status = tests.status().context("cannot run cargo test")?;
     steps.done(format!("tests: {status}"));
     drop(engine);
