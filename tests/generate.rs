@@ -125,7 +125,7 @@ fn a_seed_gives_these_rows() {
     18 quota_usages
     18 reservations
     240 security_group_instance_association
-    29 security_group_rules
+    24 security_group_rules
     11 security_groups
     6 services
     9 task_log

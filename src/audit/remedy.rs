@@ -22,9 +22,16 @@ impl Subject<'_> {
         format!("UPDATE {table} SET {set} WHERE {condition}")
     }
 
-    /// The statements that move rows from one table to its other half. The condition must hold
-    /// before and after the copy.
-    pub fn transfer(&self, from: &Table, to: &Table, alias: &str, condition: &str) -> String {
+    /// The statements that move rows from one table to its other half: those for which `condition`
+    /// holds before the copy, and `copied` after it.
+    pub fn transfer(
+        &self,
+        from: &Table,
+        to: &Table,
+        alias: &str,
+        condition: &str,
+        copied: &str,
+    ) -> String {
         let (mut names, mut values) = (Vec::new(), Vec::new());
         for column in from.columns.iter().filter(|c| !c.generated) {
             let Some(target) = to.column(&column.name) else {
@@ -34,7 +41,7 @@ impl Subject<'_> {
             let value = self.engine.column(alias, &column.name);
             values.push(match (&column.native, &target.native) {
                 (a, Some(b)) if a.as_ref() != Some(b) => {
-                    format!("{value}::text::{}", self.engine.quote(b))
+                    format!("{value}::text::{b}")
                 }
                 _ => value,
             });
@@ -45,7 +52,7 @@ impl Subject<'_> {
             names.join(", "),
             values.join(", "),
             self.aliased(from, alias),
-            self.delete(from, alias, condition)
+            self.delete(from, alias, copied)
         )
     }
 

@@ -1,11 +1,11 @@
-//! A report for people: the worst first, a block for each finding, one closing line.
+//! An audit for people: the worst first, a block for each finding, one closing line.
 
 use std::fmt::Write as _;
 
 use crate::audit::{AuditReport, Finding, Severity};
 
 /// The report as plain text.
-pub fn text(report: &AuditReport) -> String {
+pub fn audit_text(report: &AuditReport) -> String {
     let mut out = format!("{} (profile {})\n", report.database, report.profile);
     for severity in [Severity::Error, Severity::Warning, Severity::Note] {
         for finding in report.findings.iter().filter(|f| f.severity == severity) {
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_report_reads_from_the_worst_down() {
-        insta::assert_snapshot!(text(&crate::report::example()));
+        insta::assert_snapshot!(audit_text(&crate::report::example()));
     }
 
     #[test]
@@ -110,6 +110,18 @@ mod tests {
     #[test]
     fn nothing_found_is_said() {
         let report = AuditReport::new("nova.db", "nova");
-        assert_eq!(text(&report), "nova.db (profile nova)\n\nnothing found\n");
+        assert_eq!(
+            audit_text(&report),
+            "nova.db (profile nova)\n\nnothing found\n"
+        );
+    }
+
+    /// Scripts rely on these names: they may grow, not change.
+    #[test]
+    fn the_json_is_stable_and_reads_back() {
+        let report = crate::report::example();
+        let text = crate::report::json(&report).unwrap();
+        insta::assert_snapshot!(text);
+        assert_eq!(serde_json::from_str::<AuditReport>(&text).unwrap(), report);
     }
 }

@@ -3,11 +3,19 @@
 mod archive;
 mod audit;
 pub mod compat;
-mod json;
 
 pub use archive::{archive_text, blocked_text};
-pub use audit::text as audit_text;
-pub use json::json;
+pub use audit::audit_text;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// A report as JSON for scripts.
+pub fn json(report: &impl Serialize) -> Result<String> {
+    serde_json::to_string_pretty(report)
+        .map_err(|e| Error::internal(format!("a report cannot be written as JSON: {e}")))
+}
 
 /// A report with one of everything, for the tests of the formats.
 #[cfg(test)]

@@ -42,6 +42,18 @@ impl PrivatePostgres {
         self
     }
 
+    /// A server that does not sync to disk. For tests that do not ask what a crash leaves.
+    #[must_use]
+    pub fn not_durable(self) -> Self {
+        [
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+        ]
+        .into_iter()
+        .fold(self, Self::setting)
+    }
+
     fn find(&self) -> Result<Postgres> {
         // A `postgres` or `psql` alone in PATH may be part of a client installation: take both
         // server programs from the same place.

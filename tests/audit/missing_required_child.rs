@@ -1,4 +1,4 @@
-use crate::fixture::Db;
+use crate::fixture::{Db, State, uuid};
 
 const CHECK: &str = "missing-required-child";
 
@@ -28,4 +28,19 @@ fn the_remedy_makes_an_empty_row() {
     let mut db = Db::clean();
     db.sql("DELETE FROM instance_info_caches WHERE id = 10");
     db.mend(CHECK);
+}
+
+#[test]
+fn bug_1240325_a_null_among_the_children_hides_nothing() {
+    let mut db = Db::clean();
+    db.sql("UPDATE instance_info_caches SET instance_uuid = NULL WHERE id = 10");
+    db.insert(
+        "shadow_instance_info_caches",
+        99,
+        State::Deleted,
+        "instance_uuid",
+        &uuid(9),
+    );
+    db.sql("UPDATE shadow_instance_info_caches SET instance_uuid = NULL WHERE id = 99");
+    assert_eq!(db.findings(CHECK)[0].samples, ["1"]);
 }

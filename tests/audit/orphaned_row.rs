@@ -42,7 +42,7 @@ fn a_child_of_nobody_is_found_in_either_table() {
 }
 
 #[test]
-fn a_null_among_the_parents_hides_nothing() {
+fn an_owned_row_is_deleted() {
     let mut db = Db::clean();
     db.insert(
         "instance_actions_events",

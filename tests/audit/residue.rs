@@ -60,6 +60,14 @@ fn rows_that_could_not_follow_their_parent() {
 }
 
 #[test]
+fn a_parent_that_is_live_too_has_left_nobody() {
+    let mut db = Db::clean();
+    db.sql(&format!("INSERT INTO tags VALUES ('{}', 'x')", uuid(1)));
+    db.sql("INSERT INTO shadow_instances SELECT * FROM instances WHERE id = 1");
+    assert_eq!(db.lines(CHECK), [] as [&str; 0]);
+}
+
+#[test]
 fn rows_archived_while_they_were_marked_live_are_noted() {
     let mut db = Db::clean();
     db.sql("UPDATE shadow_instance_system_metadata SET deleted = 0, deleted_at = NULL");

@@ -6,11 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use sexton::audit::{Ask, AuditReport, Checks, Severity, plan};
+use sexton::audit::{AuditReport, Severity};
 use sexton::db::{Access, Engine, Session, Target};
 use sexton::schema::{Model, Schema};
 
-use crate::fixture::{Db, State, line, schema, uuid};
+use crate::fixture::{Db, State, line, schema, sql_of, uuid};
 
 /// A database of its own, dropped at the end of the test.
 struct Scratch {
@@ -52,6 +52,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        // An open transaction would hold the tables.
+        let _ = self.db.session.rollback();
         let force = match self.db.session.engine() {
             Engine::Postgres => " WITH (FORCE)",
             _ => "",
@@ -136,10 +138,15 @@ fn finds_the_same(engine: Engine) {
     damage(db);
     let report = db.audit();
     assert_eq!(report.not_checked, []);
-    let mut found: Vec<_> = report.findings.iter().map(line).collect();
-    // One archived action of a live instance is a split family too.
-    found.retain(|l| !l.starts_with("error instance_actions "));
+    let found: Vec<_> = report.findings.iter().map(line).collect();
     assert_eq!(found, DAMAGE);
+    // Every remedy that is SQL is understood.
+    let remedies = report.findings.iter().map(|f| sql_of(&f.remedy));
+    for statements in remedies.filter(|r| !r.is_empty()) {
+        db.session.begin().unwrap();
+        statements.iter().for_each(|s| db.sql(s));
+        db.session.rollback().unwrap();
+    }
 }
 
 #[test]
@@ -162,9 +169,12 @@ fn finds_the_same_on_postgres() {
 /// The real schema, empty: every statement is understood, and nothing is wrong with it.
 fn understands_nova(engine: Engine, name: &str) {
     let mut scratch = Scratch::new(engine, "nova");
-    scratch
-        .db
-        .create(&Model::built_in(name).unwrap().schema().unwrap());
+    let mut schema = Model::built_in(name).unwrap().schema().unwrap();
+    // A model does not say of how many characters an index is; long ones are too long for MySQL.
+    for table in schema.tables.values_mut() {
+        table.indexes.retain(|i| i.columns.len() < 4);
+    }
+    scratch.db.create(&schema);
     let report = scratch.db.audit();
     assert_eq!(report.not_checked, []);
     let mut found = worse_than_note(&report);
@@ -243,32 +253,20 @@ fn generate(db: &mut Db, schema: &Schema, count: u32) {
     db.session.commit().unwrap();
 }
 
-/// Nested loops over 20,000 rows take minutes; a scan takes milliseconds. Statistics are left as
-/// they are after a load, which is when optimizers go wrong.
+/// Without what the runner tells MariaDB one of these statements takes 41 s; all of them take 4 s
+/// with it. Statistics are left as they are after a load, which is when optimizers go wrong.
 fn stays_linear(engine: Engine) {
     let mut scratch = Scratch::new(engine, "large");
     let db = &mut scratch.db;
     let schema = schema();
     db.create(&schema);
     generate(db, &schema, 20_000);
-    let graph = db.graph();
-    let mut slowest = (Duration::ZERO, String::new());
     let start = Instant::now();
     let report = db.audit();
-    let total = start.elapsed();
+    let elapsed = start.elapsed();
     assert_eq!(report.not_checked, []);
     assert_eq!(worse_than_note(&report), [] as [&str; 0]);
-    for probe in plan(&graph, engine, &Checks::choose(&[]).unwrap()) {
-        let Ask::Rows(question) = &probe.ask else {
-            continue;
-        };
-        let sql = question.count_sql();
-        let start = Instant::now();
-        db.session.query(&sql).unwrap();
-        slowest = slowest.max((start.elapsed(), sql));
-    }
-    println!("{engine}: {total:?}; without the runner's settings {slowest:?}");
-    assert!(total < Duration::from_secs(30), "{total:?}, {slowest:?}");
+    assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
 }
 
 #[test]

@@ -30,6 +30,36 @@ fn a_required_child_is_not_explained_by_its_own_delete_unless_another_is_there()
         db.lines(CHECK),
         ["error instance_info_caches instance_info_caches.instance_uuid -> instances.uuid 1 [2]"]
     );
+    db.mend(CHECK);
+}
+
+#[test]
+fn the_remedy_leaves_what_is_explained() {
+    let mut db = Db::clean();
+    db.insert(
+        "shadow_block_device_mapping",
+        96,
+        State::Live,
+        "instance_uuid",
+        &uuid(2),
+    );
+    let count = "SELECT COUNT(*) FROM shadow_block_device_mapping";
+    let before = db.session.query_count(count).unwrap();
+    db.mend(CHECK);
+    assert_eq!(db.session.query_count(count).unwrap(), before - 1);
+}
+
+#[test]
+fn a_row_that_is_in_both_tables_is_no_gap() {
+    let mut db = Db::clean();
+    db.sql("INSERT INTO shadow_instance_extra SELECT * FROM instance_extra");
+    assert_eq!(db.lines(CHECK), [] as [&str; 0]);
+    // The same key, and the child of another parent.
+    db.sql(&format!(
+        "UPDATE instance_extra SET instance_uuid = '{}' WHERE id = 10",
+        uuid(2)
+    ));
+    assert_eq!(db.findings(CHECK)[0].samples, ["1"]);
 }
 
 #[test]

@@ -136,7 +136,20 @@ fn more_records_than_one_page() {
         "{numbers} INSERT INTO shadow_instances (id, uuid) SELECT i, {key} FROM n WHERE i % 3 = 1"
     ));
     let found = run(&mut api, &mut [("x", &mut cell)]);
+    assert_eq!(found.not_checked, []);
     let counts: Vec<_> = found.findings.iter().map(|f| f.count).collect();
     assert_eq!(counts, [4000, 4000]);
     assert_eq!(found.findings[0].samples[0], uuid(1));
+}
+
+#[test]
+fn a_record_at_the_edge_of_a_page_counts_once() {
+    let mut api = api(&[(3, "cell2")], &[]);
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)";
+    api.sql(&format!(
+        "{numbers} INSERT INTO instance_mappings SELECT i, printf('%08x', i), 3 FROM n"
+    ));
+    let found = run(&mut api, &mut [("cell1", &mut Db::empty())]);
+    let why = "12000 records belong to cell 'cell2', which was not given";
+    assert_eq!(found.not_checked[0].why, why);
 }

@@ -91,7 +91,8 @@ fn case_3_a_foreign_key_that_only_the_database_has_stops_nova_manage() {
 #[test]
 fn case_4_a_rule_with_two_references_to_its_group_stops_nova_manage() {
     let mut db = Db::clean();
-    db.sql("UPDATE security_group_rules SET group_id = 2 WHERE id = 2");
+    let table = "security_group_rules";
+    db.insert(table, 2, State::Deleted, "parent_group_id", "2");
     let finding = only(&mut db);
     assert_eq!((finding.severity.as_str(), finding.count), ("warning", 1));
     assert!(finding.message.contains("twice"));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sexton::archive::{self, Options, Outcome, Stop};
+use sexton::audit::{self, Finding, Severity};
 use sexton::db::{Engine, Session, Value, introspect};
 use sexton::schema::{FamilyGraph, Model, Profile, Schema, ddl};
 
@@ -69,6 +70,12 @@ impl Cloud {
         Self { database, session }
     }
 
+    /// The Nova that is in a database already.
+    pub(crate) fn on(database: Database) -> Self {
+        let session = database.session();
+        Self { database, session }
+    }
+
     /// The same test on each engine.
     pub(crate) fn on_each_engine(test: impl Fn(Cloud)) {
         for engine in [Engine::Sqlite, Engine::Mysql, Engine::Postgres] {
@@ -132,6 +139,29 @@ impl Cloud {
     pub(crate) fn graph(&mut self) -> FamilyGraph {
         let schema = introspect(&mut self.session).unwrap();
         Profile::detect(&schema).families(&schema).unwrap()
+    }
+
+    /// The findings of an audit, as `check severity table: count`, notes left out.
+    pub(crate) fn audit(&mut self) -> Vec<String> {
+        let graph = self.graph();
+        let report = audit::audit(&mut self.session, &graph, &audit::Options::default()).unwrap();
+        assert_eq!(report.not_checked, []);
+        let serious = report
+            .findings
+            .into_iter()
+            .filter(|f| f.severity != Severity::Note);
+        let line = |f: Finding| {
+            format!(
+                "{} {} {}: {}",
+                f.check,
+                f.severity.as_str(),
+                f.table,
+                f.count
+            )
+        };
+        let mut lines: Vec<_> = serious.map(line).collect();
+        lines.sort();
+        lines
     }
 
     pub(crate) fn archive(&mut self, options: &Options) -> Outcome {

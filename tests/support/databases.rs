@@ -75,8 +75,8 @@ fn private_url(engine: Engine, any: &str) -> String {
     static MARIADB: Slot = Slot::new();
     static POSTGRES: Slot = Slot::new();
     let server = match engine {
-        Engine::Mysql => MARIADB.get_or_init(|| start(&PrivateMariadb::new())),
-        _ => POSTGRES.get_or_init(|| start(&PrivatePostgres::new())),
+        Engine::Mysql => MARIADB.get_or_init(|| start(&PrivateMariadb::new().not_durable())),
+        _ => POSTGRES.get_or_init(|| start(&PrivatePostgres::new().not_durable())),
     };
     server.lock().unwrap().url(any)
 }

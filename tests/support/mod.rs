@@ -6,4 +6,5 @@ pub(crate) mod client;
 pub(crate) mod cloud;
 pub(crate) mod databases;
 pub(crate) mod docker;
+pub(crate) mod nova;
 pub(crate) mod shelf;

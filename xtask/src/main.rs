@@ -1,9 +1,12 @@
-//! Tasks of the project that are not the product: `cargo xtask test` and what it needs.
+//! Tasks of the project that are not the product: tests with real servers, schema capture,
+//! comparisons with other engines.
 
+mod compare;
 mod docker;
 mod image;
 mod install;
 mod nova;
+mod schemas;
 mod test;
 
 use std::process::ExitCode;
@@ -22,12 +25,17 @@ struct Cli {
 enum Task {
     Test(test::Args),
     NovaSync(nova::Args),
+    Schemas(schemas::Args),
+    #[command(subcommand)]
+    Compare(compare::Peer),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
         Task::NovaSync(args) => nova::run(&args),
+        Task::Schemas(args) => schemas::run(&args),
+        Task::Compare(peer) => compare::run(&peer),
     };
     match result {
         Ok(code) => code,

@@ -103,11 +103,7 @@ fn python(sh: &Shell) -> Result<&'static str> {
 pub(crate) fn sync(nova: &Path, url: &str, api_url: Option<&str>) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let configuration = directory.path().join("nova.conf");
-    let mut text = format!("[database]\nconnection = {}\n", sqlalchemy(url));
-    if let Some(url) = api_url {
-        text += &format!("[api_database]\nconnection = {}\n", sqlalchemy(url));
-    }
-    fs::write(&configuration, text)?;
+    fs::write(&configuration, self::configuration(url, api_url))?;
     let sh = Shell::new()?;
     sh.set_var("OS_NOVA_DISABLE_EVENTLET_PATCHING", "1");
     let commands: &[&[&str]] = match api_url {
@@ -130,6 +126,15 @@ pub(crate) fn sync(nova: &Path, url: &str, api_url: Option<&str>) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// The text of a nova.conf for these databases.
+pub(crate) fn configuration(url: &str, api_url: Option<&str>) -> String {
+    let mut text = format!("[database]\nconnection = {}\n", sqlalchemy(url));
+    if let Some(url) = api_url {
+        text += &format!("[api_database]\nconnection = {}\n", sqlalchemy(url));
+    }
+    text
 }
 
 /// A URL of sexton in the words of SQLAlchemy, as oslo.config reads it: `$` begins a reference.

@@ -32,8 +32,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let nova_manage = nova::manage(&sh, NOVA)?;
     steps.done(format!("nova: {}", nova_manage.display()));
     let providers: [(_, &dyn Provider, _); 2] = [
-        (install::MYSQL_URL, &PrivateMariadb::new(), "mysql"),
-        (install::POSTGRES_URL, &PrivatePostgres::new(), "postgres"),
+        (
+            install::MYSQL_URL,
+            &PrivateMariadb::new().not_durable(),
+            "mysql",
+        ),
+        (
+            install::POSTGRES_URL,
+            &PrivatePostgres::new().not_durable(),
+            "postgres",
+        ),
     ];
     // For tests that make databases of their own on a server that runs.
     let mut shared = Vec::new();

@@ -141,7 +141,7 @@ fn enum_types(subject: &Subject<'_>, live: &Table, shadow: &Table) -> Vec<Probe>
             continue;
         }
         let full = format!("{}.{}", live.name, column.name);
-        let (ty, name) = (subject.engine.quote(a), subject.engine.quote(&column.name));
+        let name = subject.engine.quote(&column.name);
         let probe = Probe::known(Severity::Warning, &live.name, vec![full.clone()]);
         probes.push(
             probe
@@ -150,7 +150,7 @@ fn enum_types(subject: &Subject<'_>, live: &Table, shadow: &Table) -> Vec<Probe>
                      the table fails; sexton casts"
                 ))
                 .remedy(format!(
-                    "ALTER TABLE {} ALTER COLUMN {name} TYPE {ty} USING {name}::text::{ty}",
+                    "ALTER TABLE {} ALTER COLUMN {name} TYPE {a} USING {name}::text::{a}",
                     subject.engine.quote(&shadow.name)
                 )),
         );

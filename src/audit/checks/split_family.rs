@@ -1,6 +1,6 @@
 //! Families of which a part lies in the live tables and a part in the shadow tables.
 
-use crate::audit::{Check, Link, Probe, Question, Severity, Subject};
+use crate::audit::{Check, Columns, Link, Probe, Question, Severity, Subject};
 use crate::schema::Table;
 
 /// The check `split-family`.
@@ -80,7 +80,7 @@ fn left_behind(
         ))
         .remedy(format!(
             "move them after their parent: {}",
-            subject.transfer(child, child_shadow, "c", &rows)
+            subject.transfer(child, child_shadow, "c", &rows, &rows)
         ))
 }
 
@@ -106,6 +106,22 @@ fn gone_before(
         subject.lookup(archived, link.parent_in(parent, "p"))
     );
     let mut conditions = vec![state];
+    let key = &link.child.member.key;
+    if let Some(first) = key.first() {
+        // A row that is live too leaves no gap: it is for duplicate-in-shadow to tell of it.
+        let names = identity(link);
+        let pair = |table, alias| Columns {
+            table,
+            alias,
+            names: &names,
+        };
+        from.push_str(&format!(
+            " LEFT JOIN {} ON {}",
+            subject.aliased(child, "t"),
+            subject.equal(pair(child, "t"), pair(child_shadow, "c"))
+        ));
+        conditions.push(format!("{} IS NULL", subject.engine.column("t", first)));
+    }
     if let Some(parent_shadow) = link.parent.shadow {
         let parent = link.parent_in(parent, "p");
         conditions.push(subject.absent(parent, link.parent_in(parent_shadow, "s"), None));
@@ -142,11 +158,8 @@ fn gone_before(
     let remedy = if parent_deleted {
         "`sexton archive` moves the rest of the family after them".into()
     } else {
-        let back = subject.present(archived, link.parent_in(parent, "p"), Some(&conditions[0]));
-        format!(
-            "move them back to their parent: {}",
-            subject.transfer(child_shadow, child, "c", &back)
-        )
+        let back = move_back(subject, link, child_shadow, &conditions[0]);
+        format!("move them back to their parent: {back}")
     };
     Some(
         Probe::rows(severity(link), &child.name, question)
@@ -156,6 +169,50 @@ fn gone_before(
                 child.name, child_shadow.name, parent.name
             ))
             .remedy(remedy),
+    )
+}
+
+/// The columns that make a child the same child of the same parent.
+fn identity(link: Link<'_>) -> Vec<String> {
+    let (key, reference) = (&link.child.member.key, &link.reference.child_columns);
+    let more = reference.iter().filter(|c| !key.contains(c));
+    key.iter().chain(more).cloned().collect()
+}
+
+/// The statements that bring children back to their live parents.
+fn move_back(
+    subject: &Subject<'_>,
+    link: Link<'_>,
+    child_shadow: &Table,
+    parent_lives: &str,
+) -> String {
+    let (child, parent) = (link.child.live, link.parent.live);
+    let archived = link.child_in(child_shadow, "c");
+    let of_live = subject.present(archived, link.parent_in(parent, "p"), Some(parent_lives));
+    let marker = link.child.member.marker.as_ref();
+    let Some(marker) = marker.filter(|_| !link.child.member.never_marked) else {
+        return subject.transfer(child_shadow, child, "c", &of_live, &of_live);
+    };
+    let unmarked = subject.not_deleted(marker, "c");
+    if !link.reference.required {
+        let these = format!("{of_live} AND {unmarked}");
+        return subject.transfer(child_shadow, child, "c", &these, &these);
+    }
+    // Once they are copied their parents no longer lack them: what is copied is deleted.
+    let lacking = subject.absent(archived, link.child_in(child, "x"), None);
+    let names = identity(link);
+    let pair = |table, alias| Columns {
+        table,
+        alias,
+        names: &names,
+    };
+    let copied = subject.present(pair(child_shadow, "c"), pair(child, "x"), None);
+    subject.transfer(
+        child_shadow,
+        child,
+        "c",
+        &format!("{of_live} AND ({unmarked} OR {lacking})"),
+        &format!("{of_live} AND {copied}"),
     )
 }
 

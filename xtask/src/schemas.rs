@@ -1,0 +1,80 @@
+//! `cargo xtask schemas`: captures the models under `schemas/models/` from the real services.
+//!
+//! Each release is installed from its pins, run through its own migrations against a private
+//! MariaDB, and read back with the same introspection that sexton uses on live databases.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use sexton::db::{Access, Session, Target, introspect, open};
+use sexton::schema::Model;
+use sexton::server::{PrivateMariadb, Provider};
+use xshell::Shell;
+
+use crate::{install, nova};
+
+/// The releases that have models.
+const RELEASES: [&str; 2] = ["34.0.0", "21.0.0"];
+
+/// Captures the schemas of the real nova, main and API database, as models under schemas/models.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only this release.
+    #[arg(long)]
+    release: Option<String>,
+}
+
+/// `cargo xtask schemas`
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let sh = Shell::new()?;
+    install::servers(&sh)?;
+    let directory = install::repository().join("schemas/models");
+    let mut server = PrivateMariadb::new().start()?;
+    for release in RELEASES {
+        if args.release.as_ref().is_some_and(|r| r != release) {
+            continue;
+        }
+        let nova = nova::manage(&sh, release)?;
+        let name = release.replace('.', "_");
+        let main = server.create_database(&format!("nova_{name}"))?;
+        let api = server.create_database(&format!("nova_api_{name}"))?;
+        nova::sync(&nova, &main, Some(&api))?;
+        capture(&main, release, "main", &directory)?;
+        capture(&api, release, "api", &directory)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the schema of one database and writes its model file.
+fn capture(url: &str, release: &str, database: &str, directory: &Path) -> Result<()> {
+    let target: Target = url.parse()?;
+    let mut session = open(&target, Access::ReadOnly)?;
+    let schema = introspect(&mut session)?;
+    let version = version(&mut session)?;
+    let model = Model::new("nova", release, database, &version, &schema);
+    let suffix = if database == "main" {
+        String::new()
+    } else {
+        format!("-{database}")
+    };
+    let path = directory.join(format!("nova-{release}{suffix}.toml"));
+    std::fs::write(&path, model.to_text()?).with_context(|| path.display().to_string())?;
+    println!(
+        "{}: {} tables, version {version}",
+        path.display(),
+        schema.tables.len()
+    );
+    Ok(())
+}
+
+/// What the service's migrations say of themselves: Alembic since Xena, a number before.
+fn version(session: &mut Session) -> Result<String> {
+    let alembic = session.query_row("SELECT version_num FROM alembic_version");
+    let row = match alembic {
+        Ok(row) => row,
+        Err(_) => session.query_row("SELECT version FROM migrate_version")?,
+    };
+    let version = row.and_then(|r| r.first().map(ToString::to_string));
+    version.context("the database has no schema version")
+}
