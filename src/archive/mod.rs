@@ -9,6 +9,7 @@
 //! statements.
 
 mod api;
+mod attempt;
 mod batch;
 mod before;
 mod capture;
@@ -17,9 +18,11 @@ mod forest;
 mod options;
 mod outcome;
 mod plan;
+mod preflight;
 mod purge;
 mod roots;
 mod run;
+mod share;
 mod sql;
 
 pub use api::{Api, Cell};
@@ -27,4 +30,4 @@ pub use before::Before;
 pub use options::{Observer, Options, Stop};
 pub use outcome::{Blocked, Outcome, StopReason};
 pub use purge::purge;
-pub use run::{Archived, archive};
+pub use run::archive;

@@ -1,11 +1,12 @@
 //! What a run is asked to do, and how it tells what it does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Before;
+use crate::error::Result;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -51,6 +52,11 @@ impl Default for Options {
 pub trait Observer {
     /// A batch was committed (or, in a dry run, counted): rows in it, rows so far, families so far.
     fn batch(&mut self, _rows: u64, _total_rows: u64, _families: u64) {}
+    /// Roots went, their transaction is committed: what API-database records call them. Returns
+    /// how many records were removed, by table.
+    fn archived(&mut self, _api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
+        Ok(BTreeMap::new())
+    }
     /// Something people want to know of.
     fn notice(&mut self, _text: &str) {}
     /// A dry run's statements for the first batch of a table.

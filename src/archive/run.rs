@@ -1,24 +1,27 @@
 //! A run: table by table, batch by batch, until all that may move has moved or it is told to stop.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::db::{AdvisoryLock, DbError, DbErrorKind, Session};
-use crate::error::{Error, Result};
-use crate::schema::{FamilyGraph, Member, Obstacle};
+use crate::db::{AdvisoryLock, Session};
+use crate::error::Result;
+use crate::schema::{FamilyGraph, Member};
 
-use super::batch::{Batch, Done, Failure, describe};
+use super::batch::{Batch, Done, describe};
 use super::capture::{RootKind, remedy_of};
 use super::forest::{Key, row_name};
 use super::options::{Observer, Options, Stop};
 use super::outcome::{Blocked, LISTED_PER_REASON, Outcome, StopReason};
+use super::preflight::check;
 use super::roots::{Roots, WINDOW};
+use super::share::{Share, share};
 use super::sql::Sql;
 
-/// Hears which roots went, by their API-database key, after their transaction was committed.
-pub type Archived<'a> = dyn FnMut(&[String], &mut Outcome) -> Result<()> + 'a;
-
 /// Moves the soft-deleted families of one database to its shadow tables.
+///
+/// `workers` are further sessions with the same database: with `until_complete` they take shares of
+/// the roots side by side first. A family whose roots fall to two of them is locked by one and read
+/// whole; the other finds it gone, or waits, or is told of a deadlock and tries again.
 ///
 /// # Errors
 ///
@@ -27,98 +30,51 @@ pub type Archived<'a> = dyn FnMut(&[String], &mut Outcome) -> Result<()> + 'a;
 /// work in it.
 pub fn archive(
     session: &mut Session,
+    workers: Vec<Session>,
     graph: &FamilyGraph,
     options: &Options,
     stop: &Stop<'_>,
     observer: &mut dyn Observer,
-    archived: &mut Archived<'_>,
 ) -> Result<Outcome> {
     check(graph, options)?;
     let started = Instant::now();
-    let lock = if options.dry_run {
-        None
-    } else {
-        Some(AdvisoryLock::acquire(session)?)
+    let lock = match options.dry_run {
+        true => None,
+        false => Some(AdvisoryLock::acquire(session)?),
     };
     let statements = session.statements();
-    let outcome = Outcome {
+    let mut outcome = Outcome {
         version: 1,
         database: session.label().to_owned(),
         dry_run: options.dry_run,
         ..Outcome::default()
     };
-    let sql = Sql {
-        graph,
-        engine: session.engine(),
-        options,
-    };
-    let (mut outcome, halted) = {
-        let mut run = Run {
-            session: &mut *session,
-            sql,
-            stop,
-            observer,
-            archived,
-            outcome,
-            rows_per_root: BTreeMap::new(),
-            planned: None,
-            halted: None,
-            lock: lock.as_ref(),
-        };
-        run.all()?;
-        (run.outcome, run.halted)
-    };
+    if !workers.is_empty() && options.until_complete && !options.dry_run {
+        share(workers, graph, options, stop, observer, &mut outcome)?;
+    }
+    // What the workers left: families that waited for others, and the blocked, to be explained.
+    let mut run = Run::new(&mut *session, graph, options, stop, observer);
+    run.outcome = outcome;
+    run.lock = lock.as_ref();
+    run.all()?;
+    let (mut outcome, halted) = (run.outcome, run.halted);
     if let Some(lock) = lock {
         lock.release(session)?;
     }
     outcome.stopped_because = halted.unwrap_or_default();
-    outcome.statements = session.statements() - statements;
+    outcome.statements += session.statements() - statements;
     outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(outcome)
 }
 
-fn check(graph: &FamilyGraph, options: &Options) -> Result<()> {
-    if !graph.has_shadow_tables() {
-        let prefix = &graph.profile.shadow_prefix;
-        return Err(
-            Error::data(format!("the database has no shadow tables ({prefix}...)"))
-                .hint("archive moves rows into them; check that this is the right database"),
-        );
-    }
-    for table in &options.drop_unshadowed {
-        match graph.member(table) {
-            None => {
-                return Err(Error::usage(format!(
-                    "--drop-unshadowed: there is no table '{table}'"
-                )));
-            }
-            Some(Member {
-                obstacle: Some(Obstacle::NoShadowTable(_)),
-                key,
-                ..
-            }) if !key.is_empty() => {}
-            Some(Member { key, .. }) if key.is_empty() => {
-                return Err(Error::usage(format!(
-                    "--drop-unshadowed: table '{table}' has no key to tell rows apart"
-                )));
-            }
-            Some(_) => {
-                return Err(Error::usage(format!(
-                    "--drop-unshadowed: '{table}' has a shadow table; its rows are moved there"
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-struct Run<'a> {
-    session: &'a mut Session,
-    sql: Sql<'a>,
-    stop: &'a Stop<'a>,
-    observer: &'a mut dyn Observer,
-    archived: &'a mut Archived<'a>,
-    outcome: Outcome,
+pub(super) struct Run<'a> {
+    pub(super) session: &'a mut Session,
+    pub(super) sql: Sql<'a>,
+    pub(super) stop: &'a Stop<'a>,
+    pub(super) observer: &'a mut dyn Observer,
+    /// Which of how many shares of the roots to take.
+    pub(super) share: Option<Share>,
+    pub(super) outcome: Outcome,
     /// How many rows a root brought with it so far, by table.
     rows_per_root: BTreeMap<String, f64>,
     /// The table whose plan was shown last, in a dry run.
@@ -126,10 +82,48 @@ struct Run<'a> {
     /// Why no further batch may begin.
     halted: Option<StopReason>,
     /// What keeps a second archiver out; not taken in a dry run.
-    lock: Option<&'a AdvisoryLock>,
+    pub(super) lock: Option<&'a AdvisoryLock>,
 }
 
 impl<'a> Run<'a> {
+    pub(super) fn new(
+        session: &'a mut Session,
+        graph: &'a FamilyGraph,
+        options: &'a Options,
+        stop: &'a Stop<'a>,
+        observer: &'a mut dyn Observer,
+    ) -> Self {
+        let engine = session.engine();
+        Self {
+            session,
+            sql: Sql {
+                graph,
+                engine,
+                options,
+            },
+            stop,
+            observer,
+            share: None,
+            outcome: Outcome::default(),
+            rows_per_root: BTreeMap::new(),
+            planned: None,
+            halted: None,
+            lock: None,
+        }
+    }
+
+    /// A worker's part: the roots of its share, once; blocked and waiting families are left to the
+    /// run that comes after the workers.
+    pub(super) fn shared(&mut self) -> Result<()> {
+        for table in self.sql.graph.root_order() {
+            let member = self.sql.graph.member(table);
+            if let Some(member) = member.filter(|m| m.obstacle.is_none()) {
+                self.table(member, Roots::of_table(self.share))?;
+            }
+        }
+        Ok(())
+    }
+
     fn all(&mut self) -> Result<()> {
         self.ageless()?;
         let mut deferred: BTreeMap<&str, Vec<(Key, Blocked)>> = BTreeMap::new();
@@ -143,7 +137,7 @@ impl<'a> Run<'a> {
             match member.obstacle {
                 Some(_) => self.obstructed(member)?,
                 None => {
-                    let waiting = self.table(member, Roots::of_table())?;
+                    let waiting = self.table(member, Roots::of_table(None))?;
                     deferred.entry(table).or_default().extend(waiting);
                 }
             }
@@ -283,22 +277,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Reads candidates; again where the connection was lost.
-    fn refill(&mut self, roots: &mut Roots, member: &Member, window: usize) -> Result<bool> {
-        for attempt in 0.. {
-            match roots.refill(self.session, self.sql, member, window) {
-                Ok(any) => return Ok(any),
-                Err(error)
-                    if matches!(error.kind, DbErrorKind::Retryable | DbErrorKind::Connection) =>
-                {
-                    self.wait(attempt, &error)?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Error::internal("candidates were read without end"))
-    }
-
     /// Rows the next batch may hold, and whether a larger family may go; `None` if none may.
     fn budget(&self) -> Option<(u64, bool)> {
         let max = self.sql.options.max_rows;
@@ -325,90 +303,6 @@ impl<'a> Run<'a> {
             .max(1.0);
         let roots = (budget as f64 / each * 1.05).ceil() as usize;
         roots.clamp(1, WINDOW)
-    }
-
-    /// Runs a batch, again and again where that may help. The inner error is the database's last
-    /// word on these families.
-    fn attempt(&mut self, batch: &Batch<'_>) -> Result<std::result::Result<Done, String>> {
-        let mut mismatches = 0;
-        for attempt in 0.. {
-            let failure = match batch.run(self.session) {
-                Ok(done) => return Ok(Ok(done)),
-                Err(failure) => failure,
-            };
-            let error = match failure {
-                Failure::Fatal(error) => return Err(error),
-                Failure::Mismatch {
-                    table,
-                    expected,
-                    found,
-                } => {
-                    mismatches += 1;
-                    if mismatches > 3 {
-                        return Ok(Err(format!(
-                            "{table}: {expected} rows were read, {found} were there to write"
-                        )));
-                    }
-                    self.outcome.retries += 1;
-                    continue;
-                }
-                Failure::Ambiguous(error, table, key, done) => {
-                    self.wait(attempt, &error)?;
-                    if self.is_gone(&table, &key)? {
-                        return Ok(Ok(*done));
-                    }
-                    continue;
-                }
-                Failure::Refused(error) => error,
-            };
-            match error.kind {
-                DbErrorKind::Retryable | DbErrorKind::Connection => self.wait(attempt, &error)?,
-                DbErrorKind::ForeignKey | DbErrorKind::DuplicateKey | DbErrorKind::Constraint => {
-                    return Ok(Err(error.to_string()));
-                }
-                _ => return Err(error.into()),
-            }
-        }
-        Err(Error::internal("a batch was tried without end"))
-    }
-
-    /// Waits before the next attempt, longer each time; reconnects where the connection is gone.
-    fn wait(&mut self, attempt: u32, error: &DbError) -> Result<()> {
-        if attempt >= self.sql.options.retries {
-            return Err(Error::unavailable(format!(
-                "gave up after {} attempts: {error}",
-                attempt + 1
-            ))
-            .hint("what was committed is whole; run again to go on"));
-        }
-        self.outcome.retries += 1;
-        let pause = Duration::from_millis(20 << attempt.min(8));
-        self.observer.notice(&format!(
-            "{error}; trying again in {} ms",
-            pause.as_millis()
-        ));
-        self.stop.sleep(pause);
-        if error.kind == DbErrorKind::Connection {
-            // A failed reconnect shows as the next attempt's error, and is waited for like it.
-            if self.session.reconnect().is_ok()
-                && let Some(lock) = self.lock
-            {
-                lock.ensure(self.session)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn is_gone(&mut self, table: &str, key: &Key) -> Result<bool> {
-        let Some(member) = self.sql.graph.member(table) else {
-            return Ok(false);
-        };
-        let statement = format!(
-            "SELECT COUNT(*) FROM {} t WHERE {}",
-            self.sql.engine.quote(table),
-            self.sql.key_in("t", &member.key, std::slice::from_ref(key))
-        );
-        Ok(self.session.query_count(&statement)? == 0)
     }
 
     /// Books what a batch did.
@@ -442,7 +336,9 @@ impl<'a> Run<'a> {
             self.observer
                 .batch(moved, self.outcome.total_rows, self.outcome.families);
             if !self.sql.options.dry_run {
-                (self.archived)(&done.api_keys, &mut self.outcome)?;
+                for (table, count) in self.observer.archived(&done.api_keys)? {
+                    *self.outcome.api_records.entry(table).or_default() += count;
+                }
                 self.stop.sleep(self.sql.options.sleep);
             }
         }

@@ -1,5 +1,6 @@
 //! `sexton archive`: moves soft-deleted families to the shadow tables.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +71,9 @@ pub(crate) struct Args {
     /// With --compat: print the table of archived rows, as nova-manage --verbose does.
     #[arg(long, short)]
     verbose: bool,
+    /// Sessions that move families side by side, with --until-complete (not on SQLite).
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
     /// No progress on stderr.
     #[arg(long, short)]
     quiet: bool,
@@ -224,7 +228,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
         .map(|(_, s, _)| s.label().to_owned())
         .collect::<Vec<_>>()
         .join(", ");
-    for (name, mut session, graph) in opened {
+    for (number, (name, mut session, graph)) in opened.into_iter().enumerate() {
         let mut options = options.clone();
         if !options.until_complete {
             options.max_rows = options.max_rows.saturating_sub(total.total_rows);
@@ -233,24 +237,21 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
                 break;
             }
         }
-        let mut outcome = {
-            let api = &mut api;
-            let mut clean = |names: &[String], outcome: &mut Outcome| match api {
-                Some(api) => {
-                    add(&mut outcome.api_records, api.remove(names)?);
-                    Ok(())
-                }
-                None => Ok(()),
-            };
-            archive::archive(
-                &mut session,
-                &graph,
-                &options,
-                &stop,
-                &mut progress,
-                &mut clean,
-            )?
+        let mut watch = Watch {
+            progress: &mut progress,
+            api: api.as_mut(),
         };
+        let target = &databases.cells[number].1;
+        let workers = match target {
+            // SQLite has one writer.
+            Target::Sqlite(_) => Vec::new(),
+            _ if args.jobs > 1 && options.until_complete && !options.dry_run => (0..args.jobs)
+                .map(|_| open(target, access))
+                .collect::<Result<_>>()?,
+            _ => Vec::new(),
+        };
+        let mut outcome =
+            archive::archive(&mut session, workers, &graph, &options, &stop, &mut watch)?;
         if let Some(api) = &mut api
             && outcome.stopped_because != StopReason::Signal
         {
@@ -288,10 +289,34 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
     Ok((total, api.is_some()))
 }
 
-fn add(
-    total: &mut std::collections::BTreeMap<String, u64>,
-    more: std::collections::BTreeMap<String, u64>,
-) {
+/// Shows progress, and cleans the API database after each batch.
+struct Watch<'a, 'c> {
+    progress: &'a mut Progress,
+    api: Option<&'a mut Api<'c>>,
+}
+
+impl Observer for Watch<'_, '_> {
+    fn batch(&mut self, rows: u64, total_rows: u64, families: u64) {
+        self.progress.batch(rows, total_rows, families);
+    }
+
+    fn archived(&mut self, api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
+        match &mut self.api {
+            Some(api) => api.remove(api_keys),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.progress.notice(text);
+    }
+
+    fn plan(&mut self, table: &str, statements: &[String]) {
+        self.progress.plan(table, statements);
+    }
+}
+
+fn add(total: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
     for (table, count) in more {
         *total.entry(table).or_default() += count;
     }

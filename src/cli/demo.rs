@@ -86,11 +86,11 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     };
     let outcome = archive::archive(
         &mut session,
+        Vec::new(),
         &graph,
         &options,
         &Stop::default(),
         &mut (),
-        &mut |_, _| Ok(()),
     )?;
     println!("{}", indent(&report::archive_text(&outcome)));
 

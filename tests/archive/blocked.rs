@@ -97,11 +97,11 @@ fn rows_are_not_deleted_when_their_file_cannot_be_written() {
     let stop = sexton::archive::Stop::default();
     let error = sexton::archive::archive(
         &mut cloud.session,
+        Vec::new(),
         &graph,
         &options,
         &stop,
         &mut (),
-        &mut |_, _| Ok(()),
     )
     .unwrap_err();
     assert!(error.to_string().contains("nothing was deleted"), "{error}");

@@ -1,7 +1,10 @@
 //! API-database records: cases 1 and 14, several cells.
 
-use sexton::archive::{Api, Cell, Options};
+use std::collections::BTreeMap;
+
+use sexton::archive::{Api, Cell, Observer, Options};
 use sexton::db::{Access, Session, Target, introspect, open};
+use sexton::error::Result;
 use sexton::schema::FamilyGraph;
 
 use crate::support::cloud::{Cloud, uuid};
@@ -81,24 +84,35 @@ fn api<'a>(nova: &Nova, cells: &[(&str, &str, &'a FamilyGraph)]) -> Api<'a> {
     Api::new(main, &schema, records, cells).unwrap()
 }
 
+/// Cleans the API database after each batch, as the command does.
+struct Clean<'a, 'c> {
+    api: &'a mut Api<'c>,
+    removed: u64,
+}
+
+impl Observer for Clean<'_, '_> {
+    fn archived(&mut self, keys: &[String]) -> Result<BTreeMap<String, u64>> {
+        let removed = self.api.remove(keys)?;
+        self.removed += removed.values().sum::<u64>();
+        Ok(removed)
+    }
+}
+
 /// Runs the archive of one cell with its API clean-up, as the command does.
 fn archive(cell: &mut Cloud, api: &mut Api<'_>) -> u64 {
     let graph = cell.graph();
     let stop = sexton::archive::Stop::default();
-    let mut removed = 0;
-    let mut clean = |names: &[String], _: &mut sexton::archive::Outcome| {
-        removed += api.remove(names)?.values().sum::<u64>();
-        Ok(())
-    };
+    let mut clean = Clean { api, removed: 0 };
     sexton::archive::archive(
         &mut cell.session,
+        Vec::new(),
         &graph,
         &until_complete(),
         &stop,
-        &mut (),
         &mut clean,
     )
     .unwrap();
+    let removed = clean.removed;
     removed + api.sweep().unwrap().values().sum::<u64>()
 }
 

@@ -167,15 +167,8 @@ impl Cloud {
     pub(crate) fn archive(&mut self, options: &Options) -> Outcome {
         let graph = self.graph();
         let stop = Stop::default();
-        archive::archive(
-            &mut self.session,
-            &graph,
-            options,
-            &stop,
-            &mut (),
-            &mut |_, _| Ok(()),
-        )
-        .unwrap()
+        let session = &mut self.session;
+        archive::archive(session, Vec::new(), &graph, options, &stop, &mut ()).unwrap()
     }
 
     /// Archives until complete and judges: nothing lost, nothing copied without being deleted.

@@ -86,7 +86,8 @@ fn round_of(
 ) -> Result<Vec<Measured>> {
     let api = server.create_database(&format!("api_{round}"))?;
     let mut measured = Vec::new();
-    for (number, max_rows) in [None, Some(1000), Some(20_000)].into_iter().enumerate() {
+    let settings = [None, Some((1000, 1)), Some((20_000, 1)), Some((20_000, 2))];
+    for (number, setting) in settings.into_iter().enumerate() {
         let url = server.create_database(&format!("nova_{round}_{number}"))?;
         nova::sync(nova, &url, Some(&api))?;
         let mut session = open(&url.parse::<Target>()?, Access::ReadWrite)?;
@@ -98,7 +99,7 @@ fn round_of(
         generate(&mut session, &schema, &dataset, &mut |_| {})?;
         let configuration = tempfile::NamedTempFile::new()?;
         std::fs::write(configuration.path(), nova::configuration(&url, Some(&api)))?;
-        let (engine, command) = match max_rows {
+        let (engine, command) = match setting {
             None => {
                 let mut command = Command::new(nova);
                 command.env("OS_NOVA_DISABLE_EVENTLET_PATCHING", "1");
@@ -106,7 +107,7 @@ fn round_of(
                 command.args(["db", "archive_deleted_rows", "--until-complete"]);
                 (format!("nova-manage {NOVA} --max_rows 1000"), command)
             }
-            Some(rows) => {
+            Some((rows, jobs)) => {
                 let mut command = Command::new(sexton);
                 command.args(["archive", "--quiet", "--until-complete", "--max-rows"]);
                 command
@@ -114,7 +115,7 @@ fn round_of(
                     .arg("--output")
                     .arg("/dev/null");
                 command.arg("--config-file").arg(configuration.path());
-                (format!("sexton --max-rows {rows}"), command)
+                (format!("sexton --max-rows {rows} --jobs {jobs}"), command)
             }
         };
         measured.push(measure(&mut session, engine, command)?);
@@ -166,7 +167,7 @@ fn questions(session: &mut Session) -> Result<i64> {
         .context("no Questions counter")
 }
 
-/// Prints the table; whether the bar is met by the faster setting, and by the statements of both.
+/// Prints the table; whether the bar is met by the faster setting, and by the statements of all.
 fn print(measured: &[Measured], families: u32, server: &str) -> bool {
     println!("\n{families} families on {server}\n");
     println!(
@@ -197,7 +198,7 @@ fn print(measured: &[Measured], families: u32, server: &str) -> bool {
     let met = best >= BAR && fewest >= BAR;
     println!(
         "\n{}: at least {BAR} times the rows per second at one of the settings ({best:.1}), at \
-         most 1/{BAR} of the statements at both ({fewest:.0})",
+         most 1/{BAR} of the statements at all ({fewest:.0})",
         if met { "met" } else { "NOT met" }
     );
     met
