@@ -45,7 +45,7 @@ pub struct Outcome {
     pub dry_run: bool,
     /// Rows moved, by live table (with several cells, by `cell.table`).
     pub rows: BTreeMap<String, u64>,
-    /// Rows moved in all.
+    /// Rows moved in all, those written to a file and deleted included.
     pub total_rows: u64,
     /// Families moved.
     pub families: u64,
@@ -61,7 +61,7 @@ pub struct Outcome {
     pub api_records: BTreeMap<String, u64>,
     /// Rows purged from the shadow tables, by shadow table.
     pub purged: BTreeMap<String, u64>,
-    /// Transactions committed.
+    /// Transactions that moved something (in a dry run, that would have).
     pub batches: u64,
     /// Statements sent, transaction control included.
     pub statements: u64,
