@@ -113,6 +113,7 @@ fn commit(sh: &Shell, base: &str, kind: &str, suite: &str) -> Result<String> {
 fn root_file_system(sh: &Shell, suite: &str) -> Result<(PathBuf, &'static str)> {
     let source = install::repository().join("xtask/image");
     let directory = install::repository().join("target/xtask");
+    let _lock = install::lock(&directory)?;
     let archive = directory.join(format!("servers-{suite}.tar"));
     // Kept beside the archive: what went into it, so that a change leads to a new one.
     let marker = archive.with_extension("contents");
@@ -120,7 +121,6 @@ fn root_file_system(sh: &Shell, suite: &str) -> Result<(PathBuf, &'static str)> 
     if archive.exists() && fs::read_to_string(&marker).is_ok_and(|made| made == wanted) {
         return Ok((archive, "from a kept archive"));
     }
-    fs::create_dir_all(&directory)?;
     if cmd!(sh, "which mmdebstrap")
         .quiet()
         .ignore_stdout()
@@ -138,7 +138,7 @@ fn root_file_system(sh: &Shell, suite: &str) -> Result<(PathBuf, &'static str)> 
         install::packages(sh, &["mmdebstrap"])?;
     }
     println!("xtask: building the root file system of the images");
-    let unfinished = directory.join(format!("unfinished-{}.tar", std::process::id()));
+    let unfinished = directory.join("unfinished.tar");
     let scripts = SCRIPTS.map(|name| source.join(name).display().to_string());
     let copy = format!("copy-in {} /usr/local/bin", scripts.join(" "));
     let excluded = ["doc", "man", "locale", "mysql-test"]

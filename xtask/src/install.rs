@@ -1,6 +1,6 @@
 //! Packages of the machine: what is missing is installed where that may be done.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +18,17 @@ const SERVER_PACKAGES: [&str; 4] = ["mariadb-server", "galera-4", "rsync", "post
 pub(crate) fn repository() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask.parent().unwrap_or(xtask).to_owned()
+}
+
+/// Keeps other runs of this task from making the same thing at the same time, until the drop.
+pub(crate) fn lock(directory: &Path) -> Result<File> {
+    let locked = || {
+        fs::create_dir_all(directory)?;
+        let file = File::create(directory.join("lock"))?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    };
+    locked().with_context(|| format!("cannot lock {}", directory.display()))
 }
 
 /// Makes sure of the servers' binaries. Returns a line for the summary.

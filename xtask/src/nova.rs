@@ -33,7 +33,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 pub(crate) fn manage(sh: &Shell, version: &str) -> Result<PathBuf> {
     let name = format!("nova-{version}");
     let pins = pins(&name)?;
-    let environment = install::repository().join("target/peers").join(&name);
+    let directory = install::repository().join("target/peers");
+    let _lock = install::lock(&directory)?;
+    let environment = directory.join(&name);
     let program = environment.join("bin/nova-manage");
     // The marker holds the pins, so that changed pins lead to a new environment.
     let marker = environment.join("complete");
