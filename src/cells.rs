@@ -16,9 +16,9 @@ pub struct ListedCell {
     pub given: bool,
 }
 
-/// Reads the API database's list of cells and finds the given ones in it: by name, by the database
-/// they are connected to, or, where one is left on either side, by elimination. `given` holds name
-/// and label (a URL without password, or a path) of each.
+/// Reads the API database's list of cells and finds the given ones in it: by name, or by the
+/// database they are connected to. `given` holds name and label (a URL without password, or a path)
+/// of each. Nothing is guessed: a copy of a cell must not pass for the cell.
 pub fn listed_cells(
     api: &mut Session,
     records: &ApiRecords,
@@ -44,22 +44,10 @@ pub fn listed_cells(
 
 fn find(rows: Vec<(String, String, String)>, given: &[(String, String)]) -> Vec<ListedCell> {
     let mut covered = BTreeSet::new();
-    let mut unmatched = 0;
     for (name, label) in given {
         let by_name = rows.iter().find(|r| !name.is_empty() && r.1 == *name);
-        match by_name.or_else(|| rows.iter().find(|r| same_database(label, &r.2))) {
-            Some(row) => {
-                covered.insert(row.0.clone());
-            }
-            None => unmatched += 1,
-        }
-    }
-    let left: Vec<_> = rows
-        .iter()
-        .filter(|r| r.1 != "cell0" && !covered.contains(&r.0))
-        .collect();
-    if let ([only], 1) = (left.as_slice(), unmatched) {
-        covered.insert(only.0.clone());
+        let row = by_name.or_else(|| rows.iter().find(|r| same_database(label, &r.2)));
+        covered.extend(row.map(|r| r.0.clone()));
     }
     let cell = |(id, name, _): (String, String, String)| ListedCell {
         given: covered.contains(&id),
@@ -95,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_found_by_name_then_by_database_then_by_elimination() {
+    fn cells_are_found_by_name_then_by_database_and_never_guessed() {
         let cells = [
             ("cell0", "mysql+pymysql://u:p@db/nova_cell0"),
             ("cell1", "mysql+pymysql://u:p@db/nova?charset=utf8"),
@@ -106,10 +94,6 @@ mod tests {
         assert_eq!(
             given(&cells, &[("", "mysql://r@127.0.0.1/copy")]),
             Vec::<String>::new()
-        );
-        assert_eq!(
-            given(&cells[..2], &[("", "mysql://r@127.0.0.1/copy")]),
-            ["cell1"]
         );
         assert_eq!(
             given(&cells[..2], &[("", "mysql://r@db/nova_cell0")]),

@@ -7,13 +7,17 @@
 //! or by the next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::cells::listed_cells;
-use crate::db::{Engine, Session, Value};
+use crate::db::{DbError, DbErrorKind, Engine, Session, Value};
 use crate::error::{Error, Result};
 use crate::schema::{ApiRecords, FamilyGraph, Schema};
 
 use super::sql::KEYS_PER_STATEMENT;
+
+/// How often to try again after a deadlock in the API database.
+const RETRIES: u32 = 8;
 
 /// Roots looked up at a time while sweeping.
 const PAGE: usize = 900;
@@ -106,19 +110,8 @@ impl<'a> Api<'a> {
             if gone.is_empty() {
                 continue;
             }
-            let list = literals(self.session.engine(), gone.iter());
-            self.session.begin()?;
-            match self.delete(&list) {
-                Ok(counts) => {
-                    self.session.commit()?;
-                    for (table, count) in counts {
-                        *removed.entry(table).or_default() += count;
-                    }
-                }
-                Err(error) => {
-                    drop(self.session.rollback());
-                    return Err(error);
-                }
+            for (table, count) in self.delete(&gone)? {
+                *removed.entry(table).or_default() += count;
             }
         }
         Ok(removed)
@@ -127,13 +120,15 @@ impl<'a> Api<'a> {
     /// Removes what earlier runs left: looks at every root in the given cells' shadow tables.
     pub fn sweep(&mut self) -> Result<BTreeMap<String, u64>> {
         let mut removed: BTreeMap<String, u64> = BTreeMap::new();
+        // The sweep sees everything that the batches before it saw.
+        self.elsewhere = 0;
         for number in 0..self.cells.len() {
             let mut after: Option<Value> = None;
             loop {
                 let page = archived_roots(&mut self.cells[number], &self.records, after.as_ref())?;
                 let full = page.len() == PAGE;
                 after = page.last().map(|(key, _)| key.clone());
-                let names: Vec<_> = page.into_iter().map(|(_, name)| name).collect();
+                let names: Vec<_> = page.into_iter().filter_map(|(_, name)| name).collect();
                 for (table, count) in self.remove(&names)? {
                     *removed.entry(table).or_default() += count;
                 }
@@ -199,18 +194,40 @@ impl<'a> Api<'a> {
         Ok(roots)
     }
 
-    fn delete(&mut self, list: &str) -> Result<Vec<(String, u64)>> {
+    /// Deletes the records of all those roots or of none; again after a deadlock or the like.
+    fn delete(&mut self, roots: &BTreeSet<String>) -> Result<Vec<(String, u64)>> {
+        let list = literals(self.session.engine(), roots.iter());
+        let mut tries = 0;
+        loop {
+            let done = self.try_delete(&list);
+            match done {
+                Err(error) if error.kind == DbErrorKind::Retryable && tries < RETRIES => {
+                    std::thread::sleep(Duration::from_millis(20 << tries));
+                    tries += 1;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn try_delete(&mut self, list: &str) -> Result<Vec<(String, u64)>, DbError> {
         let engine = self.session.engine();
         let column = engine.quote(&self.records.column);
-        let mut counts = Vec::new();
-        for table in &self.tables {
-            let sql = format!(
-                "DELETE FROM {} WHERE {column} IN ({list})",
-                engine.quote(table)
-            );
-            counts.push((table.clone(), self.session.execute(&sql)?));
-        }
-        Ok(counts)
+        let session = &mut self.session;
+        session.begin()?;
+        let mut delete = || {
+            let mut counts = Vec::new();
+            for table in &self.tables {
+                let sql = format!(
+                    "DELETE FROM {} WHERE {column} IN ({list})",
+                    engine.quote(table)
+                );
+                counts.push((table.clone(), session.execute(&sql)?));
+            }
+            session.commit()?;
+            Ok(counts)
+        };
+        delete().inspect_err(|_| drop(session.rollback()))
     }
 }
 
@@ -224,8 +241,9 @@ fn living(cell: &mut Cell<'_>, records: &ApiRecords, roots: &mut BTreeSet<String
         literals(engine, roots.iter())
     );
     for row in cell.session.query(&sql)? {
+        // As the database compares, or more loosely: a root that may be living keeps its records.
         if let Some(name) = row.first().and_then(Value::as_text) {
-            roots.remove(name);
+            roots.retain(|root| !root.eq_ignore_ascii_case(name));
         }
     }
     Ok(())
@@ -236,7 +254,7 @@ fn archived_roots(
     cell: &mut Cell<'_>,
     records: &ApiRecords,
     after: Option<&Value>,
-) -> Result<Vec<(Value, String)>> {
+) -> Result<Vec<(Value, Option<String>)>> {
     let engine = cell.session.engine();
     let Some((shadow, [id])) = cell
         .graph
@@ -255,9 +273,10 @@ fn archived_roots(
         engine.quote(shadow)
     );
     let rows = cell.session.query(&sql)?;
+    let name = |value: &Value| value.as_text().map(str::to_owned);
     Ok(rows
         .into_iter()
-        .filter_map(|r| Some((r[0].clone(), r[1].as_text()?.to_owned())))
+        .map(|r| (r[0].clone(), name(&r[1])))
         .collect())
 }
 

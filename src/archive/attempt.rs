@@ -9,6 +9,7 @@ use crate::schema::Member;
 
 use super::batch::{Batch, Done, Failure};
 use super::forest::Key;
+use super::outcome::StopReason;
 use super::roots::Roots;
 use super::run::Run;
 
@@ -63,8 +64,7 @@ impl Run<'_> {
                     continue;
                 }
                 Failure::Ambiguous(error, table, key, done) => {
-                    self.wait(attempt, &error)?;
-                    if self.is_gone(&table, &key)? {
+                    if self.is_gone_after(error, &table, &key)? {
                         return Ok(Ok(*done));
                     }
                     continue;
@@ -72,10 +72,20 @@ impl Run<'_> {
                 Failure::Refused(error) => error,
             };
             match error.kind {
-                DbErrorKind::Retryable | DbErrorKind::Connection => self.wait(attempt, &error)?,
-                DbErrorKind::ForeignKey | DbErrorKind::DuplicateKey | DbErrorKind::Constraint => {
-                    return Ok(Err(error.to_string()));
+                DbErrorKind::Retryable | DbErrorKind::Connection => {
+                    if self.stop.requested() {
+                        self.halt(StopReason::Signal);
+                        return Ok(Ok(Done {
+                            left_over: batch.keys.to_vec(),
+                            ..Done::default()
+                        }));
+                    }
+                    self.wait(attempt, &error)?;
                 }
+                DbErrorKind::ForeignKey
+                | DbErrorKind::DuplicateKey
+                | DbErrorKind::Constraint
+                | DbErrorKind::TooLarge => return Ok(Err(error.to_string())),
                 _ => return Err(error.into()),
             }
         }
@@ -109,7 +119,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn is_gone(&mut self, table: &str, key: &Key) -> Result<bool> {
+    /// Whether a row is gone, asked for as long as it takes to be connected again: it tells whether
+    /// a COMMIT whose answer was lost has happened.
+    fn is_gone_after(&mut self, mut error: DbError, table: &str, key: &Key) -> Result<bool> {
+        for attempt in 0.. {
+            self.wait(attempt, &error)?;
+            match self.is_gone(table, key) {
+                Ok(gone) => return Ok(gone),
+                Err(again) if again.kind == DbErrorKind::Connection => error = again,
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Err(Error::internal("a commit was asked about without end"))
+    }
+
+    fn is_gone(&mut self, table: &str, key: &Key) -> Result<bool, DbError> {
         let Some(member) = self.sql.graph.member(table) else {
             return Ok(false);
         };

@@ -144,8 +144,11 @@ impl Batch<'_> {
         for family in captured.forest.families() {
             match &family.hold {
                 None => free.push(family),
-                Some(Hold::Blocked(blocked)) => done.blocked.push(blocked.clone()),
-                Some(Hold::Deferred(blocked)) => {
+                Some(Hold::Blocked(blocked)) if self.kind != RootKind::Waiting => {
+                    done.blocked.push(blocked.clone());
+                }
+                // What a waiting root waits for was said when it began to wait.
+                Some(Hold::Blocked(blocked) | Hold::Deferred(blocked)) => {
                     let roots = roots_of(&captured, &family, &self.member.table);
                     done.deferred
                         .extend(roots.into_iter().map(|key| (key, blocked.clone())));

@@ -14,6 +14,9 @@ use super::sql::{KEYS_PER_STATEMENT, Sql};
 pub(super) enum RootKind {
     /// Soft-deleted rows without a soft-deleted owner.
     Marked,
+    /// Marked rows that were found to wait for soft-deleted children over shared references: those
+    /// children, and whatever they move with, are taken into the family.
+    Waiting,
     /// Rows whose owner lies in the shadow table already, whatever their marker says.
     Straggler,
 }
@@ -39,8 +42,19 @@ pub(super) struct Capture<'a> {
     /// Whether to look up the shadow tables for keys that are taken.
     pub(super) probe_shadow: bool,
     captured: Captured,
-    /// Rows that came in as owners of other rows: their own owners must be asked for.
-    climbed: BTreeSet<RowIndex>,
+    /// Rows that came in sideways or from below: their own owners must be asked for, and where they
+    /// have none they are roots, with an age of their own.
+    climbed: BTreeMap<RowIndex, Climbed>,
+    /// Rows of which an owner was read.
+    owned: BTreeSet<RowIndex>,
+}
+
+/// How a row came in other than from its owner.
+struct Climbed {
+    /// The row that led to it, over which reference.
+    via: (RowIndex, usize),
+    /// Whether `--before` covers it.
+    old: bool,
 }
 
 /// A row of an answer: child key, parent key, flag.
@@ -68,7 +82,8 @@ impl<'a> Capture<'a> {
             unindexed,
             probe_shadow,
             captured,
-            climbed: BTreeSet::new(),
+            climbed: BTreeMap::new(),
+            owned: BTreeSet::new(),
         }
     }
 
@@ -92,8 +107,11 @@ impl<'a> Capture<'a> {
             let read = self.captured.forest.len();
             fresh = self.other_owners(seen)?;
             seen = read;
+            if fresh.is_empty() {
+                fresh = self.shared_children(kind == RootKind::Waiting)?;
+            }
         }
-        self.shared_children()?;
+        self.young_roots();
         if self.probe_shadow {
             self.taken_keys()?;
         }
@@ -111,13 +129,15 @@ impl<'a> Capture<'a> {
         let mut found: HashMap<String, (Key, Option<Value>, bool)> = HashMap::new();
         for chunk in keys.chunks(KEYS_PER_STATEMENT) {
             let sql = match kind {
-                RootKind::Marked => self.sql.lock_roots(member, chunk, api.as_deref()),
+                RootKind::Marked | RootKind::Waiting => {
+                    self.sql.lock_roots(member, chunk, api.as_deref())
+                }
                 RootKind::Straggler => self.sql.lock_rows(member, chunk, None),
             };
             for mut row in self.session.query(&sql)? {
                 let rest = row.split_off(member.key.len());
                 let (extra, deleted) = match kind {
-                    RootKind::Marked => (rest.into_iter().next(), true),
+                    RootKind::Marked | RootKind::Waiting => (rest.into_iter().next(), true),
                     RootKind::Straggler => (None, rest.first().is_some_and(Value::is_true)),
                 };
                 found.insert(self.captured.forest.key_text(&row), (row, extra, deleted));
@@ -259,8 +279,9 @@ impl<'a> Capture<'a> {
         for index in since..self.captured.forest.len() {
             let row = self.captured.forest.row(index);
             let owners = graph.owners(&row.table).count();
-            let root = row.from.is_none() && !self.climbed.contains(&index);
-            if owners > 1 && !root || self.climbed.contains(&index) && owners > 0 {
+            let climbed = self.climbed.contains_key(&index);
+            let root = row.from.is_none() && !climbed;
+            if owners > 1 && !root || climbed && owners > 0 {
                 by_table.entry(row.table.clone()).or_default().push(index);
             }
         }
@@ -280,7 +301,10 @@ impl<'a> Capture<'a> {
                             continue;
                         };
                         match self.captured.forest.find(&reference.parent, &found.parent) {
-                            Some(parent) => self.captured.forest.join(child, parent),
+                            Some(parent) => {
+                                self.owned.insert(child);
+                                self.captured.forest.join(child, parent);
+                            }
                             None if found.marked => climbed.push((child, number, found.parent)),
                             None if self.captured.forest.row(child).deleted => {}
                             None => {
@@ -306,61 +330,88 @@ impl<'a> Capture<'a> {
         number: usize,
         key: Key,
     ) -> Result<Option<RowIndex>, DbError> {
+        let parent = self.sql.graph.references[number].parent.clone();
+        let taken = self.take_in(child, number, &parent, key, None)?;
+        if let Some((owner, _)) = taken {
+            self.owned.insert(child);
+            self.captured.forest.join(child, owner);
+        }
+        Ok(taken.and_then(|(row, new)| new.then_some(row)))
+    }
+
+    /// Reads and locks a row that belongs to the family of `via`; the row, and whether it is new.
+    fn take_in(
+        &mut self,
+        via: RowIndex,
+        number: usize,
+        table: &str,
+        key: Key,
+        from: Option<(RowIndex, usize)>,
+    ) -> Result<Option<(RowIndex, bool)>, DbError> {
         let reference = &self.sql.graph.references[number];
-        let Some(member) = self.sql.graph.member(&reference.parent) else {
+        let Some(member) = self.sql.graph.member(table) else {
             return Ok(None);
         };
+        if let Some(obstacle) = &member.obstacle {
+            let further = vec![reference.to_string(), row_name(table, &key)];
+            let remedy = remedy_of(self.sql, member);
+            let blocked = self.blocked(via, obstacle.reason(), further, remedy);
+            self.captured.forest.hold(via, Hold::Blocked(blocked));
+            return Ok(None);
+        }
         let api = self.api_column(member);
-        let sql = self
-            .sql
-            .lock_rows(member, std::slice::from_ref(&key), api.as_deref());
+        let keys = std::slice::from_ref(&key);
+        let sql = self.sql.lock_rows(member, keys, api.as_deref());
         let Some(row) = self.session.query_row(&sql)? else {
             return Ok(None);
         };
         let flags = &row[member.key.len()..];
-        let (marked, old) = (flags[0].is_true(), flags[1].is_true());
-        let name = row_name(&member.table, &key);
         let (index, new) = self.captured.forest.add(Row {
             table: member.table.clone(),
             key,
-            deleted: marked,
-            from: None,
+            deleted: flags[0].is_true(),
+            from,
             drop: false,
         });
-        self.captured.forest.join(child, index);
         if let Some(Value::Text(api_key)) = flags.get(2) {
             self.captured.api_keys.insert(index, api_key.clone());
         }
-        if let Some(obstacle) = &member.obstacle {
-            let blocked = self.blocked(
-                child,
-                obstacle.reason(),
-                vec![reference.to_string(), name],
-                remedy_of(self.sql, member),
-            );
-            self.captured.forest.hold(child, Hold::Blocked(blocked));
-        } else if !old && self.sql.graph.owners(&member.table).next().is_none() {
-            let blocked = self.blocked(
-                child,
-                "younger-relative",
-                vec![reference.to_string(), name],
-                "it moves when --before covers this root too".into(),
-            );
-            self.captured.forest.hold(child, Hold::Blocked(blocked));
+        let old = flags[1].is_true();
+        let via = (via, number);
+        self.climbed.entry(index).or_insert(Climbed { via, old });
+        Ok(Some((index, new)))
+    }
+
+    /// Rows that were taken in and turned out to be roots too young for `--before`.
+    fn young_roots(&mut self) {
+        let young: Vec<_> = self
+            .climbed
+            .iter()
+            .filter(|(row, climbed)| !climbed.old && !self.owned.contains(row))
+            .map(|(row, climbed)| (*row, climbed.via))
+            .collect();
+        for (row, (via, number)) in young {
+            let further = vec![
+                self.sql.graph.references[number].to_string(),
+                self.captured.forest.name(row),
+            ];
+            let remedy = "it moves when --before covers this root too".into();
+            let blocked = self.blocked(via, "younger-relative", further, remedy);
+            self.captured.forest.hold(via, Hold::Blocked(blocked));
         }
-        self.climbed.insert(index);
-        Ok(new.then_some(index))
     }
 
     /// Children over blocking references: a live one blocks; a soft-deleted one goes with the
-    /// parent if it is in this batch, and otherwise must go first.
-    fn shared_children(&mut self) -> Result<(), DbError> {
+    /// parent if it is in this batch, and otherwise must go first, or is taken in (`pull`). Returns
+    /// the rows taken in.
+    fn shared_children(&mut self, pull: bool) -> Result<Vec<RowIndex>, DbError> {
         let graph = self.sql.graph;
         let mut by_table: BTreeMap<String, Vec<RowIndex>> = BTreeMap::new();
         for index in 0..self.captured.forest.len() {
             let table = &self.captured.forest.row(index).table;
             by_table.entry(table.clone()).or_default().push(index);
         }
+        let mut pulled = Vec::new();
         for (table, rows) in by_table {
             let keys: Vec<Key> = rows
                 .iter()
@@ -372,21 +423,37 @@ impl<'a> Capture<'a> {
                         continue;
                     };
                     for found in self.found(reference, &sql)? {
-                        self.judge_shared(number, reference, &table, found);
+                        let Some(parent) = self.captured.forest.find(&table, &found.parent) else {
+                            continue;
+                        };
+                        let child = self.captured.forest.find(&reference.child, &found.child);
+                        match child {
+                            Some(child) => self.captured.forest.join(child, parent),
+                            None if pull && found.marked => {
+                                pulled.push((parent, number, found.child));
+                            }
+                            None => self.judge_shared(number, reference, parent, &found),
+                        }
                     }
                 }
             }
         }
-        Ok(())
+        let mut fresh = Vec::new();
+        for (parent, number, key) in pulled {
+            let child = self.sql.graph.references[number].child.clone();
+            let taken = self.take_in(parent, number, &child, key, Some((parent, number)))?;
+            fresh.extend(taken.and_then(|(row, new)| new.then_some(row)));
+        }
+        Ok(fresh)
     }
 
-    fn judge_shared(&mut self, number: usize, reference: &Reference, table: &str, found: Found) {
-        let Some(parent) = self.captured.forest.find(table, &found.parent) else {
-            return;
-        };
-        if let Some(child) = self.captured.forest.find(&reference.child, &found.child) {
-            return self.captured.forest.join(child, parent);
-        }
+    fn judge_shared(
+        &mut self,
+        number: usize,
+        reference: &Reference,
+        parent: RowIndex,
+        found: &Found,
+    ) {
         let Some(child) = self.sql.graph.member(&reference.child) else {
             return;
         };
@@ -399,15 +466,19 @@ impl<'a> Capture<'a> {
             self.sql.graph.references[number].to_string(),
             row_name(&child.table, &found.child),
         ];
-        let key = self
-            .sql
-            .key_in("", &child.key, std::slice::from_ref(&found.child));
+        let keyed = !child.key.is_empty();
+        let key = match keyed {
+            true => self
+                .sql
+                .key_in("", &child.key, std::slice::from_ref(&found.child)),
+            false => "...".into(),
+        };
         let (reason, remedy) = match (&child.marker, found.marked) {
             (_, true) => (
                 "soft-deleted-child-stays",
                 format!("see why {} stays", path[1]),
             ),
-            (Some(marker), false) => (
+            (Some(marker), false) if keyed => (
                 "live-child",
                 format!(
                     "delete the child in its service, or: UPDATE {} SET {} WHERE {key}",
@@ -415,7 +486,7 @@ impl<'a> Capture<'a> {
                     marker.set_deleted(self.sql.engine, &child.key[0])
                 ),
             ),
-            (None, false) => (
+            (_, false) => (
                 "live-child",
                 format!("DELETE FROM {} WHERE {key}", child.table),
             ),

@@ -61,6 +61,8 @@ pub struct Outcome {
     pub api_records: BTreeMap<String, u64>,
     /// Rows purged from the shadow tables, by shadow table.
     pub purged: BTreeMap<String, u64>,
+    /// Families that `--purge` left because a part of them is in the live tables.
+    pub purge_kept: u64,
     /// Transactions that moved something (in a dry run, that would have).
     pub batches: u64,
     /// Statements sent, transaction control included.
@@ -77,6 +79,12 @@ impl Outcome {
     /// Whether any family is blocked.
     pub fn has_blocked(&self) -> bool {
         self.blocked_families.values().any(|n| *n > 0)
+    }
+
+    /// Books `count` blocked families of one reason, of which `listed` are to be shown.
+    pub(super) fn block_all(&mut self, reason: &str, count: u64, listed: Vec<Blocked>) {
+        *self.blocked_families.entry(reason.to_owned()).or_default() += count;
+        self.blocked.extend(listed);
     }
 
     pub(super) fn block(&mut self, blocked: Blocked) {
@@ -135,6 +143,7 @@ impl Outcome {
             }));
         self.total_rows += other.total_rows;
         self.families += other.families;
+        self.purge_kept += other.purge_kept;
         self.batches += other.batches;
         self.statements += other.statements;
         self.retries += other.retries;

@@ -146,32 +146,29 @@ impl<'a> Run<'a> {
         self.stragglers()
     }
 
-    /// Families that waited for others: tried again as long as anything moves.
+    /// Families that waited for others: tried again, with what they waited for, as long as
+    /// anything moves.
     fn again(&mut self, mut deferred: BTreeMap<&'a str, Vec<(Key, Blocked)>>) -> Result<()> {
         loop {
             let before = self.outcome.total_rows;
-            let mut still: BTreeMap<&str, Vec<(Key, Blocked)>> = BTreeMap::new();
-            for (table, waiting) in &deferred {
+            for (table, waiting) in &mut deferred {
                 let Some(member) = self.sql.graph.member(table) else {
                     continue;
                 };
                 if self.halted.is_none() && !waiting.is_empty() {
                     let keys = waiting.iter().map(|(key, _)| key.clone()).collect();
-                    let left = self.table(member, Roots::given(RootKind::Marked, keys))?;
-                    still.insert(table, left);
+                    let left = self.table(member, Roots::given(RootKind::Waiting, keys))?;
+                    waiting.retain(|(key, _)| left.iter().any(|(k, _)| k == key));
                 }
             }
             if self.halted.is_some() {
                 return Ok(());
             }
             if self.outcome.total_rows == before {
-                still
-                    .into_values()
-                    .flatten()
-                    .for_each(|(_, why)| self.outcome.block(why));
+                let still = deferred.into_values().flatten();
+                still.for_each(|(_, why)| self.outcome.block(why));
                 return Ok(());
             }
-            deferred = still;
         }
     }
 
@@ -235,7 +232,8 @@ impl<'a> Run<'a> {
                 kind: roots.kind,
                 keys: &keys,
                 unindexed: &roots.unindexed,
-                probe_shadow: limit != usize::MAX,
+                // A dry run has no INSERT that would be refused.
+                probe_shadow: limit != usize::MAX || self.sql.options.dry_run,
                 budget,
                 oversize,
             };
@@ -347,55 +345,67 @@ impl<'a> Run<'a> {
 
     /// Soft-deleted roots of a table that has no way into a shadow table.
     fn obstructed(&mut self, member: &Member) -> Result<()> {
-        let Some(obstacle) = member.obstacle.as_ref().filter(|_| !member.key.is_empty()) else {
+        let Some(obstacle) = &member.obstacle else {
             return Ok(());
         };
-        let statement = self.sql.candidates(member, None, LISTED_PER_REASON + 1);
-        for key in self
-            .session
-            .query(&statement)?
-            .into_iter()
-            .take(LISTED_PER_REASON)
-        {
-            let root = row_name(&member.table, &key);
-            self.outcome.block(Blocked {
-                reason: obstacle.reason().into(),
-                path: vec![root.clone(), obstacle.to_string()],
-                root,
-                remedy: remedy_of(self.sql, member),
-            });
+        let count = self.session.query_count(&self.sql.count(member))?;
+        if count == 0 {
+            return Ok(());
         }
+        let names = match member.key.as_slice() {
+            [] => vec![member.table.clone()],
+            _ => {
+                let statement = self.sql.candidates(member, None, LISTED_PER_REASON);
+                let keys = self.session.query(&statement)?;
+                keys.iter()
+                    .map(|key| row_name(&member.table, key))
+                    .collect()
+            }
+        };
+        let listed = names.into_iter().map(|root| Blocked {
+            reason: obstacle.reason().into(),
+            path: vec![root.clone(), obstacle.to_string()],
+            root,
+            remedy: remedy_of(self.sql, member),
+        });
+        let count = u64::try_from(count).unwrap_or(0);
+        self.outcome
+            .block_all(obstacle.reason(), count, listed.collect());
         Ok(())
     }
 
     /// Soft-deleted roots without a date, which `--before` never reaches.
     fn ageless(&mut self) -> Result<()> {
         for member in self.sql.graph.members.values() {
-            let Some(statement) = self.sql.ageless(member) else {
+            let Some(statement) = self.sql.ageless(member).filter(|_| !member.key.is_empty())
+            else {
                 continue;
             };
-            let mut keys = Vec::new();
+            let (mut count, mut listed) = (0, Vec::new());
             self.session.query_each(&statement, |key| {
-                keys.push(key);
-                keys.len() < LISTED_PER_REASON
+                count += 1;
+                if listed.len() < LISTED_PER_REASON {
+                    let root = row_name(&member.table, &key);
+                    listed.push(Blocked {
+                        reason: "no-date".into(),
+                        path: vec![root.clone()],
+                        root,
+                        remedy: format!(
+                            "set {} of the row, or archive without --before",
+                            member.age.as_deref().unwrap_or("the date")
+                        ),
+                    });
+                }
+                true
             })?;
-            for key in keys {
-                let root = row_name(&member.table, &key);
-                self.outcome.block(Blocked {
-                    reason: "no-date".into(),
-                    path: vec![root.clone()],
-                    root,
-                    remedy: format!(
-                        "set {} of the row, or archive without --before",
-                        member.age.as_deref().unwrap_or("the date")
-                    ),
-                });
+            if count > 0 {
+                self.outcome.block_all("no-date", count, listed);
             }
         }
         Ok(())
     }
 
-    fn halt(&mut self, why: StopReason) {
+    pub(super) fn halt(&mut self, why: StopReason) {
         self.halted.get_or_insert(why);
     }
 }

@@ -30,23 +30,46 @@ impl<'a> Sql<'a> {
         terms.join(" AND ")
     }
 
-    /// That no soft-deleted row owns this one: it would move with that.
+    /// That no soft-deleted row owns this one, however far up: it would move with that.
     fn no_deleted_owner(&self, member: &Member, alias: &str) -> Vec<String> {
+        let mut passed = vec![member.table.as_str()];
+        let owners = self.deleted_owners(&member.table, alias, &mut passed);
+        owners.into_iter().map(|o| format!("NOT {o}")).collect()
+    }
+
+    /// For each owner an EXISTS that is true if it, or an owner of its own, is soft-deleted. Tables
+    /// passed on the way are not entered again.
+    fn deleted_owners(&self, table: &str, alias: &str, passed: &mut Vec<&'a str>) -> Vec<String> {
         let mut terms = Vec::new();
-        for (number, (_, owner)) in self.graph.owners(&member.table).enumerate() {
-            let Some(parent) = self.graph.member(&owner.parent) else {
+        let graph = self.graph;
+        let owners: Vec<_> = graph
+            .references
+            .iter()
+            .filter(|r| r.child == table && r.is_owned())
+            .collect();
+        for owner in owners {
+            let Some(parent) = graph.member(&owner.parent) else {
                 continue;
             };
-            let Some(marker) = &parent.marker else {
-                continue;
-            };
-            let p = format!("o{number}");
-            terms.push(format!(
-                "NOT EXISTS (SELECT 1 FROM {} {p} WHERE {} AND {})",
-                self.engine.quote(&owner.parent),
-                owner.join(self.engine, alias, &p),
-                marker.is_deleted(self.engine, &p),
-            ));
+            let p = format!("o{}", passed.len());
+            let mut dead: Vec<String> = parent
+                .marker
+                .iter()
+                .map(|m| m.is_deleted(self.engine, &p))
+                .collect();
+            if !passed.contains(&owner.parent.as_str()) {
+                passed.push(&owner.parent);
+                dead.extend(self.deleted_owners(&owner.parent, &p, passed));
+                passed.pop();
+            }
+            if !dead.is_empty() {
+                terms.push(format!(
+                    "EXISTS (SELECT 1 FROM {} {p} WHERE {} AND ({}))",
+                    self.engine.quote(&owner.parent),
+                    owner.join(self.engine, alias, &p),
+                    dead.join(" OR "),
+                ));
+            }
         }
         terms
     }
@@ -69,6 +92,15 @@ impl<'a> Sql<'a> {
             Some(age) => format!("{} < '{before}'", self.engine.column(alias, age)),
             None => "1 = 0".into(),
         })
+    }
+
+    /// How many roots there are.
+    pub(super) fn count(&self, member: &Member) -> String {
+        format!(
+            "SELECT COUNT(*) FROM {} t WHERE {}",
+            self.engine.quote(&member.table),
+            self.root_predicate(member, "t"),
+        )
     }
 
     /// Keys of roots after `after`, in key order, without a lock.
@@ -179,9 +211,9 @@ impl<'a> Sql<'a> {
         };
         let other = if from == "p" { "c" } else { "p" };
         Some(format!(
-            "SELECT {}, {}, {} FROM {} {} {} ON {} WHERE {condition}{}",
-            self.columns("c", &child.key),
-            self.columns("p", &parent.key),
+            "SELECT {}{}{} FROM {} {} {} ON {} WHERE {condition}{}",
+            self.leading("c", &child.key),
+            self.leading("p", &parent.key),
             flag(&marked),
             table(from),
             self.ordered_join(),
@@ -204,9 +236,9 @@ impl<'a> Sql<'a> {
             .as_ref()
             .map_or_else(|| "1 = 0".into(), |m| m.is_deleted(self.engine, "p"));
         Some(format!(
-            "SELECT {}, {}, {} FROM {} c {} {} p ON {} WHERE {}",
-            self.columns("c", &child.key),
-            self.columns("p", &parent.key),
+            "SELECT {}{}{} FROM {} c {} {} p ON {} WHERE {}",
+            self.leading("c", &child.key),
+            self.leading("p", &parent.key),
             flag(&marked),
             self.engine.quote(&reference.child),
             self.ordered_join(),
@@ -299,6 +331,12 @@ impl<'a> Sql<'a> {
             self.engine.quote(shadow),
             self.key_in("t", &member.key, keys),
         ))
+    }
+
+    /// `alias.a, alias.b, `; nothing for a table without key.
+    fn leading(&self, alias: &str, columns: &[String]) -> String {
+        let list = self.columns(alias, columns);
+        if list.is_empty() { list } else { list + ", " }
     }
 
     /// `alias.a, alias.b`.

@@ -257,7 +257,12 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
         {
             add(&mut outcome.api_records, api.sweep()?);
         }
-        if args.purge && outcome.stopped_because == StopReason::Complete {
+        // nova-manage purges whenever it has archived anything.
+        let purges = match args.compat {
+            Some(Compat::NovaManage) => outcome.total_rows > 0,
+            None => outcome.stopped_because == StopReason::Complete,
+        };
+        if args.purge && purges && outcome.stopped_because != StopReason::Signal {
             archive::purge(&mut session, &graph, &options, &stop, &mut outcome)?;
         }
         let stopped = outcome.stopped_because == StopReason::Signal;

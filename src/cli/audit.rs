@@ -107,7 +107,10 @@ fn audit_all(
             let mut views: Vec<_> = cells
                 .iter_mut()
                 .map(|(name, session, graph)| Cell {
-                    name: name.clone(),
+                    name: match name.as_str() {
+                        "" => session.label().to_owned(),
+                        name => name.to_owned(),
+                    },
                     session,
                     graph,
                 })

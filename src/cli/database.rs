@@ -1,22 +1,26 @@
 //! Which databases a command works on: arguments, environment, configuration file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sexton::db::{Access, Session, Target, introspect, open, oslo_connection};
 use sexton::error::{Error, Result};
 use sexton::schema::{FamilyGraph, Profile, Schema};
 
+/// Where the database stands that no argument names, so that a password need not be typed.
+const VARIABLE: &str = "SEXTON_DATABASE";
+
 /// The database arguments that audit and archive share.
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// The database: a URL or a SQLite file.
-    #[arg(value_name = "DB", env = "SEXTON_DATABASE", hide_env_values = true)]
+    /// The database: a URL or a SQLite file. Default: the environment's SEXTON_DATABASE.
+    #[arg(value_name = "DB")]
     database: Option<String>,
     /// A nova.conf: the connections of [database] and, if it is there, [api_database].
     #[arg(long, value_name = "FILE", conflicts_with = "database")]
     config_file: Option<PathBuf>,
-    /// A further cell, as NAME=DB; may be given several times.
+    /// A further cell, as NAME=DB, or NAME=FILE.conf for the [database] of a nova.conf; may be given
+    /// several times.
     #[arg(long = "cell", value_name = "NAME=DB", value_parser = parse_cell)]
     cells: Vec<CellArg>,
     /// The API database, whose records about archived instances are looked after too.
@@ -63,28 +67,28 @@ impl DatabaseArgs {
     pub(crate) fn resolve(&self) -> Result<Databases> {
         let mut cells = Vec::new();
         let mut api = self.api.as_deref().map(str::parse).transpose()?;
+        let from_environment = || std::env::var(VARIABLE).ok().filter(|v| !v.is_empty());
         if let Some(path) = &self.config_file {
-            let text = std::fs::read_to_string(path).map_err(|e| {
-                Error::usage(format!("cannot read {}: {e}", path.display()))
-                    .hint("--config-file takes the path of a nova.conf")
-            })?;
-            let connection = |section: &str| -> Result<Target> {
-                oslo_connection(&text, section)
-                    .and_then(|url| url.parse())
-                    .map_err(|e| Error {
-                        message: format!("{}: {}", path.display(), e.message),
-                        ..e
-                    })
-            };
-            cells.push((String::new(), connection("database")?));
-            if api.is_none() && text.lines().any(|l| l.trim() == "[api_database]") {
-                api = Some(connection("api_database")?);
+            let text = read(path)?;
+            cells.push((String::new(), connection(path, &text, "database")?));
+            // A nova.conf of a cell's own services has no API database.
+            if api.is_none() && oslo_connection(&text, "api_database").is_ok() {
+                api = Some(connection(path, &text, "api_database")?);
             }
         } else if let Some(database) = &self.database {
             cells.push((String::new(), database.parse()?));
+        } else if let Some(database) = from_environment().filter(|_| self.cells.is_empty()) {
+            cells.push((String::new(), database.parse()?));
         }
         for cell in &self.cells {
-            cells.push((cell.name.clone(), cell.database.parse()?));
+            let path = Path::new(&cell.database);
+            let target = match path.extension() {
+                Some(extension) if extension == "conf" => {
+                    connection(path, &read(path)?, "database")?
+                }
+                _ => cell.database.parse()?,
+            };
+            cells.push((cell.name.clone(), target));
         }
         if cells.is_empty() {
             return Err(Error::usage("no database was given").hint(
@@ -97,6 +101,23 @@ impl DatabaseArgs {
             profile: self.profile.clone(),
         })
     }
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| {
+        Error::usage(format!("cannot read {}: {e}", path.display()))
+            .hint("a configuration file is the path of a nova.conf")
+    })
+}
+
+/// The database that a section of a nova.conf names.
+fn connection(path: &Path, text: &str, section: &str) -> Result<Target> {
+    oslo_connection(text, section)
+        .and_then(|url| url.parse())
+        .map_err(|e| Error {
+            message: format!("{}: {}", path.display(), e.message),
+            ..e
+        })
 }
 
 impl Databases {

@@ -14,6 +14,8 @@ pub enum DbErrorKind {
     ForeignKey,
     /// Other refusals of the data: NOT NULL, length, type, check.
     Constraint,
+    /// The transaction is larger than the server, or its cluster, takes.
+    TooLarge,
     /// No right to do that.
     Permission,
     /// The database does not exist or is not one.

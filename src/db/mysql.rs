@@ -149,6 +149,8 @@ fn kind(number: u16) -> DbErrorKind {
         // Lock timeout, deadlock (Galera's certification failure too), too many transactions,
         // NOWAIT, MariaDB's "record has changed", a Galera node without quorum.
         1205 | 1213 | 1637 | 3572 | 1020 | 1047 => DbErrorKind::Retryable,
+        // wsrep_max_ws_rows; wsrep_max_ws_size, which is told at COMMIT; binlog cache.
+        1180 | 1105 | 1197 => DbErrorKind::TooLarge,
         1022 | 1062 | 1169 | 1586 => DbErrorKind::DuplicateKey,
         1216 | 1217 | 1451 | 1452 | 1557 => DbErrorKind::ForeignKey,
         1048 | 1264 | 1265 | 1292 | 1364 | 1366 | 1406 | 1690 | 3819 | 4025 => {
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn errors_are_sorted() {
         assert_eq!(kind(1213), DbErrorKind::Retryable);
-        assert_eq!(kind(1180), DbErrorKind::Other);
+        assert_eq!(kind(1180), DbErrorKind::TooLarge);
         assert_eq!(kind(1451), DbErrorKind::ForeignKey);
     }
 }

@@ -39,6 +39,14 @@ pub fn archive_text(outcome: &Outcome) -> String {
             let _ = writeln!(text, "{title}:\n{}\n", table(counts));
         }
     }
+    if outcome.purge_kept > 0 {
+        let _ = writeln!(
+            text,
+            "{} families were not purged: a part of each is in the live tables (sexton audit says \
+             which)\n",
+            outcome.purge_kept
+        );
+    }
     text += &blocked_text(outcome);
     let _ = writeln!(
         text,

@@ -277,3 +277,94 @@ fn a_shadow_table_that_cannot_roll_back_blocks() {
     cloud.archive_all();
     assert!(cloud.is_archived(1));
 }
+
+/// A table that no profile knows, without any key, refers to instances.
+#[test]
+fn a_child_table_without_a_key_blocks_only_families_with_such_a_child() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.dead_instance(1);
+        cloud.dead_instance(2);
+        let charset = match cloud.engine() {
+            Engine::Mysql => "CHARACTER SET utf8mb3",
+            Engine::Sqlite | Engine::Postgres => "",
+        };
+        cloud.sql(&format!(
+            "CREATE TABLE instance_notes (instance_uuid VARCHAR(36) {charset} NOT NULL, \
+             deleted INTEGER, FOREIGN KEY (instance_uuid) REFERENCES instances (uuid))",
+        ));
+        cloud.archive_all();
+        assert!(cloud.is_archived(1), "the table is empty");
+        cloud.dead_instance(3);
+        cloud.dead_instance(4);
+        cloud.sql(&format!(
+            "INSERT INTO instance_notes VALUES ('{}', 1)",
+            uuid(3)
+        ));
+        let outcome = cloud.archive_all();
+        assert!(cloud.is_archived(4) && !cloud.is_archived(3));
+        assert!(!outcome.blocked.is_empty());
+        assert!(outcome.has_blocked());
+    });
+}
+
+#[test]
+fn every_blocked_root_is_counted_and_a_hundred_are_listed() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    (1..=130).for_each(|id| cloud.dead_instance(id));
+    cloud.sql("DROP TABLE shadow_instances");
+    let outcome = cloud.archive_all();
+    assert_eq!(outcome.blocked_families["no-shadow-table"], 130);
+    assert_eq!(outcome.blocked.len(), 100);
+}
+
+/// Groups in a ring, more than one batch holds: each waits for the next one's rule.
+#[test]
+fn families_that_wait_for_each_other_move_together() {
+    Cloud::on_each_engine(|mut cloud| {
+        for id in 1..=20 {
+            cloud.sql(&format!(
+                "INSERT INTO security_groups (id, name, deleted, deleted_at) \
+                 VALUES ({id}, 'g{id}', {id}, '2025-06-01 00:00:00')"
+            ));
+        }
+        for id in 1..=20 {
+            let next = id % 20 + 1;
+            cloud.sql(&format!(
+                "INSERT INTO security_group_rules (id, parent_group_id, group_id, deleted) \
+                 VALUES ({id}, {id}, {next}, {id})"
+            ));
+        }
+        // The youngest one holds all of them back.
+        cloud.sql("UPDATE security_groups SET deleted_at = '2025-07-01 00:00:00' WHERE id = 9");
+        let before = sexton::archive::Before::parse("2025-06-15", jiff::Timestamp::now()).unwrap();
+        let outcome = cloud.archive(&Options {
+            max_rows: 10,
+            before: Some(before),
+            ..until_complete()
+        });
+        assert_eq!(outcome.total_rows, 0);
+        assert_eq!(outcome.blocked_families["soft-deleted-child-stays"], 19);
+        let outcome = cloud.archive(&Options {
+            max_rows: 10,
+            ..until_complete()
+        });
+        assert_eq!((outcome.families, outcome.total_rows), (1, 40));
+        assert_eq!(outcome.blocked, []);
+    });
+}
+
+/// A marked grandchild under an unmarked child: the family begins at the top.
+#[test]
+fn a_marked_row_far_below_a_deleted_root_does_not_go_alone() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.dead_instance(1);
+        cloud.sql(&format!(
+            "UPDATE instance_actions_events SET deleted = 1;
+             INSERT INTO share_mapping (id, instance_uuid) VALUES (5, '{}')",
+            uuid(1)
+        ));
+        let outcome = cloud.archive_all();
+        assert_eq!(outcome.total_rows, 0);
+        assert!(!cloud.is_archived(1));
+    });
+}

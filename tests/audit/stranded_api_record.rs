@@ -58,7 +58,7 @@ fn lines(found: &Stranded) -> Vec<String> {
 fn records_of_live_and_soft_deleted_instances_are_fine() {
     let mut api = api(&[], &[(1, Some(2)), (2, Some(2)), (3, Some(2)), (4, None)]);
     assert_eq!(
-        lines(&run(&mut api, &mut [("x", &mut Db::clean())])),
+        lines(&run(&mut api, &mut [("cell1", &mut Db::clean())])),
         [] as [&str; 0]
     );
 }
@@ -71,7 +71,7 @@ fn records_of_archived_instances_are_errors_and_of_unknown_ones_warnings() {
         "INSERT INTO instance_group_member VALUES (1, '{0}'), (2, '{0}')",
         uuid(5)
     ));
-    let found = run(&mut api, &mut [("x", &mut Db::clean())]);
+    let found = run(&mut api, &mut [("cell1", &mut Db::clean())]);
     let (five, six, other) = (uuid(5), uuid(6), uuid(99));
     let to = "instance_uuid -> instances.uuid";
     assert_eq!(
@@ -135,7 +135,7 @@ fn more_records_than_one_page() {
     cell.sql(&format!(
         "{numbers} INSERT INTO shadow_instances (id, uuid) SELECT i, {key} FROM n WHERE i % 3 = 1"
     ));
-    let found = run(&mut api, &mut [("x", &mut cell)]);
+    let found = run(&mut api, &mut [("cell1", &mut cell)]);
     assert_eq!(found.not_checked, []);
     let counts: Vec<_> = found.findings.iter().map(|f| f.count).collect();
     assert_eq!(counts, [4000, 4000]);
