@@ -55,7 +55,8 @@ pub(super) struct Forest {
     engine: Engine,
     rows: Vec<Row>,
     leader: Vec<RowIndex>,
-    index: HashMap<(String, String), RowIndex>,
+    /// Rows by table and key text.
+    index: HashMap<String, HashMap<String, RowIndex>>,
     holds: HashMap<RowIndex, Hold>,
 }
 
@@ -86,26 +87,24 @@ impl Forest {
 
     /// The row of that table and key, if it was read.
     pub(super) fn find(&self, table: &str, key: &[Value]) -> Option<RowIndex> {
-        self.index
-            .get(&(table.to_owned(), self.key_text(key)))
-            .copied()
+        self.index.get(table)?.get(&self.key_text(key)).copied()
     }
 
     /// Adds a row, or finds it; joined to the row it was reached from. The flag says whether it is
     /// new.
     pub(super) fn add(&mut self, row: Row) -> (RowIndex, bool) {
-        let name = (row.table.clone(), self.key_text(&row.key));
-        let from = row.from;
-        let (index, new) = match self.index.get(&name) {
-            Some(index) => (*index, false),
-            None => {
-                let index = self.rows.len();
-                self.rows.push(row);
-                self.leader.push(index);
-                self.index.insert(name, index);
-                (index, true)
-            }
-        };
+        let (from, text) = (row.from, self.key_text(&row.key));
+        if !self.index.contains_key(&row.table) {
+            self.index.insert(row.table.clone(), HashMap::new());
+        }
+        let next = self.rows.len();
+        let slot = self.index.get_mut(&row.table).map(|t| t.entry(text));
+        let index = slot.map_or(next, |entry| *entry.or_insert(next));
+        let new = index == next;
+        if new {
+            self.rows.push(row);
+            self.leader.push(index);
+        }
         if let Some((parent, _)) = from {
             self.join(index, parent);
         }

@@ -22,7 +22,6 @@ mod preflight;
 mod purge;
 mod roots;
 mod run;
-mod share;
 mod sql;
 
 pub use api::{Api, Cell};

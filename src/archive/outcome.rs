@@ -98,24 +98,6 @@ impl Outcome {
         }
     }
 
-    /// Adds what another run on the same database did.
-    pub(super) fn add(&mut self, other: Outcome) {
-        for (mine, theirs) in [
-            (&mut self.rows, other.rows),
-            (&mut self.dropped, other.dropped),
-            (&mut self.left_behind, other.left_behind),
-        ] {
-            theirs
-                .into_iter()
-                .for_each(|(table, rows)| *mine.entry(table).or_default() += rows);
-        }
-        self.total_rows += other.total_rows;
-        self.families += other.families;
-        self.batches += other.batches;
-        self.statements += other.statements;
-        self.retries += other.retries;
-    }
-
     /// Adds the outcome of another cell, its tables under the cell's name.
     pub fn merge(&mut self, cell: &str, other: Outcome) {
         let named = |table: &str| format!("{cell}.{table}");

@@ -7,7 +7,6 @@ use crate::schema::Member;
 
 use super::capture::{RootKind, Unindexed};
 use super::forest::{Forest, Key};
-use super::share::Share;
 use super::sql::Sql;
 
 /// Candidates read at a time: bounds the memory, and is what one pass over a child table without
@@ -19,16 +18,14 @@ pub(super) struct Roots {
     pub(super) kind: RootKind,
     pub(super) pending: VecDeque<Key>,
     pub(super) unindexed: Unindexed,
-    share: Option<Share>,
     cursor: Option<Key>,
     exhausted: bool,
 }
 
 impl Roots {
-    /// All soft-deleted roots of a table, or a share of them.
-    pub(super) fn of_table(share: Option<Share>) -> Self {
+    /// All soft-deleted roots of a table.
+    pub(super) fn of_table() -> Self {
         Self {
-            share,
             kind: RootKind::Marked,
             pending: VecDeque::new(),
             unindexed: Unindexed::new(),
@@ -43,7 +40,7 @@ impl Roots {
             kind,
             pending: keys.into(),
             exhausted: true,
-            ..Self::of_table(None)
+            ..Self::of_table()
         }
     }
 
@@ -55,17 +52,12 @@ impl Roots {
         member: &Member,
         limit: usize,
     ) -> Result<bool, DbError> {
-        while self.pending.is_empty() && !self.exhausted {
+        if self.pending.is_empty() && !self.exhausted {
             let limit = limit.clamp(1, WINDOW);
             let rows = session.query(&sql.candidates(member, self.cursor.as_ref(), limit))?;
             self.exhausted = rows.len() < limit;
             self.cursor = rows.last().cloned();
             self.pending = rows.into();
-            if let Some(share) = self.share {
-                let forest = Forest::new(sql.engine);
-                self.pending
-                    .retain(|key| share.takes(&forest.key_text(key)));
-            }
             self.read_unindexed(session, sql, member)?;
         }
         Ok(!self.pending.is_empty())

@@ -14,14 +14,9 @@ use super::options::{Observer, Options, Stop};
 use super::outcome::{Blocked, LISTED_PER_REASON, Outcome, StopReason};
 use super::preflight::check;
 use super::roots::{Roots, WINDOW};
-use super::share::{Share, share};
 use super::sql::Sql;
 
 /// Moves the soft-deleted families of one database to its shadow tables.
-///
-/// `workers` are further sessions with the same database: with `until_complete` they take shares of
-/// the roots side by side first. A family whose roots fall to two of them is locked by one and read
-/// whole; the other finds it gone, or waits, or is told of a deadlock and tries again.
 ///
 /// # Errors
 ///
@@ -30,7 +25,6 @@ use super::sql::Sql;
 /// work in it.
 pub fn archive(
     session: &mut Session,
-    workers: Vec<Session>,
     graph: &FamilyGraph,
     options: &Options,
     stop: &Stop<'_>,
@@ -43,16 +37,12 @@ pub fn archive(
         false => Some(AdvisoryLock::acquire(session)?),
     };
     let statements = session.statements();
-    let mut outcome = Outcome {
+    let outcome = Outcome {
         version: 1,
         database: session.label().to_owned(),
         dry_run: options.dry_run,
         ..Outcome::default()
     };
-    if !workers.is_empty() && options.until_complete && !options.dry_run {
-        share(workers, graph, options, stop, observer, &mut outcome)?;
-    }
-    // What the workers left: families that waited for others, and the blocked, to be explained.
     let mut run = Run::new(&mut *session, graph, options, stop, observer);
     run.outcome = outcome;
     run.lock = lock.as_ref();
@@ -62,7 +52,7 @@ pub fn archive(
         lock.release(session)?;
     }
     outcome.stopped_because = halted.unwrap_or_default();
-    outcome.statements += session.statements() - statements;
+    outcome.statements = session.statements() - statements;
     outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(outcome)
 }
@@ -72,8 +62,6 @@ pub(super) struct Run<'a> {
     pub(super) sql: Sql<'a>,
     pub(super) stop: &'a Stop<'a>,
     pub(super) observer: &'a mut dyn Observer,
-    /// Which of how many shares of the roots to take.
-    pub(super) share: Option<Share>,
     pub(super) outcome: Outcome,
     /// How many rows a root brought with it so far, by table.
     rows_per_root: BTreeMap<String, f64>,
@@ -103,25 +91,12 @@ impl<'a> Run<'a> {
             },
             stop,
             observer,
-            share: None,
             outcome: Outcome::default(),
             rows_per_root: BTreeMap::new(),
             planned: None,
             halted: None,
             lock: None,
         }
-    }
-
-    /// A worker's part: the roots of its share, once; blocked and waiting families are left to the
-    /// run that comes after the workers.
-    pub(super) fn shared(&mut self) -> Result<()> {
-        for table in self.sql.graph.root_order() {
-            let member = self.sql.graph.member(table);
-            if let Some(member) = member.filter(|m| m.obstacle.is_none()) {
-                self.table(member, Roots::of_table(self.share))?;
-            }
-        }
-        Ok(())
     }
 
     fn all(&mut self) -> Result<()> {
@@ -137,7 +112,7 @@ impl<'a> Run<'a> {
             match member.obstacle {
                 Some(_) => self.obstructed(member)?,
                 None => {
-                    let waiting = self.table(member, Roots::of_table(None))?;
+                    let waiting = self.table(member, Roots::of_table())?;
                     deferred.entry(table).or_default().extend(waiting);
                 }
             }

@@ -219,12 +219,20 @@ impl<'a> Sql<'a> {
             self.ordered_join(),
             table(other),
             reference.join(self.engine, "c", "p"),
-            if locked {
+            if locked && !self.is_kept_by_parent(reference) {
                 self.lock(Some("c"))
             } else {
                 String::new()
             },
         ))
+    }
+
+    /// Whether locked parents alone keep the set of children as it is read. InnoDB under REPEATABLE
+    /// READ: the foreign key lets nobody add a child while its parent is locked, the snapshot begins
+    /// after that lock, and INSERT .. SELECT locks what it copies until the DELETE. A child that
+    /// vanishes in between shows in the counts. Locking them twice costs a tenth of the time.
+    fn is_kept_by_parent(&self, reference: &Reference) -> bool {
+        self.engine == Engine::Mysql && reference.declared
     }
 
     /// Other owners of those children: child key, parent key, parent marked.

@@ -71,9 +71,6 @@ pub(crate) struct Args {
     /// With --compat: print the table of archived rows, as nova-manage --verbose does.
     #[arg(long, short)]
     verbose: bool,
-    /// Sessions that move families side by side, with --until-complete (not on SQLite).
-    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    jobs: u16,
     /// No progress on stderr.
     #[arg(long, short)]
     quiet: bool,
@@ -228,7 +225,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
         .map(|(_, s, _)| s.label().to_owned())
         .collect::<Vec<_>>()
         .join(", ");
-    for (number, (name, mut session, graph)) in opened.into_iter().enumerate() {
+    for (name, mut session, graph) in opened {
         let mut options = options.clone();
         if !options.until_complete {
             options.max_rows = options.max_rows.saturating_sub(total.total_rows);
@@ -241,17 +238,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
             progress: &mut progress,
             api: api.as_mut(),
         };
-        let target = &databases.cells[number].1;
-        let workers = match target {
-            // SQLite has one writer.
-            Target::Sqlite(_) => Vec::new(),
-            _ if args.jobs > 1 && options.until_complete && !options.dry_run => (0..args.jobs)
-                .map(|_| open(target, access))
-                .collect::<Result<_>>()?,
-            _ => Vec::new(),
-        };
-        let mut outcome =
-            archive::archive(&mut session, workers, &graph, &options, &stop, &mut watch)?;
+        let mut outcome = archive::archive(&mut session, &graph, &options, &stop, &mut watch)?;
         if let Some(api) = &mut api
             && outcome.stopped_because != StopReason::Signal
         {

@@ -84,14 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         until_complete: true,
         ..Options::default()
     };
-    let outcome = archive::archive(
-        &mut session,
-        Vec::new(),
-        &graph,
-        &options,
-        &Stop::default(),
-        &mut (),
-    )?;
+    let outcome = archive::archive(&mut session, &graph, &options, &Stop::default(), &mut ())?;
     println!("{}", indent(&report::archive_text(&outcome)));
 
     println!("4. What has changed: sexton audit {shown}\n");

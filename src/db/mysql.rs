@@ -10,7 +10,8 @@ use super::wire::{Server, Wire};
 use super::{Access, ConnectOptions, DbError, DbErrorKind, Driver, TlsMode, Value};
 
 /// The session settings sexton's SQL relies on: see `Engine::Mysql`.
-const SETTINGS: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,\
+const SETTINGS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+                         SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,\
                         NO_BACKSLASH_ESCAPES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', \
                         autocommit = 1, foreign_key_checks = 1";
 

@@ -95,15 +95,8 @@ fn rows_are_not_deleted_when_their_file_cannot_be_written() {
         ..until_complete()
     };
     let stop = sexton::archive::Stop::default();
-    let error = sexton::archive::archive(
-        &mut cloud.session,
-        Vec::new(),
-        &graph,
-        &options,
-        &stop,
-        &mut (),
-    )
-    .unwrap_err();
+    let error =
+        sexton::archive::archive(&mut cloud.session, &graph, &options, &stop, &mut ()).unwrap_err();
     assert!(error.to_string().contains("nothing was deleted"), "{error}");
     assert_eq!(cloud.count("share_mapping"), 1);
     assert!(!cloud.is_archived(1));

@@ -3,7 +3,6 @@
 use std::sync::atomic::AtomicBool;
 
 use sexton::archive::{self, Observer, Options, Stop, StopReason};
-use sexton::db::Engine;
 
 use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE};
 
@@ -66,14 +65,7 @@ fn a_second_archiver_is_kept_out() {
         let run = |cloud: &mut Cloud| {
             let stop = Stop::default();
             let options = Options::default();
-            archive::archive(
-                &mut cloud.session,
-                Vec::new(),
-                &graph,
-                &options,
-                &stop,
-                &mut (),
-            )
+            archive::archive(&mut cloud.session, &graph, &options, &stop, &mut ())
         };
         let error = run(&mut cloud).unwrap_err();
         assert!(error.to_string().contains("another archiver"), "{error}");
@@ -107,7 +99,6 @@ fn a_request_to_stop_is_heard_after_the_batch_in_hand() {
         };
         let outcome = archive::archive(
             &mut cloud.session,
-            Vec::new(),
             &graph,
             &options,
             &Stop::on(&flag),
@@ -118,53 +109,6 @@ fn a_request_to_stop_is_heard_after_the_batch_in_hand() {
         assert_eq!((outcome.batches, outcome.families), (1, 2));
         assert_eq!(cloud.archive_all().families, 18);
     });
-}
-
-/// Workers share the roots; families whose roots fall to two of them move once and whole.
-#[test]
-fn workers_side_by_side_end_where_one_ends() {
-    for engine in [Engine::Mysql, Engine::Postgres] {
-        let mut cloud = Cloud::new(engine);
-        (1..=120).for_each(|id| cloud.dead_instance(id));
-        cloud.live_instance(500);
-        // A ring of groups whose rules name the next one: a single family of 40 rows.
-        for id in 1..=20 {
-            cloud.sql(&format!(
-                "INSERT INTO security_groups (id, name, deleted) VALUES ({id}, 'g{id}', {id})"
-            ));
-        }
-        for id in 1..=20 {
-            let next = id % 20 + 1;
-            cloud.sql(&format!(
-                "INSERT INTO security_group_rules (id, parent_group_id, group_id, deleted) \
-                 VALUES ({id}, {id}, {next}, {id})"
-            ));
-        }
-        let before = cloud.contents();
-        let graph = cloud.graph();
-        let workers = (0..4).map(|_| cloud.database.session()).collect();
-        let options = Options {
-            max_rows: 40,
-            until_complete: true,
-            ..Options::default()
-        };
-        let stop = Stop::default();
-        let outcome = archive::archive(
-            &mut cloud.session,
-            workers,
-            &graph,
-            &options,
-            &stop,
-            &mut (),
-        )
-        .unwrap();
-        assert_eq!(cloud.contents(), before);
-        assert!((1..=120).all(|id| cloud.is_archived(id)));
-        assert_eq!(cloud.count("shadow_security_group_rules"), 20);
-        assert_eq!(outcome.total_rows, 120 * ROWS_PER_INSTANCE + 40);
-        assert_eq!(outcome.families, 121);
-        assert_eq!(outcome.blocked, []);
-    }
 }
 
 fn purge(cloud: &mut Cloud) -> archive::Outcome {

@@ -105,7 +105,6 @@ fn archive(cell: &mut Cloud, api: &mut Api<'_>) -> u64 {
     let mut clean = Clean { api, removed: 0 };
     sexton::archive::archive(
         &mut cell.session,
-        Vec::new(),
         &graph,
         &until_complete(),
         &stop,

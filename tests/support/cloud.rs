@@ -168,7 +168,7 @@ impl Cloud {
         let graph = self.graph();
         let stop = Stop::default();
         let session = &mut self.session;
-        archive::archive(session, Vec::new(), &graph, options, &stop, &mut ()).unwrap()
+        archive::archive(session, &graph, options, &stop, &mut ()).unwrap()
     }
 
     /// Archives until complete and judges: nothing lost, nothing copied without being deleted.
