@@ -43,7 +43,7 @@ pub(crate) fn main() -> ProcessExit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            drop(error.print());
+            show(&error);
             let code = if error.use_stderr() {
                 ExitCode::Usage
             } else {
@@ -64,10 +64,37 @@ pub(crate) fn main() -> ProcessExit {
     }
 }
 
+/// clap's help or complaint, which repeats what was typed.
+fn show(error: &clap::Error) {
+    let plain = error.to_string();
+    let hidden = without_passwords(&plain, std::env::args());
+    if hidden == plain {
+        drop(error.print());
+    } else {
+        eprint!("{hidden}");
+    }
+}
+
 /// One line on stderr; the exit code.
 fn complain(error: &Error) -> u8 {
-    eprintln!("sexton: {error}");
+    let line = error.to_string();
+    eprintln!("sexton: {}", without_passwords(&line, std::env::args()));
     error.code as u8
+}
+
+/// The text with every URL that was given with a password, and in the wrong place, cut behind its
+/// scheme. Where a URL belongs, messages hold its redacted form, which stays.
+fn without_passwords(text: &str, arguments: impl Iterator<Item = String>) -> String {
+    let mut text = text.to_owned();
+    for argument in arguments {
+        if let Some((_, rest)) = argument.split_once("://") {
+            let login = rest.rsplit_once('@').map_or("", |(login, _)| login);
+            if login.contains(':') || rest.contains("password=") {
+                text = text.replace(rest, "...");
+            }
+        }
+    }
+    text
 }
 
 fn exit_codes() -> String {

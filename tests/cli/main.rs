@@ -1,0 +1,7 @@
+//! The program as its users meet it: the real binary, its exit codes, its stdout and its stderr.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod sample;
+mod secrets;

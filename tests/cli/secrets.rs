@@ -1,0 +1,84 @@
+//! Passwords: never in help, in complaints about the command line, or in a report.
+
+use crate::sample::{SECRET, Sample, command, run, sexton};
+
+fn url() -> String {
+    format!("mysql://nova:{SECRET}@127.0.0.1:1/nova")
+}
+
+#[test]
+fn help_and_version_do_not_show_the_environment() {
+    for arguments in [
+        &["--help"][..],
+        &["-h"],
+        &["--version"],
+        &["help", "audit"],
+        &["audit", "--help"],
+        &["audit", "-h"],
+        &["archive", "--help"],
+        &["archive", "-h"],
+        &["generate", "--help"],
+        &["demo", "--help"],
+    ] {
+        let mut command = command();
+        command.env("SEXTON_DATABASE", url());
+        command.env("SEXTON_API_DATABASE", url()).args(arguments);
+        let ran = run(command);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{arguments:?}");
+        assert!(!ran.stdout.contains("127.0.0.1"), "{arguments:?}");
+    }
+}
+
+/// clap repeats what it cannot read, and so did sexton: `--cell URL` without a name.
+#[test]
+fn complaints_about_the_command_line() {
+    let url = url();
+    let equals = format!("--cell={url}");
+    let unknown = format!("--databse={url}");
+    let typo = format!("--config-file={url}");
+    for arguments in [
+        &["archive", "--cell", &url][..],
+        &["archive", &equals],
+        &["audit", &unknown],
+        &["audit", "nova.db", &url],
+        &["audit", "--samples", &url],
+        &["audit", "--fail-on", &url],
+        &["audit", "--check", &url, "none.db"],
+        &["audit", "--profile", &url, "none.db"],
+        &["archive", "--max-rows", &url, "none.db"],
+        &["archive", "--before", &url, "none.db"],
+        &["archive", "--drop-unshadowed", &url, "none.db"],
+        &["archive", "--sleep", &url, "none.db"],
+        &["generate", "--damage", &url, "none.db"],
+        &["audit", &typo],
+        &[&url],
+    ] {
+        let ran = sexton(arguments);
+        assert!(
+            matches!(ran.code, 64 | 65 | 69),
+            "{arguments:?}: {}",
+            ran.code
+        );
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+        assert!(!ran.stderr.is_empty());
+    }
+    let ran = sexton(&["archive", "--cell", &url]);
+    assert!(ran.stderr.contains("'mysql://...'"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_environment_names_the_database() {
+    let sample = Sample::new();
+    let mut audit = command();
+    audit.env("SEXTON_DATABASE", sample.cell()).arg("audit");
+    audit.env("SEXTON_API_DATABASE", sample.api());
+    let ran = run(audit);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains(&sample.cell()));
+
+    let mut unreachable = command();
+    unreachable.env("SEXTON_DATABASE", url()).arg("audit");
+    let ran = run(unreachable);
+    assert_eq!(ran.code, 69);
+    assert!(ran.stderr.contains("mysql://nova@127.0.0.1:1/nova"));
+}
