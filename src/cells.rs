@@ -3,7 +3,29 @@
 use std::collections::BTreeSet;
 
 use crate::db::{DbError, Session, Target, Value};
-use crate::schema::ApiRecords;
+use crate::error::{Error, Result};
+use crate::schema::{ApiRecords, Schema};
+
+/// The tables with records that an API database has.
+///
+/// # Errors
+///
+/// Exit code 65 if it has none of them, and so is no API database.
+pub fn record_tables(label: &str, schema: &Schema, records: &ApiRecords) -> Result<Vec<String>> {
+    let present = |t: &&String| {
+        let table = schema.table(t);
+        table.is_some_and(|t| t.column(&records.column).is_some())
+    };
+    let tables: Vec<_> = records.tables.iter().filter(present).cloned().collect();
+    if tables.is_empty() {
+        let names = records.tables.join(", ");
+        let message = format!("{label} is not an API database: it has none of {names}");
+        return Err(
+            Error::data(message).hint("--api takes the database of [api_database] in nova.conf")
+        );
+    }
+    Ok(tables)
+}
 
 /// A cell as the API database lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,9 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::cells::listed_cells;
+use crate::cells::{listed_cells, record_tables};
 use crate::db::{DbError, DbErrorKind, Engine, Session, Value};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::{ApiRecords, FamilyGraph, Schema};
 
 use super::sql::KEYS_PER_STATEMENT;
@@ -56,25 +56,7 @@ impl<'a> Api<'a> {
         records: ApiRecords,
         cells: Vec<Cell<'a>>,
     ) -> Result<Self> {
-        let present = |t: &String| {
-            schema
-                .table(t)
-                .is_some_and(|t| t.column(&records.column).is_some())
-        };
-        let tables: Vec<_> = records
-            .tables
-            .iter()
-            .filter(|t| present(t))
-            .cloned()
-            .collect();
-        if tables.is_empty() {
-            return Err(Error::data(format!(
-                "{} is not an API database: it has none of {}",
-                session.label(),
-                records.tables.join(", ")
-            ))
-            .hint("--api takes the database of [api_database] in nova.conf"));
-        }
+        let tables = record_tables(session.label(), schema, &records)?;
         let mut covered = BTreeSet::new();
         if schema.table(&records.cells).is_some() {
             let given: Vec<_> = cells

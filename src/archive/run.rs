@@ -30,7 +30,7 @@ pub fn archive(
     stop: &Stop<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    check(graph, options)?;
+    check(session.label(), graph, options)?;
     let started = Instant::now();
     let lock = match options.dry_run {
         true => None,

@@ -12,7 +12,7 @@ use sexton::exit::ExitCode;
 use sexton::report;
 use sexton::schema::{ApiRecords, FamilyGraph};
 
-use super::database::{DatabaseArgs, Databases, open_with_schema};
+use super::database::{API_DATABASE, DatabaseArgs, Databases, of_api, open_with_schema};
 use super::output::{Format, OutputArgs};
 use super::progress::Progress;
 use super::signals::stop_flag;
@@ -50,7 +50,12 @@ pub(crate) struct Args {
     #[arg(long, alias = "task_log")]
     task_log: bool,
     /// Seconds to pause between batches.
-    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "0",
+        allow_negative_numbers = true
+    )]
     sleep: f64,
     /// Empty the shadow tables afterwards, family by family.
     #[arg(long)]
@@ -88,6 +93,7 @@ enum Compat {
 pub(crate) fn run(args: &Args) -> Result<u8> {
     match args.compat {
         None => {
+            args.output.check()?;
             let (outcome, _) = archive_all(args)?;
             let report = match args.output.format {
                 Format::Text => report::archive_text(&outcome),
@@ -141,7 +147,7 @@ fn run_compat(args: &Args) -> u8 {
         }
         Err(error) => {
             super::complain(&error);
-            if error.message.starts_with(API_UNREACHABLE) {
+            if error.message.starts_with(API_DATABASE) {
                 println!("{}", compat::NO_API);
                 return compat::NO_API_CODE;
             }
@@ -149,8 +155,6 @@ fn run_compat(args: &Args) -> u8 {
         }
     }
 }
-
-const API_UNREACHABLE: &str = "API database: ";
 
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
@@ -319,10 +323,6 @@ fn open_api<'a>(
     databases: &Databases,
     graphs: &'a [FamilyGraph],
 ) -> Result<Api<'a>> {
-    let of_api = |e: Error| Error {
-        message: format!("{API_UNREACHABLE}{}", e.message),
-        ..e
-    };
     let (session, schema) = open_with_schema(target, Access::ReadWrite).map_err(of_api)?;
     let records: ApiRecords = graphs
         .iter()

@@ -2,12 +2,13 @@
 
 use clap::ValueEnum;
 use sexton::audit::{self, AuditReport, Cell, NotChecked, Options, Severity};
-use sexton::db::{Access, Session, Target, open};
+use sexton::cells::record_tables;
+use sexton::db::{Access, Session, Target};
 use sexton::error::{Error, Result};
 use sexton::report;
 use sexton::schema::FamilyGraph;
 
-use super::database::DatabaseArgs;
+use super::database::{DatabaseArgs, of_api, open_with_schema};
 use super::output::{Format, OutputArgs};
 
 /// Find split families, orphans, soft-deleted rows that cannot be archived, and more.
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         checks: args.checks.clone(),
         samples: args.samples,
     };
+    args.output.check()?;
     let databases = args.databases.resolve()?;
     let mut cells = Vec::new();
     for (name, target) in &databases.cells {
@@ -103,7 +105,8 @@ fn audit_all(
                 Error::usage("--api: the profile of this database knows no API-database records")
                     .hint("leave --api out, or choose the profile with --profile")
             })?;
-            let mut api = open(target, Access::ReadOnly)?;
+            let (mut api, schema) = open_with_schema(target, Access::ReadOnly).map_err(of_api)?;
+            record_tables(api.label(), &schema, &records)?;
             let mut views: Vec<_> = cells
                 .iter_mut()
                 .map(|(name, session, graph)| Cell {

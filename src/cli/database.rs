@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sexton::db::{Access, Session, Target, introspect, open, oslo_connection};
+use sexton::db::{Access, Session, Target, introspect, open, oslo_connection, oslo_has_connection};
 use sexton::error::{Error, Result};
 use sexton::schema::{FamilyGraph, Profile, Schema};
 
@@ -18,7 +18,7 @@ pub(crate) struct DatabaseArgs {
     database: Option<String>,
     /// A nova.conf: the connections of [database] and, if it is there, [api_database].
     #[arg(long, value_name = "FILE", conflicts_with = "database")]
-    config_file: Option<PathBuf>,
+    pub(crate) config_file: Option<PathBuf>,
     /// A further cell, as NAME=DB, or NAME=FILE.conf for the [database] of a nova.conf; may be given
     /// several times.
     #[arg(long = "cell", value_name = "NAME=DB", value_parser = parse_cell)]
@@ -72,8 +72,8 @@ impl DatabaseArgs {
             let text = read(path)?;
             cells.push((String::new(), connection(path, &text, "database")?));
             // A nova.conf of a cell's own services has no API database.
-            if api.is_none() && oslo_connection(&text, "api_database").is_ok() {
-                api = Some(connection(path, &text, "api_database")?);
+            if api.is_none() && oslo_has_connection(&text, "api_database") {
+                api = Some(connection(path, &text, "api_database").map_err(of_api)?);
             }
         } else if let Some(database) = &self.database {
             cells.push((String::new(), database.parse()?));
@@ -120,6 +120,17 @@ fn connection(path: &Path, text: &str, section: &str) -> Result<Target> {
         })
 }
 
+/// How every error about the API database begins.
+pub(crate) const API_DATABASE: &str = "API database: ";
+
+/// The same error, about the API database.
+pub(crate) fn of_api(error: Error) -> Error {
+    Error {
+        message: format!("{API_DATABASE}{}", error.message),
+        ..error
+    }
+}
+
 impl Databases {
     /// Opens a cell and builds its family graph.
     pub(crate) fn open_cell(
@@ -142,8 +153,10 @@ impl Databases {
             None => Ok(Profile::detect(schema)),
             Some("convention") => Ok(Profile::convention()),
             Some(path) if path.contains(['/', '.']) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|e| Error::usage(format!("cannot read profile {path}: {e}")))?;
+                let text = std::fs::read_to_string(path).map_err(|e| {
+                    Error::usage(format!("cannot read profile {path}: {e}"))
+                        .hint("--profile takes a name, or the path of a profile file")
+                })?;
                 Profile::parse(&text, path)
             }
             Some(name) => Profile::built_in(name),

@@ -54,6 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         return Err(Error::usage(format!("{} is already there", path.display()))
             .hint("give an empty directory with --directory"));
     }
+    create_file(&path)?;
     let shown = path.display();
 
     println!(
@@ -61,7 +62,6 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         args.families
     );
     let target = Target::Sqlite(path.clone());
-    create_file(&path)?;
     let mut session = open(&target, Access::ReadWrite)?;
     generate::create_schema(&mut session, "nova-34.0.0")?;
     let schema = introspect(&mut session)?;

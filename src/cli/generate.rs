@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
                 .hint("give it with --api"),
         );
     }
+    args.output.check()?;
     let target: Target = args.database.parse()?;
     let dataset = Dataset {
         seed: args.seed,
@@ -123,7 +124,10 @@ fn ready(target: &Target, model: &str) -> Result<Session> {
 /// Creates an empty SQLite file where there is none.
 pub(crate) fn create_file(path: &Path) -> Result<()> {
     if !path.exists() {
-        SqliteDriver::open(path, SqliteMode::Create)?;
+        SqliteDriver::open(path, SqliteMode::Create).map_err(|e| {
+            Error::unavailable(format!("{} cannot be made: {}", path.display(), e.message))
+                .hint("name a file in a directory that is there and writable")
+        })?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Where a report goes: stdout or a file, as text or JSON.
 
+use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sexton::error::{Error, Result};
@@ -27,6 +28,28 @@ pub(crate) enum Format {
 }
 
 impl OutputArgs {
+    /// Fails if the report could not be written, so that no command does its work and then cannot
+    /// say what it did. Leaves a file that is there as it is, and none where there was none.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(path) = &self.output else {
+            return Ok(());
+        };
+        let there = path.exists();
+        if there && !path.is_file() && !path.is_dir() {
+            // A pipe or a device: opening it would already be heard at its other end.
+            return Ok(());
+        }
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|e| unwritable(path, &e))?;
+        if !there {
+            drop(std::fs::remove_file(path));
+        }
+        Ok(())
+    }
+
     /// Writes a report where it belongs.
     pub(crate) fn write(&self, report: &str) -> Result<()> {
         let report = report.trim_end_matches('\n');
@@ -36,10 +59,14 @@ impl OutputArgs {
                 drop(writeln!(std::io::stdout().lock(), "{report}"));
                 Ok(())
             }
-            Some(path) => std::fs::write(path, format!("{report}\n")).map_err(|e| {
-                Error::usage(format!("cannot write {}: {e}", path.display()))
-                    .hint("--output takes the path of a file in a writable directory")
-            }),
+            Some(path) => {
+                std::fs::write(path, format!("{report}\n")).map_err(|e| unwritable(path, &e))
+            }
         }
     }
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::usage(format!("cannot write {}: {error}", path.display()))
+        .hint("--output takes the path of a file in a writable directory")
 }

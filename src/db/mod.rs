@@ -29,7 +29,7 @@ pub use introspect::introspect;
 pub use lock::AdvisoryLock;
 pub use mysql::MysqlDriver;
 pub use open::{Access, open};
-pub use oslo::oslo_connection;
+pub use oslo::{oslo_connection, oslo_has_connection};
 pub use postgres::PostgresDriver;
 pub use session::Session;
 pub use sqlite::{SqliteDriver, SqliteMode, attach, refuse_wal_attach};

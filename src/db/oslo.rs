@@ -22,8 +22,17 @@ pub fn oslo_connection(text: &str, section: &str) -> Result<String> {
         }
         Some(_) => Err(Error::data(format!("{KEY} in [{section}] is empty"))
             .hint("set it to the database's URL")),
-        None => Err(missing(&settings, section)),
+        None => Err(missing(text, &settings, section)),
     }
+}
+
+/// Whether `[section]` sets `connection` to anything, readable or not.
+pub fn oslo_has_connection(text: &str, section: &str) -> bool {
+    let settings = parse(text);
+    let last = settings
+        .iter()
+        .rfind(|s| s.section == section && s.key == KEY);
+    last.is_some_and(|s| !s.value.is_empty())
 }
 
 struct Setting {
@@ -111,8 +120,10 @@ fn substitute(value: &str, settings: &[Setting], section: &str) -> Result<String
     Ok(out)
 }
 
-fn missing(settings: &[Setting], section: &str) -> Error {
-    let known = settings.iter().any(|s| s.section == section);
+fn missing(text: &str, settings: &[Setting], section: &str) -> Error {
+    // In the text, because a section may be there and hold nothing but comments.
+    let heading = format!("[{section}]");
+    let known = text.lines().any(|l| l.trim_end() == heading);
     let message = match known {
         true => format!("[{section}] has no {KEY}"),
         false => format!("there is no section [{section}]"),
@@ -122,7 +133,7 @@ fn missing(settings: &[Setting], section: &str) -> Error {
     let others: Vec<_> = others.iter().map(|s| format!("[{}]", s.section)).collect();
     Error::data(message).hint(match others.is_empty() {
         true => format!("no section has a {KEY}; is this the service's own configuration file?"),
-        false => format!("a {KEY} is in {}", others.join(", ")),
+        false => format!("set it; there is a {KEY} in {}", others.join(", ")),
     })
 }
 
@@ -158,7 +169,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_said_with_a_hint() {
         let message = |section: &str| oslo_connection(CONF, section).unwrap_err().to_string();
-        assert!(message("cell").contains("no section [cell]; a connection is in [database], "));
+        assert!(
+            message("cell")
+                .contains("no section [cell]; set it; there is a connection in [database], ")
+        );
         assert!(message("bare").starts_with("[bare] has no connection; "));
         assert!(message("empty").contains("is empty"));
         assert!(message("dollar").contains("$$") && !message("dollar").contains("sword"));

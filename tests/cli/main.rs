@@ -3,5 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arguments;
+mod databases;
 mod sample;
 mod secrets;
+mod servers;

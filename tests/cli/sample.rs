@@ -107,6 +107,12 @@ impl Sample {
         let sample = Self::empty();
         fs::write(sample.path("nova.db"), &made.cell).unwrap();
         fs::write(sample.path("api.db"), &made.api).unwrap();
+        // The cell has moved, and a copy of a cell does not pass for the cell.
+        let moved = format!(
+            "UPDATE cell_mappings SET database_connection = '{}' WHERE name = 'cell1'",
+            sample.cell()
+        );
+        session(&sample.path("api.db")).execute(&moved).unwrap();
         sample
     }
 

@@ -1,0 +1,109 @@
+//! Databases that are not what a command needs: files of every wrong kind, the wrong Nova.
+
+use crate::sample::{Sample, refused, session};
+
+#[test]
+fn a_missing_file_is_not_made() {
+    let sample = Sample::empty();
+    let missing = sample.name("none.db");
+    for command in ["audit", "archive"] {
+        assert!(refused(69, &[command, &missing]).contains(&missing));
+    }
+    let nowhere = sample.name("none/nova.db");
+    assert!(refused(69, &["generate", &nowhere]).contains(&nowhere));
+    let nowhere = sample.name("none");
+    assert!(refused(69, &["demo", "--directory", &nowhere]).contains(&nowhere));
+    assert_eq!(sample.bytes(), []);
+}
+
+#[test]
+fn a_file_that_is_no_database() {
+    let sample = Sample::empty();
+    let text = sample.file("notes.txt", "this is not a database, it is a note");
+    let directory = sample.name("");
+    let before = sample.bytes();
+    for command in ["audit", "archive", "generate"] {
+        let message = refused(65, &[command, &text]);
+        assert!(message.contains("not a SQLite database"), "{message}");
+        let message = refused(65, &[command, &directory]);
+        assert!(message.contains("is a directory"), "{message}");
+    }
+    assert_eq!(sample.bytes(), before);
+}
+
+#[test]
+fn a_database_without_tables() {
+    let sample = Sample::empty();
+    let empty = sample.file("empty.db", "");
+    let bare = sample.name("bare.db");
+    sample.file("bare.db", "");
+    let mut maker = session(&sample.path("bare.db"));
+    maker.execute("CREATE TABLE t (a); DROP TABLE t").unwrap();
+    drop(maker);
+    let before = sample.bytes();
+    for command in ["audit", "archive"] {
+        for path in [&empty, &bare] {
+            let message = refused(65, &[command, path]);
+            assert!(message.contains("has no tables"), "{message}");
+        }
+    }
+    assert_eq!(sample.bytes(), before);
+}
+
+#[test]
+fn a_database_without_shadow_tables() {
+    let sample = Sample::empty();
+    let path = sample.file("other.db", "");
+    session(&sample.path("other.db"))
+        .execute(
+            "CREATE TABLE images (id INTEGER PRIMARY KEY, deleted INT, deleted_at TEXT);
+             INSERT INTO images VALUES (1, 1, '2024-01-01 00:00:00')",
+        )
+        .unwrap();
+    let before = sample.bytes();
+    for more in [&[][..], &["--dry-run"], &["--until-complete", "--purge"]] {
+        let message = refused(65, &[&["archive", path.as_str()], more].concat());
+        assert!(
+            message.contains(&path) && message.contains("no shadow tables"),
+            "{message}"
+        );
+    }
+    let message = refused(65, &["generate", &path]);
+    assert!(message.contains("is not empty"), "{message}");
+    assert_eq!(sample.bytes(), before);
+}
+
+/// Every instance's records would look stranded in a database that has none.
+#[test]
+fn an_api_database_that_is_none() {
+    let sample = Sample::new();
+    let cell = sample.cell();
+    let missing = sample.name("none.db");
+    let text = sample.file("notes.txt", "this is not a database, it is a note");
+    let before = sample.bytes();
+    for command in ["audit", "archive"] {
+        let with = |code, api: &str| refused(code, &[command, &cell, "--api", api]);
+        let message = with(65, &cell);
+        assert!(message.contains("is not an API database"), "{message}");
+        assert!(with(65, &text).contains("API database: "));
+        assert!(with(69, &missing).contains("API database: "));
+        assert!(with(64, "oracle://u:s3cr3t@h/n").contains("scheme"));
+    }
+    assert!(sample.bytes() == before, "a refused run changed a file");
+}
+
+#[test]
+fn a_file_of_which_a_part_is_lost() {
+    let sample = Sample::new();
+    let mut bytes = std::fs::read(sample.path("nova.db")).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(sample.path("nova.db"), bytes).unwrap();
+    let ran = crate::sample::sexton(&["audit", &sample.cell()]);
+    // Whatever could be read: this is never clean.
+    assert!(
+        matches!(ran.code, 2 | 65 | 69),
+        "{}{}",
+        ran.code,
+        ran.stdout
+    );
+}

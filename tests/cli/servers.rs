@@ -1,0 +1,95 @@
+//! Servers that are not there, and servers that will not have us.
+
+use std::net::TcpListener;
+
+use sexton::db::Engine;
+
+use crate::sample::{SECRET, refused};
+use crate::support::databases::Database;
+
+/// A port at which nobody listens.
+fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn a_refused_connection() {
+    let port = closed_port();
+    for scheme in ["mysql", "mysql+pymysql", "postgresql"] {
+        let url = format!("{scheme}://nova:{SECRET}@127.0.0.1:{port}/nova");
+        for command in ["audit", "archive", "generate"] {
+            let message = refused(69, &[command, &url]);
+            let place = format!("nova@127.0.0.1:{port}/nova");
+            assert!(message.contains(&place), "{message}");
+            assert!(message.contains("check that the server runs"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_host() {
+    for scheme in ["mysql", "postgresql"] {
+        let url = format!("{scheme}://nova:{SECRET}@no-such-host.invalid/nova");
+        let message = refused(69, &["audit", &url]);
+        assert!(message.contains("no-such-host.invalid"), "{message}");
+    }
+}
+
+/// The URL with another user or another database.
+fn altered(url: &str, user: Option<&str>, database: Option<&str>) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (login, rest) = rest.rsplit_once('@').unwrap();
+    let (server, path) = rest.split_once('/').unwrap();
+    let (name, query) = path.split_once('?').unwrap_or((path, ""));
+    let (login, name) = (user.unwrap_or(login), database.unwrap_or(name));
+    format!("{scheme}://{login}@{server}/{name}?{query}")
+}
+
+#[test]
+fn a_database_that_the_server_does_not_have() {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let database = Database::fresh(engine);
+        let url = altered(&database.url, None, Some("sexton_no_such_database"));
+        for command in ["audit", "archive", "generate"] {
+            let message = refused(69, &[command, &url]);
+            assert!(
+                message.contains("sexton_no_such_database")
+                    && message.contains("check the name of the database"),
+                "{message}"
+            );
+        }
+    }
+}
+
+/// On a PostgreSQL that trusts everyone it is the role that is refused.
+#[test]
+fn a_login_that_is_refused() {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let database = Database::fresh(engine);
+        let login = format!("sexton_nobody:{SECRET}");
+        let url = altered(&database.url, Some(&login), None);
+        for command in ["audit", "archive", "generate"] {
+            let message = refused(69, &[command, &url]);
+            assert!(
+                message.contains("sexton_nobody") && message.contains("check the user"),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_empty_database() {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let database = Database::fresh(engine);
+        for command in ["audit", "archive"] {
+            let message = refused(65, &[command, &database.url]);
+            assert!(message.contains("has no tables"), "{message}");
+        }
+        let tables = sexton::db::introspect(&mut database.session())
+            .unwrap()
+            .tables;
+        assert!(tables.is_empty());
+    }
+}
