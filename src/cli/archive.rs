@@ -122,6 +122,11 @@ fn run_compat(args: &Args) -> u8 {
         println!("{text}");
         return compat::BAD_MAX_ROWS;
     }
+    if let Err(error) = max_rows(args) {
+        // As argparse has it: on stderr, with the same code.
+        super::complain(&error);
+        return compat::BAD_MAX_ROWS;
+    }
     if let Some(before) = &args.before
         && let Err(error) = Before::parse(before, now())
     {
@@ -137,8 +142,11 @@ fn run_compat(args: &Args) -> u8 {
             if args.verbose {
                 println!("{}", compat::table(&outcome, had_api));
             }
-            if args.purge && args.verbose && outcome.total_rows > 0 {
+            if args.purge && args.verbose && outcome.total_rows > 0 && !interrupted {
                 println!("{}", compat::PURGING);
+                compat::purged(&outcome)
+                    .iter()
+                    .for_each(|line| println!("{line}"));
             }
             if outcome.has_blocked() {
                 eprint!("{}", report::blocked_text(&outcome));
@@ -160,19 +168,18 @@ fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
+fn max_rows(args: &Args) -> Result<u64> {
+    let number = args.max_rows.parse::<u64>().ok();
+    let good = number.filter(|n| *n > 0 || args.compat.is_some());
+    good.ok_or_else(|| {
+        let text = &args.max_rows;
+        Error::usage(format!("--max-rows {text} is not a number above 0"))
+            .hint("1000 is the default; a larger batch is faster and locks more")
+    })
+}
+
 fn options(args: &Args) -> Result<Options> {
-    let max_rows = args
-        .max_rows
-        .parse::<u64>()
-        .ok()
-        .filter(|n| *n > 0 || args.compat.is_some());
-    let Some(max_rows) = max_rows else {
-        return Err(Error::usage(format!(
-            "--max-rows {} is not a number above 0",
-            args.max_rows
-        ))
-        .hint("1000 is the default; a larger batch is faster and locks more"));
-    };
+    let max_rows = max_rows(args)?;
     if !args.sleep.is_finite() || args.sleep < 0.0 || args.sleep > 86_400.0 {
         return Err(
             Error::usage(format!("--sleep {} is not a number of seconds", args.sleep))
@@ -181,7 +188,8 @@ fn options(args: &Args) -> Result<Options> {
     }
     Ok(Options {
         max_rows,
-        until_complete: args.until_complete,
+        // nova-manage ends a run with the first batch that moved nothing, and no row is no batch.
+        until_complete: args.until_complete && max_rows > 0,
         before: args
             .before
             .as_deref()
@@ -200,6 +208,12 @@ fn options(args: &Args) -> Result<Options> {
 fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
     let options = options(args)?;
     let databases = args.databases.resolve()?;
+    if let (Some(_), Some(path), None) = (args.compat, &args.databases.config_file, &databases.api)
+    {
+        // nova-manage does not archive where it could not clean up the records.
+        let message = format!("{} has no section [api_database]", path.display());
+        return Err(of_api(Error::data(message).hint("add it, or give --api")));
+    }
     let stop = stop_flag()?;
     let stop = Stop::on(&stop);
     let access = if options.dry_run {

@@ -22,7 +22,7 @@ pub const NO_API: &str = "Failed to connect to API DB so aborting this archival 
 /// The largest `max_rows`.
 const MAX_INT: i64 = 0x7FFF_FFFF;
 
-/// Says what is wrong with `max_rows`, if anything.
+/// Says what is wrong with the number of `max_rows`, if anything. What is no number is for stderr.
 ///
 /// # Errors
 ///
@@ -30,8 +30,8 @@ const MAX_INT: i64 = 0x7FFF_FFFF;
 pub fn check_max_rows(text: &str) -> Result<(), String> {
     match text.parse::<i64>() {
         Ok(n) if n > MAX_INT => Err(format!("max rows must be <= {MAX_INT}")),
-        Ok(n) if n >= 0 => Ok(()),
-        _ => Err("Must supply a positive value for max_rows".into()),
+        Ok(n) if n < 0 => Err("Must supply a positive value for max_rows".into()),
+        _ => Ok(()),
     }
 }
 
@@ -83,6 +83,20 @@ pub fn table(outcome: &Outcome, had_api: bool) -> String {
     text.join("\n")
 }
 
+/// What is said of each shadow table that `--purge` emptied: of the database or, with several
+/// cells, of the cell whose name stands before the table's.
+pub fn purged(outcome: &Outcome) -> Vec<String> {
+    let emptied = outcome.purged.iter().filter(|(_, rows)| **rows > 0);
+    let line = |(table, rows): (&String, &u64)| {
+        let (place, table) = match table.split_once('.') {
+            Some((cell, table)) => (format!("Cell {cell}"), table),
+            None => ("DB".to_owned(), table.as_str()),
+        };
+        format!("{place}: Deleted {rows} rows from {table} based on timestamp column (n/a)")
+    };
+    emptied.map(line).collect()
+}
+
 /// 1 if anything was archived, 0 if nothing was.
 pub fn exit_code(outcome: &Outcome) -> u8 {
     u8::from(outcome.rows.values().any(|n| *n > 0))
@@ -118,6 +132,7 @@ mod tests {
     #[test]
     fn bad_max_rows_is_said_in_its_words() {
         assert!(check_max_rows("0").is_ok());
+        assert!(check_max_rows("abc").is_ok());
         assert_eq!(
             check_max_rows("-1").unwrap_err(),
             "Must supply a positive value for max_rows"

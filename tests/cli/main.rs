@@ -1,10 +1,15 @@
 //! The program as its users meet it: the real binary, its exit codes, its stdout and its stderr.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
 mod arguments;
+mod compat;
 mod databases;
+mod output;
 mod sample;
 mod secrets;
 mod servers;
+mod signals;
