@@ -1,6 +1,6 @@
 //! Reads the keys of a batch: roots first, then all that hangs on them, locked as it is read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::db::{DbError, Session, Value};
 use crate::schema::{Member, Obstacle, Reference, ddl};
@@ -21,9 +21,15 @@ pub(super) enum RootKind {
     Straggler,
 }
 
-/// Children of a window of roots over references without an index: reference -> parent key -> child
-/// keys.
-pub(super) type Unindexed = HashMap<usize, HashMap<String, Vec<Key>>>;
+/// Children of a window of roots over references without an index, read in one pass.
+#[derive(Debug, Default)]
+pub(super) struct Unindexed {
+    /// Which roots it covers, by key text. Others of the table (owners that are climbed to, rows
+    /// below a reference to the table itself) must be asked for.
+    pub(super) roots: HashSet<String>,
+    /// reference -> parent key text -> child keys.
+    pub(super) children: HashMap<usize, HashMap<String, Vec<Key>>>,
+}
 
 /// What was read.
 pub(super) struct Captured {
@@ -225,24 +231,26 @@ impl<'a> Capture<'a> {
         rows: &[RowIndex],
         locked: bool,
     ) -> Result<Vec<Found>, DbError> {
-        let parents: Vec<Key> = rows
+        let mut parents: Vec<Key> = rows
             .iter()
             .map(|i| self.captured.forest.row(*i).key.clone())
             .collect();
         let mut found = Vec::new();
-        if let Some(known) = self.unindexed.get(&number) {
-            let texts = parents.iter().map(|key| self.captured.forest.key_text(key));
-            let children: Vec<Key> = texts
-                .filter_map(|text| known.get(&text))
-                .flatten()
-                .cloned()
-                .collect();
+        if let Some(known) = self.unindexed.children.get(&number) {
+            let mut children: Vec<Key> = Vec::new();
+            parents.retain(|key| {
+                let text = self.captured.forest.key_text(key);
+                let covered = self.unindexed.roots.contains(&text);
+                if covered {
+                    children.extend(known.get(&text).into_iter().flatten().cloned());
+                }
+                !covered
+            });
             for chunk in children.chunks(KEYS_PER_STATEMENT) {
                 if let Some(sql) = self.sql.children_by_key(reference, chunk, locked) {
                     found.extend(self.found(reference, &sql)?);
                 }
             }
-            return Ok(found);
         }
         for chunk in parents.chunks(KEYS_PER_STATEMENT) {
             if let Some(sql) = self.sql.children(reference, chunk, locked) {

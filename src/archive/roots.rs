@@ -28,7 +28,7 @@ impl Roots {
         Self {
             kind: RootKind::Marked,
             pending: VecDeque::new(),
-            unindexed: Unindexed::new(),
+            unindexed: Unindexed::default(),
             cursor: None,
             exhausted: false,
         }
@@ -69,11 +69,16 @@ impl Roots {
         sql: Sql<'_>,
         member: &Member,
     ) -> Result<(), DbError> {
-        self.unindexed.clear();
+        self.unindexed = Unindexed::default();
         let (Some(first), Some(last)) = (self.pending.front(), self.pending.back()) else {
             return Ok(());
         };
         let forest = Forest::new(sql.engine);
+        self.unindexed.roots = self
+            .pending
+            .iter()
+            .map(|key| forest.key_text(key))
+            .collect();
         let owned = sql
             .graph
             .children(&member.table)
@@ -88,7 +93,7 @@ impl Roots {
                 known.entry(forest.key_text(&row)).or_default().push(child);
                 true
             })?;
-            self.unindexed.insert(number, known);
+            self.unindexed.children.insert(number, known);
         }
         Ok(())
     }

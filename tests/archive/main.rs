@@ -7,5 +7,6 @@ mod support;
 mod blocked;
 mod by_convention;
 mod families;
+mod random;
 mod roots;
 mod runs;
