@@ -1,0 +1,80 @@
+//! How many rows a second an archive run moves, by engine, size and batch size.
+//!
+//! Archiving destroys its input: every measured run gets a fresh copy (SQLite) or a database filled
+//! again (servers), and neither the copying nor the filling is measured.
+
+mod common;
+
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{
+    BatchSize, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group,
+    criterion_main,
+};
+use sexton::db::{Engine, Session};
+
+use common::{OnServer, Template};
+
+const MAX_ROWS: [u64; 2] = [1_000, 10_000];
+
+fn archive(c: &mut Criterion) {
+    for families in common::sizes() {
+        let template = Template::new(families);
+        let group = &mut group(c, Engine::Sqlite, template.movable);
+        for max_rows in MAX_ROWS {
+            run(group, families, max_rows, template.movable, || {
+                template.copy()
+            });
+        }
+    }
+    let families = common::server_size();
+    // The data is the same on every engine, and so is what moves.
+    let movable = Template::new(families).movable;
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let Some(database) = OnServer::new(engine, families) else {
+            continue;
+        };
+        let group = &mut group(c, engine, movable);
+        for max_rows in MAX_ROWS {
+            run(group, families, max_rows, movable, || database.refilled());
+        }
+    }
+}
+
+fn group(c: &mut Criterion, engine: Engine, movable: u64) -> BenchmarkGroup<'_, WallTime> {
+    let mut group = c.benchmark_group(format!("archive/{}", common::name(engine)));
+    group
+        .sample_size(10)
+        .sampling_mode(SamplingMode::Flat)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_secs(1))
+        .throughput(Throughput::Elements(movable));
+    group
+}
+
+fn run(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    families: u32,
+    max_rows: u64,
+    movable: u64,
+    fresh: impl Fn() -> Session,
+) {
+    let id = BenchmarkId::new(format!("max-rows-{max_rows}"), families);
+    group.bench_function(id, |bencher| {
+        let setup = || {
+            let mut session = fresh();
+            let graph = common::graph(&mut session);
+            (session, graph)
+        };
+        let routine = |(mut session, graph)| {
+            let moved = common::archive(&mut session, &graph, max_rows);
+            assert_eq!(moved, movable);
+            session
+        };
+        bencher.iter_batched(setup, routine, BatchSize::PerIteration);
+    });
+}
+
+criterion_group!(benches, archive);
+criterion_main!(benches);
