@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask test` brings the container engine and the images; without them these tests fail.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use support::docker::{MARIADB, POSTGRES};

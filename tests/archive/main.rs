@@ -1,6 +1,8 @@
 //! `sexton archive` against SQLite, MariaDB and PostgreSQL: Nova's own archive tests and the cases
 //! in which nova-manage goes wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,5 +1,7 @@
 //! The profile and the models against each other and against an engine.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 
 use sexton::db::{Engine, Session, SqliteDriver, SqliteMode, introspect};
