@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use sexton::archive::{self, Observer, Options, Stop, StopReason};
+use sexton::db::Engine;
 
 use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE};
 
@@ -169,4 +170,100 @@ fn a_purge_keeps_families_that_are_not_wholly_archived() {
         assert_eq!(cloud.count("shadow_instances WHERE id IN (1, 2)"), 2);
         assert_eq!(cloud.count("shadow_instance_extra WHERE id = 4"), 1);
     });
+}
+
+/// Invariant 1: whoever reads while a run is under way sees whole families.
+#[test]
+fn a_reader_never_sees_a_part_of_a_family() {
+    Cloud::on_each_engine(|mut cloud| {
+        (1..=60).for_each(|id| cloud.dead_instance(id));
+        let done = AtomicBool::new(false);
+        let mut reader = cloud.database.session();
+        let reads = std::thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                let mut reads = 0;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    // One statement sees one state.
+                    for (one, other) in [
+                        (
+                            "instances a",
+                            "instance_extra b ON b.instance_uuid = a.uuid",
+                        ),
+                        (
+                            "instance_extra a",
+                            "instances b ON b.uuid = a.instance_uuid",
+                        ),
+                        (
+                            "shadow_instances a",
+                            "shadow_instance_extra b ON b.instance_uuid = a.uuid",
+                        ),
+                    ] {
+                        let torn = format!(
+                            "SELECT COUNT(*) FROM {one} LEFT JOIN {other} WHERE b.id IS NULL"
+                        );
+                        assert_eq!(reader.query_count(&torn).unwrap(), 0, "{torn}");
+                    }
+                    reads += 1;
+                }
+                reads
+            });
+            let options = Options {
+                max_rows: 10,
+                until_complete: true,
+                ..Options::default()
+            };
+            assert_eq!(cloud.archive(&options).families, 60);
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            watch.join().unwrap()
+        });
+        assert!(reads > 5, "only {reads} reads during the run");
+    });
+}
+
+/// Invariant 2: here a trigger keeps one row from being deleted, and says nothing.
+#[test]
+fn a_delete_that_touches_other_rows_than_were_copied_is_rolled_back() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    (1..=9).for_each(|id| cloud.dead_instance(id));
+    cloud
+        .session
+        .execute(
+            "CREATE TRIGGER keep BEFORE DELETE ON instance_extra WHEN OLD.id = 4 \
+             BEGIN SELECT RAISE(IGNORE); END",
+        )
+        .unwrap();
+    let outcome = cloud.archive_all();
+    assert_eq!(outcome.blocked_families["refused"], 1);
+    assert_eq!(outcome.blocked[0].root, "instances:4");
+    assert!(outcome.blocked[0].path[1].contains("instance_extra"));
+    assert_eq!((1..=9).filter(|id| cloud.is_archived(*id)).count(), 8);
+}
+
+/// Invariant 7: a dry run waits for nobody's locks, so it takes none.
+#[test]
+fn a_dry_run_locks_nothing() {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let mut cloud = Cloud::new(engine);
+        (1..=3).for_each(|id| cloud.dead_instance(id));
+        let mut other = cloud.database.session();
+        other.begin().unwrap();
+        for table in ["instances", "instance_extra", "instance_system_metadata"] {
+            other
+                .query(&format!("SELECT id FROM {table} FOR UPDATE"))
+                .unwrap();
+        }
+        let patience = match engine {
+            Engine::Mysql => "SET SESSION innodb_lock_wait_timeout = 1",
+            _ => "SET lock_timeout = '1s'",
+        };
+        cloud.session.execute(patience).unwrap();
+        let options = Options {
+            dry_run: true,
+            until_complete: true,
+            retries: 0,
+            ..Options::default()
+        };
+        assert_eq!(cloud.archive(&options).families, 3);
+        other.rollback().unwrap();
+    }
 }
