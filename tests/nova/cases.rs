@@ -1,4 +1,4 @@
-//! The cases in which nova-manage goes wrong (docs/nova-cases.md numbers them): the audit names
+//! The cases in which nova-manage goes wrong (README.md numbers them): the audit names
 //! each before, archiving gets past it or explains it, and the other families move.
 
 use std::collections::BTreeSet;

@@ -118,7 +118,7 @@ fn live_in_shadow(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
                  purge by date that goes table by table never removes them",
                 table.name, reference.parent
             ))
-            .remedy("`sexton purge` removes them with their parent".to_owned()),
+            .remedy("`sexton archive --purge` removes them with their parent".to_owned()),
     )
 }
 
