@@ -20,7 +20,7 @@ use support::databases::Database;
 const KILLS: u32 = 50;
 
 /// More than 50 interrupted runs get through.
-const FAMILIES: u32 = 1200;
+const FAMILIES: u32 = 2400;
 
 #[test]
 fn sqlite_survives_50_kills() {
@@ -51,7 +51,7 @@ fn survives(engine: Engine) {
     let mut random = Random(0x5EC5_7011);
     let (mut in_the_middle, mut progress) = (0, Vec::new());
     for kill in 0..KILLS {
-        let mut run = archive(&killed, 20, pause);
+        let mut run = archive(&killed, 60, pause);
         // From before the first statement to some batches into the run.
         std::thread::sleep(Duration::from_millis(random.below(longest)));
         if run.try_wait().unwrap().is_none() {
@@ -91,7 +91,7 @@ fn survives(engine: Engine) {
     );
 }
 
-/// A database of 1200 families, the same each time.
+/// A database of so many families, the same each time.
 fn filled(engine: Engine) -> Database {
     let database = Database::fresh(engine);
     let mut session = database.session();

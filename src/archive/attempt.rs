@@ -64,8 +64,16 @@ impl Run<'_> {
                     continue;
                 }
                 Failure::Ambiguous(error, table, key, done) => {
+                    let again = attempt < self.sql.options.retries;
+                    let message = error.to_string();
                     if self.is_gone_after(error, &table, &key)? {
                         return Ok(Ok(*done));
+                    }
+                    if !again {
+                        return Err(Error::unavailable(format!(
+                            "gave up after {} attempts: {message}",
+                            attempt + 1
+                        )));
                     }
                     continue;
                 }

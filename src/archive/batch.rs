@@ -111,10 +111,10 @@ impl Batch<'_> {
 
     fn write(&self, session: &mut Session) -> Result<(Done, Option<(String, Key)>), Failure> {
         let (done, captured, chosen) = self.prepare(session)?;
-        let dropped = plan::keys_by_table(&captured.forest, &chosen, true);
-        for (table, keys) in dropped {
+        let mut exports = Vec::new();
+        for (table, keys) in plan::keys_by_table(&captured.forest, &chosen, true) {
             if let Some(member) = self.sql.graph.member(table) {
-                export::export(session, self.sql, member, &keys)?;
+                exports.push(export::read(session, self.sql, member, &keys)?);
             }
         }
         for step in &done.steps {
@@ -127,6 +127,10 @@ impl Batch<'_> {
                     found: touched,
                 });
             }
+        }
+        // Last of all, so that a batch which the database refuses leaves nothing in the files.
+        for export in exports {
+            export.write()?;
         }
         let witness = chosen.first().and_then(|f| f.rows.first()).map(|index| {
             let row = captured.forest.row(*index);

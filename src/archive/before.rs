@@ -60,11 +60,10 @@ impl fmt::Display for Before {
     }
 }
 
-/// `90d`, `12h`, `2w`; nothing else.
+/// `12h`, `90d`, `2w`; nothing else: an `m` would be taken for minutes by some, months by others.
 fn age_in_seconds(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let scale = match unit {
-        "m" => 60,
         "h" => 3_600,
         "d" => 86_400,
         "w" => 7 * 86_400,
@@ -124,6 +123,7 @@ mod tests {
             "2026-13-01",
             "90",
             "01/02/2026",
+            "3m",
             "99999999999999999999d",
             "9999999999999d",
         ] {

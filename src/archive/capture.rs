@@ -47,6 +47,7 @@ pub(super) struct Capture<'a> {
     pub(super) unindexed: &'a Unindexed,
     /// Whether to look up the shadow tables for keys that are taken.
     pub(super) probe_shadow: bool,
+    kind: RootKind,
     captured: Captured,
     /// Rows that came in sideways or from below: their own owners must be asked for, and where they
     /// have none they are roots, with an age of their own.
@@ -87,6 +88,7 @@ impl<'a> Capture<'a> {
             sql,
             unindexed,
             probe_shadow,
+            kind: RootKind::Marked,
             captured,
             climbed: BTreeMap::new(),
             owned: BTreeSet::new(),
@@ -100,6 +102,7 @@ impl<'a> Capture<'a> {
         keys: &[Key],
         kind: RootKind,
     ) -> Result<Captured, DbError> {
+        self.kind = kind;
         let mut fresh = self.roots(member, keys, kind)?;
         let mut seen = 0;
         while !fresh.is_empty() {
@@ -194,6 +197,10 @@ impl<'a> Capture<'a> {
             let drop = self.drops(child);
             let stays = child.obstacle.is_some() && !drop;
             for found in self.owned_children(number, reference, rows, !stays)? {
+                // A live one blocks instead, like a child over a shared reference.
+                if reference.guarded && !found.marked {
+                    continue;
+                }
                 let Some(parent) = self.captured.forest.find(table, &found.parent) else {
                     continue;
                 };
@@ -288,7 +295,7 @@ impl<'a> Capture<'a> {
             let row = self.captured.forest.row(index);
             let owners = graph.owners(&row.table).count();
             let climbed = self.climbed.contains_key(&index);
-            let root = row.from.is_none() && !climbed;
+            let root = row.from.is_none() && !climbed && self.kind != RootKind::Straggler;
             if owners > 1 && !root || climbed && owners > 0 {
                 by_table.entry(row.table.clone()).or_default().push(index);
             }
@@ -374,6 +381,14 @@ impl<'a> Capture<'a> {
             return Ok(None);
         };
         let flags = &row[member.key.len()..];
+        if !flags[0].is_true() {
+            // It was marked when it was found and has been revived since.
+            let further = vec![reference.to_string(), row_name(table, &key)];
+            let remedy = "run again: the row was changed meanwhile".into();
+            let blocked = self.blocked(via, "changed-meanwhile", further, remedy);
+            self.captured.forest.hold(via, Hold::Blocked(blocked));
+            return Ok(None);
+        }
         let (index, new) = self.captured.forest.add(Row {
             table: member.table.clone(),
             key,
@@ -609,6 +624,12 @@ pub(super) fn remedy_of(sql: Sql<'_>, member: &Member) -> String {
         }
         Some(Obstacle::RequiredColumn(shadow, column)) => {
             format!("give {shadow}.{column} a default, or allow NULL")
+        }
+        Some(Obstacle::OtherType(shadow, columns)) => {
+            format!(
+                "give {shadow} the live table's type for {}",
+                columns.join(", ")
+            )
         }
         Some(Obstacle::NonTransactional(name, _)) => {
             format!("ALTER TABLE {} ENGINE=InnoDB", table(name))

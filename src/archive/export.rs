@@ -1,10 +1,11 @@
 //! Rows of tables without shadow, written to a file before they are deleted.
 //!
-//! One JSONL file per table, appended to and fsynced before the DELETE is sent: after a kill a row
-//! may stand in the file and in the table, never in neither.
+//! One JSONL file per table, appended to and fsynced before the transaction with their DELETE is
+//! committed: after a kill a row may stand in the file and in the table, never in neither.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json};
 
@@ -16,44 +17,66 @@ use super::batch::Failure;
 use super::forest::Key;
 use super::sql::{KEYS_PER_STATEMENT, Sql};
 
-/// Appends these rows of the table to its file.
-pub(super) fn export(
+/// Rows of one table, ready to be written to its file.
+pub(super) struct Export {
+    path: PathBuf,
+    lines: String,
+}
+
+/// Reads these rows of the table, locked.
+pub(super) fn read(
     session: &mut Session,
     sql: Sql<'_>,
     member: &Member,
     keys: &[Key],
-) -> Result<(), Failure> {
+) -> Result<Export, DbError> {
     let path = sql
         .options
         .export_dir
         .join(format!("{}.jsonl", member.table));
-    let failed = |what: &str, e: &std::io::Error| {
-        let error = Error::unavailable(format!("cannot {what} {}: {e}", path.display()));
-        Failure::Fatal(error.hint("nothing was deleted; give a writable directory to --export-dir"))
-    };
     let mut lines = String::new();
     for chunk in keys.chunks(KEYS_PER_STATEMENT) {
-        for row in read(session, sql, member, chunk)? {
-            let record = Json::Object(
-                [
-                    ("table".to_owned(), Json::String(member.table.clone())),
-                    ("row".to_owned(), Json::Object(row)),
-                ]
-                .into_iter()
-                .collect(),
-            );
-            lines.push_str(&record.to_string());
+        for row in rows(session, sql, member, chunk)? {
+            let fields = [
+                ("database", Json::String(session.label().to_owned())),
+                ("table", Json::String(member.table.clone())),
+                ("row", Json::Object(row)),
+            ];
+            let record: Map<_, _> = fields.map(|(k, v)| (k.to_owned(), v)).into_iter().collect();
+            lines.push_str(&Json::Object(record).to_string());
             lines.push('\n');
         }
     }
-    let open = OpenOptions::new().create(true).append(true).open(&path);
-    let mut file = open.map_err(|e| failed("open", &e))?;
-    file.write_all(lines.as_bytes())
-        .map_err(|e| failed("write", &e))?;
-    file.sync_all().map_err(|e| failed("sync", &e))
+    Ok(Export { path, lines })
 }
 
-fn read(
+impl Export {
+    /// Appends the rows to the file and syncs it, and its directory.
+    pub(super) fn write(&self) -> Result<(), Failure> {
+        let failed = |what: &str, e: &std::io::Error| {
+            let path = self.path.display();
+            let error = Error::unavailable(format!("cannot {what} {path}: {e}"));
+            Failure::Fatal(
+                error.hint("nothing was deleted; give a writable directory to --export-dir"),
+            )
+        };
+        let open = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path);
+        let mut file = open.map_err(|e| failed("open", &e))?;
+        file.write_all(self.lines.as_bytes())
+            .map_err(|e| failed("write", &e))?;
+        file.sync_all().map_err(|e| failed("sync", &e))?;
+        let directory = self.path.parent().filter(|d| !d.as_os_str().is_empty());
+        let directory = File::open(directory.unwrap_or(Path::new(".")));
+        directory
+            .and_then(|d| d.sync_all())
+            .map_err(|e| failed("sync", &e))
+    }
+}
+
+fn rows(
     session: &mut Session,
     sql: Sql<'_>,
     member: &Member,
@@ -80,10 +103,11 @@ fn read(
         })
         .collect();
     let statement = format!(
-        "SELECT {} FROM {} WHERE {}",
+        "SELECT {} FROM {} WHERE {}{}",
         list.join(", "),
         sql.engine.quote(&member.table),
-        sql.key_in("", &member.key, keys)
+        sql.key_in("", &member.key, keys),
+        sql.lock(None)
     );
     let rows = session.query(&statement)?;
     let names = columns.iter().map(|(name, _)| name.clone());

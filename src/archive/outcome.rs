@@ -43,6 +43,9 @@ pub struct Outcome {
     pub database: String,
     /// Whether nothing was written.
     pub dry_run: bool,
+    /// The moment that `--before` came to, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// Rows moved, by live table (with several cells, by `cell.table`).
     pub rows: BTreeMap<String, u64>,
     /// Rows moved in all, those written to a file and deleted included.

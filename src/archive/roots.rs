@@ -82,7 +82,7 @@ impl Roots {
         let owned = sql
             .graph
             .children(&member.table)
-            .filter(|(_, r)| r.is_owned() && !r.indexed);
+            .filter(|(_, r)| r.is_owned() && !r.declared && !r.indexed);
         for (number, reference) in owned {
             let Some(statement) = sql.children_of_window(reference, first, last) else {
                 continue;

@@ -1,6 +1,6 @@
 //! A run: table by table, batch by batch, until all that may move has moved or it is told to stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::db::{AdvisoryLock, Session};
@@ -41,6 +41,7 @@ pub fn archive(
         version: 1,
         database: session.label().to_owned(),
         dry_run: options.dry_run,
+        before: options.before.as_ref().map(ToString::to_string),
         ..Outcome::default()
     };
     let mut run = Run::new(&mut *session, graph, options, stop, observer);
@@ -109,9 +110,10 @@ impl<'a> Run<'a> {
             if self.halted.is_some() {
                 break;
             }
+            let dropped = self.sql.options.drop_unshadowed.contains(&member.table);
             match member.obstacle {
-                Some(_) => self.obstructed(member)?,
-                None => {
+                Some(_) if !dropped => self.obstructed(member)?,
+                _ => {
                     let waiting = self.table(member, Roots::of_table())?;
                     deferred.entry(table).or_default().extend(waiting);
                 }
@@ -133,7 +135,9 @@ impl<'a> Run<'a> {
                 if self.halted.is_none() && !waiting.is_empty() {
                     let keys = waiting.iter().map(|(key, _)| key.clone()).collect();
                     let left = self.table(member, Roots::given(RootKind::Waiting, keys))?;
-                    waiting.retain(|(key, _)| left.iter().any(|(k, _)| k == key));
+                    let text = |key: &Key| format!("{key:?}");
+                    let left: BTreeSet<_> = left.iter().map(|(key, _)| text(key)).collect();
+                    waiting.retain(|(key, _)| left.contains(&text(key)));
                 }
             }
             if self.halted.is_some() {

@@ -269,6 +269,11 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
         };
         if args.purge && purges && outcome.stopped_because != StopReason::Signal {
             archive::purge(&mut session, &graph, &options, &stop, &mut outcome)?;
+        } else if args.purge {
+            progress.notice(
+                "nothing was purged, because the run stopped early: run again, with \
+                             --until-complete",
+            );
         }
         let stopped = outcome.stopped_because == StopReason::Signal;
         if several {

@@ -55,6 +55,13 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let mut cells = Vec::new();
     for (name, target) in &databases.cells {
         let (session, graph) = databases.open_cell(target, Access::ReadOnly)?;
+        if graph.members.values().all(|m| m.marker.is_none()) {
+            return Err(Error::data(format!(
+                "{target} has no soft-deleted rows to speak of: no table has a column deleted, \
+                 is_deleted or deleted_at"
+            ))
+            .hint("check that this is the right database; Nova's API database goes to --api"));
+        }
         cells.push((name.clone(), session, graph));
     }
     let report = audit_all(&options, &mut cells, databases.api.as_ref())?;

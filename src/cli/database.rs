@@ -90,6 +90,17 @@ impl DatabaseArgs {
             };
             cells.push((cell.name.clone(), target));
         }
+        for (number, (name, target)) in cells.iter().enumerate() {
+            let twin = cells[..number]
+                .iter()
+                .any(|(n, t)| n == name || t.same_database(target));
+            if twin {
+                return Err(
+                    Error::usage(format!("{target} is given twice, or its name is"))
+                        .hint("give each cell once, under a name of its own"),
+                );
+            }
+        }
         if cells.is_empty() {
             return Err(Error::usage("no database was given").hint(
                 "give a URL or a file, --config-file, --cell NAME=DB, or set SEXTON_DATABASE",

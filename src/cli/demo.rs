@@ -92,6 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     println!("{}", indent(&compare(&before, &after)));
 
     println!("5. Go on with it:\n");
+    let program = std::env::current_exe().map_or("sexton".into(), |p| p.display().to_string());
     for command in [
         format!("sexton audit {shown}"),
         format!("sexton audit --check unarchivable-parent --format json {shown}"),
@@ -99,7 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         format!("sexton archive --dry-run --until-complete {shown}"),
         "sexton --help".to_owned(),
     ] {
-        println!("   {command}");
+        println!("   {}", command.replacen("sexton", &program, 1));
     }
     println!(
         "\nDone in {:.1} s; the sample stays in {shown}",

@@ -60,7 +60,14 @@ pub fn archive_text(outcome: &Outcome) -> String {
         outcome.elapsed_ms / 1000,
         outcome.elapsed_ms % 1000,
     );
+    if let Some(before) = &outcome.before {
+        let _ = writeln!(
+            text,
+            "Only families whose root was soft-deleted before {before} UTC."
+        );
+    }
     text += match outcome.stopped_because {
+        StopReason::Complete if outcome.dry_run => "A dry run: nothing was written.\n",
         StopReason::Complete if outcome.has_blocked() => {
             "Complete: all that may move has moved; the blocked families above remain.\n"
         }

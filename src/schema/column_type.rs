@@ -48,6 +48,22 @@ impl ColumnType {
         matches!(self, Self::SmallInt | Self::Int | Self::BigInt)
     }
 
+    /// Whether a value copied into a column of `other` either stays what it is or is refused. A
+    /// number in a text column, a text in a number, a time cut to a date is neither.
+    pub fn keeps_in(&self, other: &Self) -> bool {
+        use ColumnType::{BigInt, Blob, Bool, DateTime, Decimal, Float, Int, Json, SmallInt};
+        match (self, other) {
+            (a, b) if a == b || a.is_text() && b.is_text() => true,
+            (Bool | SmallInt | Int | BigInt, SmallInt | Int | BigInt) => true,
+            (Decimal(_, scale), Decimal(_, wider)) => wider >= scale,
+            (Float, Float) | (DateTime, DateTime) | (Blob, Blob) | (Json, Json) => true,
+            (Json, b) => b.is_text(),
+            // What only one engine knows is left to that engine.
+            (Self::Other(_), _) | (_, Self::Other(_)) => true,
+            _ => false,
+        }
+    }
+
     /// Whether values are character strings.
     pub fn is_text(&self) -> bool {
         matches!(

@@ -45,6 +45,8 @@ pub enum Obstacle {
     MissingColumns(String, Vec<String>),
     /// The shadow table wants a column that the live table does not have.
     RequiredColumn(String, String),
+    /// Columns of the shadow table are of another kind: copying would change what is in them.
+    OtherType(String, Vec<String>),
     /// A table (the shadow, or the live one) on a storage engine that cannot roll back.
     NonTransactional(String, String),
 }
@@ -57,6 +59,7 @@ impl Obstacle {
             Self::NoKey => "no-key",
             Self::MissingColumns(..) => "shadow-column-missing",
             Self::RequiredColumn(..) => "shadow-column-required",
+            Self::OtherType(..) => "shadow-column-type",
             Self::NonTransactional(..) => "non-transactional-table",
         }
     }
@@ -75,6 +78,9 @@ impl fmt::Display for Obstacle {
                     f,
                     "{shadow}.{column} must be given and no live column has it"
                 )
+            }
+            Self::OtherType(shadow, columns) => {
+                write!(f, "{shadow} has another type for {}", columns.join(", "))
             }
             Self::NonTransactional(table, storage) => {
                 write!(f, "{table} uses {storage}, which cannot roll back")
@@ -280,6 +286,14 @@ fn obstacle(table: &Table, shadow: Option<&Table>, key: &[String]) -> Option<Obs
     if !missing.is_empty() {
         return Some(Obstacle::MissingColumns(shadow.name.clone(), missing));
     }
+    let other: Vec<_> = drift
+        .iter()
+        .filter(|d| matches!(&d.kind, DriftKind::Type(live, shadow) if !live.keeps_in(shadow)))
+        .map(|d| d.column.clone())
+        .collect();
+    if !other.is_empty() {
+        return Some(Obstacle::OtherType(shadow.name.clone(), other));
+    }
     let required = drift
         .into_iter()
         .find(|d| d.kind == DriftKind::RequiredInShadowOnly)?;
@@ -316,13 +330,20 @@ fn references(
             let child = (table.name.clone(), key.columns.clone());
             let parent = (key.parent.clone(), key.parent_columns.clone());
             let known = stated.iter().find(|(c, p, _)| *c == child && *p == parent);
-            let (ownership, required) = match known {
-                Some((_, _, r)) => (r.kind, r.required),
-                None => (usual_ownership(table, key, members), false),
+            let (ownership, guarded, required) = match known {
+                Some((_, _, r)) => (r.kind, false, r.required),
+                None => {
+                    let (ownership, guarded) = usual_ownership(table, key, members);
+                    (ownership, guarded, false)
+                }
             };
+            let declared = reference(table, child, parent, ownership, true, required);
             push(
                 &mut found,
-                reference(table, child, parent, ownership, true, required),
+                Reference {
+                    guarded,
+                    ..declared
+                },
             );
         }
     }
@@ -372,6 +393,7 @@ fn reference(
         ownership,
         declared,
         required,
+        guarded: false,
     }
 }
 
@@ -391,24 +413,26 @@ fn push(found: &mut Vec<Reference>, new: Reference) {
     }
 }
 
-/// Who owns the child of a foreign key that no profile knows. Owned where the database itself
-/// deletes the child with its parent, or where the child cannot be deleted on its own (no marker)
-/// and cannot do without a parent (NOT NULL). Everything else is shared, which is the cautious
-/// reading: a live child then holds its parent back.
+/// Who owns the child of a foreign key that no profile knows, and whether a live one is guarded.
+/// Owned where the database itself deletes the child with its parent, or where the child cannot be
+/// deleted on its own (no marker) and cannot do without a parent (NOT NULL). A child with a marker
+/// is owned and guarded: deleted like its parent it moves with it, live it holds it back. The rest,
+/// a child without a marker that may lose its parent, is shared.
 fn usual_ownership(
     table: &Table,
     key: &super::ForeignKey,
     members: &BTreeMap<String, Member>,
-) -> Ownership {
+) -> (Ownership, bool) {
     let marked = members.get(&table.name).is_some_and(|m| m.marker.is_some());
     let not_null = key
         .columns
         .iter()
         .all(|c| table.column(c).is_some_and(|c| !c.nullable));
-    if key.on_delete_cascade || (!marked && not_null) {
-        Ownership::Owned
-    } else {
-        Ownership::Shared
+    match (key.on_delete_cascade, marked) {
+        (true, _) => (Ownership::Owned, false),
+        (false, true) => (Ownership::Owned, true),
+        (false, false) if not_null => (Ownership::Owned, false),
+        (false, false) => (Ownership::Shared, false),
     }
 }
 

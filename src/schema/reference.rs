@@ -23,6 +23,9 @@ pub struct Reference {
     pub declared: bool,
     /// Whether every parent must have such a child.
     pub required: bool,
+    /// Whether a live child does not move with its parent but holds it back: an owned reference of
+    /// which nobody has said that it is one.
+    pub guarded: bool,
     /// Whether every child column is nullable, so that the reference can be cut.
     pub nullable: bool,
     /// Whether the child has an index that begins with the reference's columns.
@@ -35,10 +38,10 @@ impl Reference {
         self.ownership == Ownership::Owned
     }
 
-    /// Whether a live child over it holds the parent back: shared and declared. A shared reference
-    /// by convention merely points.
+    /// Whether a live child over it holds the parent back: declared, and shared or guarded. A shared
+    /// reference by convention merely points.
     pub fn blocks(&self) -> bool {
-        !self.is_owned() && self.declared
+        self.declared && (!self.is_owned() || self.guarded)
     }
 
     /// Whether parent and child are the same table.

@@ -8,6 +8,7 @@ mod support;
 
 mod blocked;
 mod by_convention;
+mod convention;
 mod families;
 mod random;
 mod roots;

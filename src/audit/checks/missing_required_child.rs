@@ -1,6 +1,7 @@
 //! Parents without a child that each of them must have.
 
 use crate::audit::{Check, Link, Probe, Severity, Subject};
+use crate::schema::MarkerStyle;
 
 /// The check `missing-required-child`.
 pub(super) struct MissingRequiredChild;
@@ -41,21 +42,32 @@ fn probes(subject: &Subject<'_>, link: Link<'_>) -> Vec<Probe> {
             ))
             .remedy(remedy)
     };
-    let insert = format!(
-        "give each an empty one: INSERT INTO {} ({}) SELECT {} FROM {} WHERE {missing}",
-        subject.engine.quote(&reference.child),
-        subject.engine.quote_all(&reference.child_columns),
-        subject.list(parent),
-        subject.aliased(link.parent.live, "p"),
-    );
+    // Marked live, or the service would not see it.
+    let (mark, value) = match &link.child.member.marker {
+        Some(m) if m.style == MarkerStyle::NonZero => {
+            (format!(", {}", subject.engine.quote(&m.column)), ", 0")
+        }
+        _ => (String::new(), ""),
+    };
+    let insert = |condition: &str| {
+        format!(
+            "restore the rows from a backup; or, so that the service can read the rest, give each \
+             an empty one: INSERT INTO {} ({}{mark}) SELECT {}{value} FROM {} WHERE {condition}",
+            subject.engine.quote(&reference.child),
+            subject.engine.quote_all(&reference.child_columns),
+            subject.list(parent),
+            subject.aliased(link.parent.live, "p"),
+        )
+    };
     let Some(marker) = &link.parent.member.marker else {
+        let insert = insert(&missing);
         return vec![probe(Severity::Error, "live", missing.clone(), insert)];
     };
     let live = format!("{} AND {missing}", subject.not_deleted(marker, "p"));
     let deleted = format!("{} AND {missing}", marker.is_deleted(subject.engine, "p"));
     let archive = "`sexton archive` moves them as they are".to_owned();
     vec![
-        probe(Severity::Error, "live", live, insert),
+        probe(Severity::Error, "live", live.clone(), insert(&live)),
         probe(Severity::Warning, "soft-deleted", deleted, archive),
     ]
 }

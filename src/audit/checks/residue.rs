@@ -16,7 +16,10 @@ impl Check for Residue {
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {
         let mut probes = Vec::new();
-        for link in subject.links().filter(|l| l.reference.is_owned()) {
+        for link in subject
+            .links()
+            .filter(|l| l.reference.is_owned() && !l.reference.guarded)
+        {
             probes.extend(of_deleted_parent(subject, link));
             probes.extend(of_archived_parent(subject, link));
             probes.extend(live_in_shadow(subject, link));

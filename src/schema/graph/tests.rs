@@ -34,7 +34,7 @@ fn graph(tables: Vec<Table>) -> FamilyGraph {
 }
 
 #[test]
-fn an_unmarked_child_that_needs_its_parent_is_owned_and_a_marked_one_is_shared() {
+fn a_child_is_owned_if_it_needs_its_parent_and_guarded_if_it_can_be_deleted_alone() {
     let graph = graph(vec![
         table("parent", &["id", "deleted"], &[]),
         table("lines", &["id", "parent_id"], &[("parent_id", "parent")]),
@@ -45,13 +45,19 @@ fn an_unmarked_child_that_needs_its_parent_is_owned_and_a_marked_one_is_shared()
         ),
         table("notes", &["id", "parent_id?"], &[("parent_id", "parent")]),
     ]);
-    let owned: Vec<_> = graph
+    let how: Vec<_> = graph
         .references
         .iter()
-        .filter(|r| r.is_owned())
-        .map(|r| r.child.as_str())
+        .map(|r| (r.child.as_str(), r.is_owned(), r.guarded, r.blocks()))
         .collect();
-    assert_eq!(owned, ["lines"]);
+    assert_eq!(
+        how,
+        [
+            ("lines", true, false, false),
+            ("notes", false, false, true),
+            ("orders", true, true, true),
+        ]
+    );
 }
 
 #[test]

@@ -65,6 +65,12 @@ fn remedy(subject: &Subject<'_>, side: Side<'_>, way: &Way<'_>, obstacle: &Obsta
             Some(shadow) => subject.allow_null(shadow, column),
             None => String::new(),
         },
+        Obstacle::OtherType(shadow, columns) => {
+            format!(
+                "give {shadow} the live table's type for {}",
+                columns.join(", ")
+            )
+        }
         Obstacle::NonTransactional(table, _) => {
             format!("ALTER TABLE {} ENGINE=InnoDB", engine.quote(table))
         }
