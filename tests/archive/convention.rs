@@ -108,3 +108,43 @@ fn a_shadow_column_of_another_kind_blocks() {
     assert_eq!(ids(&mut session, "shadow_customers"), "");
     assert_eq!(outcome.blocked_families["shadow-column-type"], 3);
 }
+
+/// Adds an order line while a run is under way, between two of its batches.
+struct Meanwhile(Option<Session>);
+
+impl archive::Observer for Meanwhile {
+    fn batch(&mut self, _: u64, _: u64, _: u64) {
+        if let Some(mut session) = self.0.take() {
+            session
+                .execute("INSERT INTO order_lines VALUES (999, 40)")
+                .unwrap();
+        }
+    }
+}
+
+/// The reference has no index on SQLite and PostgreSQL, and the database would delete the new row
+/// with its order.
+#[test]
+fn a_child_that_is_added_during_a_run_is_not_lost() {
+    for engine in [Engine::Sqlite, Engine::Mysql, Engine::Postgres] {
+        let (database, mut session) = shop(engine);
+        session.execute("DROP TABLE order_lines").unwrap();
+        session
+            .execute(
+                "CREATE TABLE order_lines (id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL, \
+                 FOREIGN KEY (order_id) REFERENCES orders (id) ON DELETE CASCADE)",
+            )
+            .unwrap();
+        let schema = introspect(&mut session).unwrap();
+        let graph = Profile::detect(&schema).families(&schema).unwrap();
+        let options = Options {
+            max_rows: 1,
+            until_complete: true,
+            ..Options::default()
+        };
+        let mut meanwhile = Meanwhile(Some(database.session()));
+        let stop = Stop::default();
+        archive::archive(&mut session, &graph, &options, &stop, &mut meanwhile).unwrap();
+        assert_eq!(ids(&mut session, "shadow_order_lines"), "999", "{engine}");
+    }
+}
