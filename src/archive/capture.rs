@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::db::{DbError, Session, Value};
-use crate::schema::{Member, Obstacle, Reference, ddl};
+use crate::schema::{Member, Obstacle, Reference};
 
+use super::explain::remedy_of;
 use super::forest::{Forest, Hold, Key, Row, RowIndex, row_name};
-use super::outcome::Blocked;
 use super::sql::{KEYS_PER_STATEMENT, Sql};
 
 /// Which rows a batch starts from.
@@ -48,7 +48,7 @@ pub(super) struct Capture<'a> {
     /// Whether to look up the shadow tables for keys that are taken.
     pub(super) probe_shadow: bool,
     kind: RootKind,
-    captured: Captured,
+    pub(super) captured: Captured,
     /// Rows that came in sideways or from below: their own owners must be asked for, and where they
     /// have none they are roots, with an age of their own.
     climbed: BTreeMap<RowIndex, Climbed>,
@@ -65,10 +65,10 @@ struct Climbed {
 }
 
 /// A row of an answer: child key, parent key, flag.
-struct Found {
-    child: Key,
-    parent: Key,
-    marked: bool,
+pub(super) struct Found {
+    pub(super) child: Key,
+    pub(super) parent: Key,
+    pub(super) marked: bool,
 }
 
 impl<'a> Capture<'a> {
@@ -470,59 +470,6 @@ impl<'a> Capture<'a> {
         Ok(fresh)
     }
 
-    fn judge_shared(
-        &mut self,
-        number: usize,
-        reference: &Reference,
-        parent: RowIndex,
-        found: &Found,
-    ) {
-        let Some(child) = self.sql.graph.member(&reference.child) else {
-            return;
-        };
-        let movable = found.marked && child.obstacle.is_none();
-        if movable && self.sql.options.dry_run {
-            // A real run would have moved it in an earlier batch.
-            return;
-        }
-        let path = vec![
-            self.sql.graph.references[number].to_string(),
-            row_name(&child.table, &found.child),
-        ];
-        let keyed = !child.key.is_empty();
-        let key = match keyed {
-            true => self
-                .sql
-                .key_in("", &child.key, std::slice::from_ref(&found.child)),
-            false => "...".into(),
-        };
-        let (reason, remedy) = match (&child.marker, found.marked) {
-            (_, true) => (
-                "soft-deleted-child-stays",
-                format!("see why {} stays", path[1]),
-            ),
-            (Some(marker), false) if keyed => (
-                "live-child",
-                format!(
-                    "delete the child in its service, or: UPDATE {} SET {} WHERE {key}",
-                    child.table,
-                    marker.set_deleted(self.sql.engine, &child.key[0])
-                ),
-            ),
-            (_, false) => (
-                "live-child",
-                format!("DELETE FROM {} WHERE {key}", child.table),
-            ),
-        };
-        let blocked = self.blocked(parent, reason, path, remedy);
-        let hold = if movable {
-            Hold::Deferred(blocked)
-        } else {
-            Hold::Blocked(blocked)
-        };
-        self.captured.forest.hold(parent, hold);
-    }
-
     /// Rows whose key the shadow table already has (id reuse, half-done older runs).
     fn taken_keys(&mut self) -> Result<(), DbError> {
         let mut by_table: BTreeMap<String, Vec<Key>> = BTreeMap::new();
@@ -562,79 +509,5 @@ impl<'a> Capture<'a> {
             }
         }
         Ok(())
-    }
-
-    fn obstructed(&self, parent: RowIndex, number: usize, child: &Member, key: &Key) -> Blocked {
-        let path = vec![
-            self.sql.graph.references[number].to_string(),
-            row_name(&child.table, key),
-        ];
-        let reason = child.obstacle.as_ref().map_or("", Obstacle::reason);
-        self.blocked(parent, reason, path, remedy_of(self.sql, child))
-    }
-
-    fn owned_by_living(&self, child: RowIndex, reference: &Reference, parent: &Key) -> Blocked {
-        let path = vec![reference.to_string(), row_name(&reference.parent, parent)];
-        let remedy =
-            "the row is not deleted and has a living owner; it can move when that owner is \
-                      deleted too"
-                .into();
-        self.blocked(child, "living-owner", path, remedy)
-    }
-
-    /// A block at `row`, its path lengthened by `further`.
-    fn blocked(
-        &self,
-        row: RowIndex,
-        reason: &str,
-        further: Vec<String>,
-        remedy: String,
-    ) -> Blocked {
-        let references = |i: usize| self.sql.graph.references[i].to_string();
-        let mut path = self.captured.forest.path(row, references);
-        path.extend(further);
-        Blocked {
-            reason: reason.into(),
-            root: path[0].clone(),
-            path,
-            remedy,
-        }
-    }
-}
-
-/// What would clear a table's obstacle.
-pub(super) fn remedy_of(sql: Sql<'_>, member: &Member) -> String {
-    let table = |name: &str| sql.engine.quote(name);
-    match &member.obstacle {
-        Some(Obstacle::NoShadowTable(name)) => format!(
-            "--drop-unshadowed {name} writes such rows to a file and deletes them; or create the \
-             shadow table"
-        ),
-        Some(Obstacle::MissingColumns(shadow, columns)) => {
-            let live = sql.graph.table(&member.table);
-            let add = |column: &String| {
-                let ty = live.and_then(|t| t.column(column)).map(|c| &c.ty);
-                ty.map(|ty| ddl::add_column(shadow, column, ty, sql.engine))
-            };
-            columns
-                .iter()
-                .filter_map(add)
-                .collect::<Vec<_>>()
-                .join("; ")
-        }
-        Some(Obstacle::RequiredColumn(shadow, column)) => {
-            format!("give {shadow}.{column} a default, or allow NULL")
-        }
-        Some(Obstacle::OtherType(shadow, columns)) => {
-            format!(
-                "give {shadow} the live table's type for {}",
-                columns.join(", ")
-            )
-        }
-        Some(Obstacle::NonTransactional(name, _)) => {
-            format!("ALTER TABLE {} ENGINE=InnoDB", table(name))
-        }
-        Some(Obstacle::NoKey) => format!("give {} a primary key", table(&member.table)),
-        None => String::new(),
     }
 }

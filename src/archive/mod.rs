@@ -13,6 +13,7 @@ mod attempt;
 mod batch;
 mod before;
 mod capture;
+mod explain;
 mod export;
 mod forest;
 mod options;

@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::schema::{FamilyGraph, Member};
 
 use super::batch::{Batch, Done, describe};
-use super::capture::{RootKind, remedy_of};
+use super::capture::RootKind;
+use super::explain::remedy_of;
 use super::forest::{Key, row_name};
 use super::options::{Observer, Options, Stop};
 use super::outcome::{Blocked, LISTED_PER_REASON, Outcome, StopReason};

@@ -1,0 +1,148 @@
+//! Why a family stays: reason, path from its root, and what would mend it.
+
+use crate::schema::{Member, Obstacle, Reference, ddl};
+
+use super::capture::{Capture, Found};
+use super::forest::{Hold, Key, RowIndex, row_name};
+use super::outcome::Blocked;
+use super::sql::Sql;
+
+impl Capture<'_> {
+    pub(super) fn judge_shared(
+        &mut self,
+        number: usize,
+        reference: &Reference,
+        parent: RowIndex,
+        found: &Found,
+    ) {
+        let Some(child) = self.sql.graph.member(&reference.child) else {
+            return;
+        };
+        let movable = found.marked && child.obstacle.is_none();
+        if movable && self.sql.options.dry_run {
+            // A real run would have moved it in an earlier batch.
+            return;
+        }
+        let path = vec![
+            self.sql.graph.references[number].to_string(),
+            row_name(&child.table, &found.child),
+        ];
+        let keyed = !child.key.is_empty();
+        let key = match keyed {
+            true => self
+                .sql
+                .key_in("", &child.key, std::slice::from_ref(&found.child)),
+            false => "...".into(),
+        };
+        let (reason, remedy) = match (&child.marker, found.marked) {
+            (_, true) => (
+                "soft-deleted-child-stays",
+                format!("see why {} stays", path[1]),
+            ),
+            (Some(marker), false) if keyed => (
+                "live-child",
+                format!(
+                    "delete the child in its service, or: UPDATE {} SET {} WHERE {key}",
+                    child.table,
+                    marker.set_deleted(self.sql.engine, &child.key[0])
+                ),
+            ),
+            (_, false) => (
+                "live-child",
+                format!("DELETE FROM {} WHERE {key}", child.table),
+            ),
+        };
+        let blocked = self.blocked(parent, reason, path, remedy);
+        let hold = if movable {
+            Hold::Deferred(blocked)
+        } else {
+            Hold::Blocked(blocked)
+        };
+        self.captured.forest.hold(parent, hold);
+    }
+
+    pub(super) fn obstructed(
+        &self,
+        parent: RowIndex,
+        number: usize,
+        child: &Member,
+        key: &Key,
+    ) -> Blocked {
+        let path = vec![
+            self.sql.graph.references[number].to_string(),
+            row_name(&child.table, key),
+        ];
+        let reason = child.obstacle.as_ref().map_or("", Obstacle::reason);
+        self.blocked(parent, reason, path, remedy_of(self.sql, child))
+    }
+
+    pub(super) fn owned_by_living(
+        &self,
+        child: RowIndex,
+        reference: &Reference,
+        parent: &Key,
+    ) -> Blocked {
+        let path = vec![reference.to_string(), row_name(&reference.parent, parent)];
+        let remedy =
+            "the row is not deleted and has a living owner; it can move when that owner is \
+                      deleted too"
+                .into();
+        self.blocked(child, "living-owner", path, remedy)
+    }
+
+    /// A block at `row`, its path lengthened by `further`.
+    pub(super) fn blocked(
+        &self,
+        row: RowIndex,
+        reason: &str,
+        further: Vec<String>,
+        remedy: String,
+    ) -> Blocked {
+        let references = |i: usize| self.sql.graph.references[i].to_string();
+        let mut path = self.captured.forest.path(row, references);
+        path.extend(further);
+        Blocked {
+            reason: reason.into(),
+            root: path[0].clone(),
+            path,
+            remedy,
+        }
+    }
+}
+
+/// What would clear a table's obstacle.
+pub(super) fn remedy_of(sql: Sql<'_>, member: &Member) -> String {
+    let table = |name: &str| sql.engine.quote(name);
+    match &member.obstacle {
+        Some(Obstacle::NoShadowTable(name)) => format!(
+            "--drop-unshadowed {name} writes such rows to a file and deletes them; or create the \
+             shadow table"
+        ),
+        Some(Obstacle::MissingColumns(shadow, columns)) => {
+            let live = sql.graph.table(&member.table);
+            let add = |column: &String| {
+                let ty = live.and_then(|t| t.column(column)).map(|c| &c.ty);
+                ty.map(|ty| ddl::add_column(shadow, column, ty, sql.engine))
+            };
+            columns
+                .iter()
+                .filter_map(add)
+                .collect::<Vec<_>>()
+                .join("; ")
+        }
+        Some(Obstacle::RequiredColumn(shadow, column)) => {
+            format!("give {shadow}.{column} a default, or allow NULL")
+        }
+        Some(Obstacle::OtherType(shadow, columns)) => {
+            format!(
+                "give {shadow} the live table's type for {}",
+                columns.join(", ")
+            )
+        }
+        Some(Obstacle::NonTransactional(name, _)) => {
+            format!("ALTER TABLE {} ENGINE=InnoDB", table(name))
+        }
+        Some(Obstacle::NoKey) => format!("give {} a primary key", table(&member.table)),
+        None => String::new(),
+    }
+}
