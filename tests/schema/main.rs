@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::collections::BTreeSet;
 
 use sexton::db::{Engine, Session, SqliteDriver, SqliteMode, introspect};
@@ -165,6 +168,54 @@ fn sqlite_reads_back_what_a_model_creates() {
                 if !matches!(real.ty, ColumnType::Enum(_)) && !real.auto_increment {
                     assert_eq!(column.ty, real.ty, "{}.{}", table.name, column.name);
                 }
+            }
+        }
+    }
+}
+
+/// On the servers too: every model of every release, as it stands.
+#[test]
+fn every_model_creates_a_database_on_every_engine() {
+    for engine in [Engine::Sqlite, Engine::Mysql, Engine::Postgres] {
+        for name in MODELS {
+            let database = support::databases::Database::fresh(engine);
+            let mut session = database.session();
+            let model = schema(name);
+            for statement in ddl::create_statements(&model, engine) {
+                let done = session.execute(&statement);
+                done.unwrap_or_else(|e| panic!("{engine}, {name}: {statement}: {e}"));
+            }
+            let read = introspect(&mut session).unwrap();
+            for (table, real) in read.tables.values().zip(model.tables.values()) {
+                let shape = |t: &sexton::schema::Table| {
+                    let columns: Vec<_> = t.columns.iter().map(|c| c.name.clone()).collect();
+                    let keys = t
+                        .foreign_keys
+                        .iter()
+                        .map(|k| (k.columns.clone(), k.parent.clone()));
+                    let keys: BTreeSet<_> = keys.collect();
+                    (t.name.clone(), columns, t.primary_key.clone(), keys)
+                };
+                assert_eq!(shape(table), shape(real), "{engine}, {name}");
+            }
+            assert_eq!(read.tables.len(), model.tables.len());
+            if !name.ends_with("-api") {
+                let graph = Profile::detect(&read).families(&read).unwrap();
+                let blocked = graph
+                    .members
+                    .values()
+                    .filter(|m| m.obstacle.is_some())
+                    .count();
+                assert_eq!(
+                    blocked,
+                    graph
+                        .profile
+                        .without_shadow
+                        .iter()
+                        .filter(|t| graph.member(t).is_some())
+                        .count(),
+                    "{engine}, {name}"
+                );
             }
         }
     }
