@@ -1,12 +1,16 @@
 //! Sessions, introspection and locks against real servers.
 //!
-//! `SEXTON_TEST_MYSQL_URL` and `SEXTON_TEST_POSTGRES_URL` name databases on servers where the user
-//! may create databases; each test makes its own and drops it. Run with `cargo test -- --ignored`.
+//! The servers are those of `support::databases`; each test makes a database of its own and drops it.
 
 #![allow(clippy::unwrap_used, reason = "a test ends with a panic")]
 
+#[path = "support/mod.rs"]
+mod support;
+
 use sexton::db::{Access, AdvisoryLock, DbErrorKind, Engine, Session, Target, Value};
 use sexton::schema::{ColumnType, Schema};
+
+use support::databases::server_url;
 
 /// A database of its own on the server, dropped at the end of the test.
 struct Scratch {
@@ -16,16 +20,15 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(variable: &str, name: &str) -> Self {
-        let url = std::env::var(variable)
-            .unwrap_or_else(|_| panic!("set {variable} to the URL of a test database"));
+    fn new(engine: Engine, name: &str) -> Self {
+        let url = server_url(engine);
         let mut target: Target = url.parse().unwrap();
         let mut admin = sexton::db::open(&target, Access::ReadWrite).unwrap();
         let name = format!("sexton_test_{name}_{}", std::process::id());
         admin.execute(&format!("CREATE DATABASE {name}")).unwrap();
         match &mut target {
             Target::Mysql(options) | Target::Postgres(options) => options.database = name.clone(),
-            Target::Sqlite(_) => panic!("{variable} is not the URL of a server"),
+            Target::Sqlite(_) => panic!("{url} is not the URL of a server"),
         }
         Self {
             admin,
@@ -35,11 +38,11 @@ impl Scratch {
     }
 
     fn mysql(name: &str) -> Self {
-        Self::new("SEXTON_TEST_MYSQL_URL", name)
+        Self::new(Engine::Mysql, name)
     }
 
     fn postgres(name: &str) -> Self {
-        Self::new("SEXTON_TEST_POSTGRES_URL", name)
+        Self::new(Engine::Postgres, name)
     }
 
     fn open(&self, access: Access) -> Session {
@@ -100,7 +103,6 @@ fn describe(schema: &Schema) -> String {
 }
 
 #[test]
-#[ignore = "needs SEXTON_TEST_MYSQL_URL"]
 fn mysql_values_errors_and_modes() {
     let scratch = Scratch::mysql("values");
     let mut s = scratch.open(Access::ReadWrite);
@@ -147,7 +149,6 @@ fn mysql_values_errors_and_modes() {
 }
 
 #[test]
-#[ignore = "needs SEXTON_TEST_POSTGRES_URL"]
 fn postgres_values_errors_and_modes() {
     let scratch = Scratch::postgres("values");
     let mut s = scratch.open(Access::ReadWrite);
@@ -257,7 +258,6 @@ fn read_only(scratch: &Scratch) {
 }
 
 #[test]
-#[ignore = "needs SEXTON_TEST_MYSQL_URL"]
 fn mysql_schema() {
     let scratch = Scratch::mysql("schema");
     let mut s = scratch.open(Access::ReadWrite);
@@ -319,7 +319,6 @@ t key id
 }
 
 #[test]
-#[ignore = "needs SEXTON_TEST_POSTGRES_URL"]
 fn postgres_schema() {
     let scratch = Scratch::postgres("schema");
     let mut s = scratch.open(Access::ReadWrite);
@@ -409,7 +408,6 @@ fn one_holder(scratch: &Scratch) {
 }
 
 #[test]
-#[ignore = "needs SEXTON_TEST_MYSQL_URL"]
 fn mysql_lock() {
     one_holder(&Scratch::mysql("lock"));
     one_holder(&Scratch::mysql(
@@ -418,13 +416,11 @@ fn mysql_lock() {
 }
 
 #[test]
-#[ignore = "needs SEXTON_TEST_POSTGRES_URL"]
 fn postgres_lock() {
     one_holder(&Scratch::postgres("lock"));
 }
 
 #[test]
-#[ignore = "needs SEXTON_TEST_MYSQL_URL and SEXTON_TEST_POSTGRES_URL"]
 fn refusals_name_the_target_without_the_password() {
     for mut scratch in [Scratch::mysql("refusal"), Scratch::postgres("refusal")] {
         let refuse = |database: &str, user: &str| {

@@ -1,18 +1,22 @@
 //! Generated data on real servers: the same rows as on SQLite, to the byte.
 //!
-//! `SEXTON_TEST_MYSQL_URL` and `SEXTON_TEST_POSTGRES_URL` name databases on servers where the user
-//! may create databases. Run with `cargo test -- --ignored`.
+//! The servers are those of `support::databases`.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on should say where"
 )]
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::BTreeMap;
 
 use sexton::db::{Access, Engine, Session, Target, Value, introspect, open};
 use sexton::generate::{Cell, Damage, Dataset, create_schema, generate, generate_api};
 use sexton::schema::Schema;
+
+use support::databases::server_url;
 
 /// Every row of every table, as text, by table.
 type Dump = BTreeMap<String, Vec<String>>;
@@ -112,9 +116,8 @@ fn scratch(admin: &mut Session, target: &Target, name: &str) -> Session {
     open(&target, Access::ReadWrite).unwrap()
 }
 
-fn same_rows_as_sqlite(variable: &str) {
-    let url = std::env::var(variable)
-        .unwrap_or_else(|_| panic!("set {variable} to the URL of a test database"));
+fn same_rows_as_sqlite(engine: Engine) {
+    let url = server_url(engine);
     let target: Target = url.parse().unwrap();
     let mut admin = open(&target, Access::ReadWrite).unwrap();
     let mut main = scratch(&mut admin, &target, "main");
@@ -162,13 +165,11 @@ fn alter_tables(session: &mut Session) {
 }
 
 #[test]
-#[ignore = "needs SEXTON_TEST_MYSQL_URL"]
 fn mariadb_has_the_rows_of_sqlite() {
-    same_rows_as_sqlite("SEXTON_TEST_MYSQL_URL");
+    same_rows_as_sqlite(Engine::Mysql);
 }
 
 #[test]
-#[ignore = "needs SEXTON_TEST_POSTGRES_URL"]
 fn postgresql_has_the_rows_of_sqlite() {
-    same_rows_as_sqlite("SEXTON_TEST_POSTGRES_URL");
+    same_rows_as_sqlite(Engine::Postgres);
 }

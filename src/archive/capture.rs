@@ -469,45 +469,4 @@ impl<'a> Capture<'a> {
         }
         Ok(fresh)
     }
-
-    /// Rows whose key the shadow table already has (id reuse, half-done older runs).
-    fn taken_keys(&mut self) -> Result<(), DbError> {
-        let mut by_table: BTreeMap<String, Vec<Key>> = BTreeMap::new();
-        for index in 0..self.captured.forest.len() {
-            let row = self.captured.forest.row(index);
-            by_table
-                .entry(row.table.clone())
-                .or_default()
-                .push(row.key.clone());
-        }
-        for (table, keys) in by_table {
-            let Some(member) = self.sql.graph.member(&table) else {
-                continue;
-            };
-            for chunk in keys.chunks(KEYS_PER_STATEMENT) {
-                let Some(sql) = self.sql.taken_keys(member, chunk) else {
-                    continue;
-                };
-                for key in self.session.query(&sql)? {
-                    let Some(row) = self.captured.forest.find(&table, &key) else {
-                        continue;
-                    };
-                    let shadow = member.shadow.clone().unwrap_or_default();
-                    let name = row_name(&shadow, &key);
-                    let blocked = self.blocked(
-                        row,
-                        "shadow-key-taken",
-                        vec![name],
-                        format!(
-                            "compare the two with `sexton audit --check duplicate-in-shadow`; if \
-                             they are the same: DELETE FROM {shadow} WHERE {}",
-                            self.sql.key_in("", &member.key, std::slice::from_ref(&key))
-                        ),
-                    );
-                    self.captured.forest.hold(row, Hold::Blocked(blocked));
-                }
-            }
-        }
-        Ok(())
-    }
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends with a panic")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod clean;
 mod duplicate_in_shadow;
 mod fixture;

@@ -28,11 +28,7 @@ impl Database {
                 SqliteDriver::open(&path, SqliteMode::Create).unwrap();
                 (path.display().to_string(), Some(directory))
             }
-            Engine::Mysql => (on_server(engine, "SEXTON_TEST_MYSQL_URL", "mysql"), None),
-            Engine::Postgres => (
-                on_server(engine, "SEXTON_TEST_POSTGRES_URL", "postgres"),
-                None,
-            ),
+            Engine::Mysql | Engine::Postgres => (on_server(engine), None),
         };
         Self {
             url,
@@ -54,12 +50,11 @@ impl Database {
 }
 
 /// Creates a database with a name of its own on a given or private server.
-fn on_server(engine: Engine, variable: &str, any: &str) -> String {
+fn on_server(engine: Engine) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("sexton_test_{}_{number}", std::process::id());
-    let given = std::env::var(variable).ok().filter(|url| !url.is_empty());
-    let base = given.unwrap_or_else(|| private_url(engine, any));
+    let base = server_url(engine);
     let mut admin = open(&base.parse::<Target>().unwrap(), Access::ReadWrite).unwrap();
     admin.execute(&format!("CREATE DATABASE {name}")).unwrap();
     let (server, rest) = base.rsplit_once('/').unwrap();
@@ -67,6 +62,17 @@ fn on_server(engine: Engine, variable: &str, any: &str) -> String {
         Some((_, query)) => format!("{server}/{name}?{query}"),
         None => format!("{server}/{name}"),
     }
+}
+
+/// The URL of a database that is there, on a server where databases may be created.
+pub(crate) fn server_url(engine: Engine) -> String {
+    let (variable, any) = match engine {
+        Engine::Mysql => ("SEXTON_TEST_MYSQL_URL", "mysql"),
+        Engine::Postgres => ("SEXTON_TEST_POSTGRES_URL", "postgres"),
+        Engine::Sqlite => panic!("SQLite has no server"),
+    };
+    let given = std::env::var(variable).ok().filter(|url| !url.is_empty());
+    given.unwrap_or_else(|| private_url(engine, any))
 }
 
 /// The URL of a database that is there on a private server of this process.

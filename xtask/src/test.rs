@@ -59,8 +59,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     tests
         .args(["test", "--workspace"])
         .args(&args.filter)
-        // What is ignored elsewhere is so for want of a server.
-        .args(["--", "--include-ignored"])
         .current_dir(install::repository())
         .env("SEXTON_TEST_NOVA_MANAGE", &nova_manage)
         .envs(engine.images.variables())
