@@ -12,6 +12,7 @@ pub mod db;
 pub mod error;
 pub mod exit;
 pub mod generate;
+pub mod prove;
 pub mod report;
 pub mod schema;
 pub mod server;
