@@ -39,18 +39,30 @@ pub struct SqliteDriver {
     connection: Option<Connection>,
     path: PathBuf,
     mode: SqliteMode,
+    vfs: Option<String>,
 }
 
 impl SqliteDriver {
     /// Opens a database file. What is not a SQLite database is refused before SQLite sees it,
     /// because SQLite itself complains only at the first statement.
     pub fn open(path: impl Into<PathBuf>, mode: SqliteMode) -> Result<Self, DbError> {
+        Self::open_with_vfs(path, mode, None)
+    }
+
+    /// Opens a database file through the SQLite VFS of this name, also when it reconnects; without
+    /// a name through the default one.
+    pub fn open_with_vfs(
+        path: impl Into<PathBuf>,
+        mode: SqliteMode,
+        vfs: Option<String>,
+    ) -> Result<Self, DbError> {
         let path = path.into();
-        let connection = connect(&path, mode)?;
+        let connection = connect(&path, mode, vfs.as_deref())?;
         Ok(Self {
             connection: Some(connection),
             path,
             mode,
+            vfs,
         })
     }
 
@@ -99,12 +111,12 @@ impl Driver for SqliteDriver {
 
     fn reconnect(&mut self) -> Result<(), DbError> {
         self.connection = None;
-        self.connection = Some(connect(&self.path, self.mode)?);
+        self.connection = Some(connect(&self.path, self.mode, self.vfs.as_deref())?);
         Ok(())
     }
 }
 
-fn connect(path: &Path, mode: SqliteMode) -> Result<Connection, DbError> {
+fn connect(path: &Path, mode: SqliteMode, vfs: Option<&str>) -> Result<Connection, DbError> {
     if mode != SqliteMode::Create || path.exists() {
         check_header(path)?;
     }
@@ -116,7 +128,10 @@ fn connect(path: &Path, mode: SqliteMode) -> Result<Connection, DbError> {
             SqliteMode::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         };
     let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = match vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+            None => Connection::open_with_flags(path, flags)?,
+        };
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // 64 MiB instead of 2: indexes over random uuids touch pages all over the file.
@@ -276,6 +291,22 @@ mod tests {
         assert_eq!(refusal(&text).kind, DbErrorKind::NotADatabase);
         std::fs::write(&text, "").unwrap();
         assert!(SqliteDriver::open(&text, SqliteMode::ReadWrite).is_ok());
+    }
+
+    #[test]
+    fn a_vfs_is_found_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let open = |vfs: &str| {
+            SqliteDriver::open_with_vfs(&path, SqliteMode::Create, Some(vfs.to_owned()))
+        };
+        let error = open("none").err().unwrap();
+        assert!(error.message.contains("no such vfs: none"), "{error}");
+        assert!(!path.exists());
+        let mut driver = open("memdb").unwrap();
+        driver.execute("CREATE TABLE t (a)").unwrap();
+        driver.reconnect().unwrap();
+        assert!(!path.exists(), "it went through the default one");
     }
 
     #[test]
