@@ -7,3 +7,4 @@
 //! the statements, a pass-through VFS.
 
 pub mod gate;
+pub mod vfs;
