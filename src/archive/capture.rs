@@ -296,7 +296,8 @@ impl<'a> Capture<'a> {
             let owners = graph.owners(&row.table).count();
             let climbed = self.climbed.contains_key(&index);
             let root = row.from.is_none() && !climbed && self.kind != RootKind::Straggler;
-            if owners > 1 && !root || climbed && owners > 0 {
+            let cyclic = graph.is_in_owned_cycle(&row.table) && self.kind != RootKind::Straggler;
+            if owners > 1 && !root || climbed && owners > 0 || cyclic {
                 by_table.entry(row.table.clone()).or_default().push(index);
             }
         }

@@ -30,7 +30,8 @@ impl<'a> Sql<'a> {
         terms.join(" AND ")
     }
 
-    /// That no soft-deleted row owns this one, however far up: it would move with that.
+    /// That no soft-deleted row owns this one, however far up: it would move with that. Rows that may
+    /// own each other are all roots, and find each other when they are captured.
     fn no_deleted_owner(&self, member: &Member, alias: &str) -> Vec<String> {
         let mut passed = vec![member.table.as_str()];
         let owners = self.deleted_owners(&member.table, alias, &mut passed);
@@ -45,7 +46,7 @@ impl<'a> Sql<'a> {
         let owners: Vec<_> = graph
             .references
             .iter()
-            .filter(|r| r.child == table && r.is_owned())
+            .filter(|r| r.child == table && r.is_owned() && !graph.closes_owned_cycle(r))
             .collect();
         for owner in owners {
             let Some(parent) = graph.member(&owner.parent) else {

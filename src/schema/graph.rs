@@ -102,6 +102,8 @@ pub struct FamilyGraph {
     pub references: Vec<Reference>,
     /// Live tables, children before parents by declared references.
     pub delete_order: Vec<String>,
+    /// Tables that may own rows of their own over owned references, by the cycle they are in.
+    cycles: BTreeMap<String, usize>,
 }
 
 impl FamilyGraph {
@@ -117,7 +119,9 @@ impl FamilyGraph {
             .collect();
         let references = references(schema, profile, &members)?;
         let delete_order = delete_order(&members, &references);
+        let cycles = owned_cycles(&references);
         Ok(Self {
+            cycles,
             schema: schema.clone(),
             profile: profile.clone(),
             members,
@@ -156,6 +160,20 @@ impl FamilyGraph {
             .iter()
             .enumerate()
             .filter(move |(_, r)| r.child == table && r.is_owned())
+    }
+
+    /// Whether the table may own rows of its own, through others or not.
+    pub fn is_in_owned_cycle(&self, table: &str) -> bool {
+        self.cycles.contains_key(table)
+    }
+
+    /// Whether the owned reference is part of a cycle: of two rows that own each other neither may
+    /// wait for the other as its root.
+    pub fn closes_owned_cycle(&self, reference: &Reference) -> bool {
+        let cycle = |table: &String| self.cycles.get(table);
+        reference.is_owned()
+            && cycle(&reference.child).is_some()
+            && cycle(&reference.child) == cycle(&reference.parent)
     }
 
     /// Whether there is anything to archive into.
@@ -229,6 +247,22 @@ impl FamilyGraph {
             .map(|(i, _)| i)
             .collect()
     }
+}
+
+fn owned_cycles(references: &[Reference]) -> BTreeMap<String, usize> {
+    let owned = || references.iter().filter(|r| r.is_owned());
+    let edges: DiGraphMap<&str, ()> = owned()
+        .map(|r| (r.parent.as_str(), r.child.as_str()))
+        .collect();
+    let mut cycles = BTreeMap::new();
+    for (number, tables) in tarjan_scc(&edges).into_iter().enumerate() {
+        let is_cycle =
+            tables.len() > 1 || owned().any(|r| r.is_self() && tables.contains(&r.child.as_str()));
+        if is_cycle {
+            cycles.extend(tables.into_iter().map(|t| (t.to_owned(), number)));
+        }
+    }
+    cycles
 }
 
 fn member(table: &Table, schema: &Schema, profile: &Profile) -> Member {
