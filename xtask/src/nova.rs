@@ -37,9 +37,11 @@ pub(crate) fn manage(sh: &Shell, version: &str) -> Result<PathBuf> {
     let _lock = install::lock(&directory)?;
     let environment = directory.join(&name);
     let program = environment.join("bin/nova-manage");
-    // The marker holds the pins, so that changed pins lead to a new environment.
+    // The marker holds the pins, so that changed pins lead to a new environment, and the path,
+    // because the scripts of an environment name its Python by the path where it was made.
     let marker = environment.join("complete");
-    let wanted = fs::read_to_string(&pins).with_context(|| format!("cannot read {pins:?}"))?;
+    let pinned = fs::read_to_string(&pins).with_context(|| format!("cannot read {pins:?}"))?;
+    let wanted = format!("{}\n{pinned}", environment.display());
     if fs::read_to_string(&marker).is_ok_and(|made| made == wanted) {
         return Ok(program);
     }
