@@ -9,6 +9,13 @@ use xshell::{Shell, cmd};
 
 use crate::install;
 
+/// The releases that the tests run, and the variables that tell them where each nova-manage is.
+pub(crate) const TESTED: [(&str, &str); 2] = [
+    ("34.0.0", "SEXTON_TEST_NOVA_MANAGE"),
+    // It commits children before their parents (bug 1837995): a control that must fail.
+    ("21.0.0", "SEXTON_TEST_NOVA_MANAGE_21"),
+];
+
 /// Makes the schema of a nova release in an empty database, with that release's own migrations.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -10,9 +10,6 @@ use xshell::Shell;
 use crate::docker::Engine;
 use crate::{install, nova};
 
-/// The release whose nova-manage the tests compare with.
-const NOVA: &str = "34.0.0";
-
 /// Runs all tests. Servers, a container engine with images and the real nova are brought where they
 /// are missing; the engine is taken away again at the end.
 #[derive(Debug, clap::Args)]
@@ -29,8 +26,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut steps = Steps::new();
     let servers = install::servers(&sh)?;
     steps.done(format!("servers: {servers}"));
-    let nova_manage = nova::manage(&sh, NOVA)?;
-    steps.done(format!("nova: {}", nova_manage.display()));
+    let mut novas = Vec::new();
+    for (release, variable) in nova::TESTED {
+        let nova_manage = nova::manage(&sh, release)?;
+        steps.done(format!("nova: {}", nova_manage.display()));
+        novas.push((variable, nova_manage));
+    }
     let providers: [(_, &dyn Provider, _); 2] = [
         (
             install::MYSQL_URL,
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         .args(["test", "--workspace"])
         .args(&args.filter)
         .current_dir(install::repository())
-        .env("SEXTON_TEST_NOVA_MANAGE", &nova_manage)
+        .envs(novas)
         .envs(engine.images.variables())
         .envs(engine.host().map(|host| ("DOCKER_HOST", host)));
     for (variable, url, _) in &shared {
