@@ -16,8 +16,9 @@ use crate::schema::{ApiRecords, FamilyGraph, Schema};
 
 use super::sql::KEYS_PER_STATEMENT;
 
-/// How often to try again after a deadlock in the API database.
-const RETRIES: u32 = 8;
+/// How often to try again after a deadlock in the API database, and how long to wait before the
+/// first time; doubled with each.
+const RETRIES: (u32, Duration) = (8, Duration::from_millis(20));
 
 /// Roots looked up at a time while sweeping.
 const PAGE: usize = 900;
@@ -40,6 +41,7 @@ pub struct Api<'a> {
     has_mapping: bool,
     cells: Vec<Cell<'a>>,
     covered: BTreeSet<String>,
+    retries: (u32, Duration),
     /// Records that were left because their mapping names a cell that was not given.
     pub elsewhere: u64,
 }
@@ -74,8 +76,16 @@ impl<'a> Api<'a> {
             has_mapping,
             cells,
             covered,
+            retries: RETRIES,
             elsewhere: 0,
         })
+    }
+
+    /// The same, trying so often again after a deadlock, with that pause before the first time.
+    #[must_use]
+    pub fn retrying(mut self, retries: u32, backoff: Duration) -> Self {
+        self.retries = (retries, backoff);
+        self
     }
 
     /// Removes the records of those roots that no given cell holds any more; counts by table.
@@ -183,8 +193,8 @@ impl<'a> Api<'a> {
         loop {
             let done = self.try_delete(&list);
             match done {
-                Err(error) if error.kind == DbErrorKind::Retryable && tries < RETRIES => {
-                    std::thread::sleep(Duration::from_millis(20 << tries));
+                Err(error) if error.kind == DbErrorKind::Retryable && tries < self.retries.0 => {
+                    std::thread::sleep(self.retries.1 * (1 << tries));
                     tries += 1;
                 }
                 other => return Ok(other?),

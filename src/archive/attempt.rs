@@ -1,8 +1,6 @@
 //! Trying again: after a deadlock, a lock timeout, a lost connection; never after a foreign key
 //! error.
 
-use std::time::Duration;
-
 use crate::db::{DbError, DbErrorKind};
 use crate::error::{Error, Result};
 use crate::schema::Member;
@@ -110,7 +108,7 @@ impl Run<'_> {
             .hint("what was committed is whole; run again to go on"));
         }
         self.outcome.retries += 1;
-        let pause = Duration::from_millis(20 << attempt.min(8));
+        let pause = self.sql.options.backoff * (1 << attempt.min(8));
         self.observer.notice(&format!(
             "{error}; trying again in {} ms",
             pause.as_millis()

@@ -30,6 +30,8 @@ pub struct Options {
     pub export_dir: PathBuf,
     /// How often to try a batch again after a deadlock or lock timeout.
     pub retries: u32,
+    /// The first pause before another try; doubled with each, up to 256 times as long.
+    pub backoff: Duration,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             drop_unshadowed: BTreeSet::new(),
             export_dir: PathBuf::from("."),
             retries: 10,
+            backoff: Duration::from_millis(20),
         }
     }
 }

@@ -66,6 +66,11 @@ impl SqliteDriver {
         })
     }
 
+    /// Whether a transaction is open.
+    pub fn in_transaction(&self) -> bool {
+        self.connection.as_ref().is_some_and(|c| !c.is_autocommit())
+    }
+
     fn connection(&self) -> Result<&Connection, DbError> {
         self.connection.as_ref().ok_or_else(|| {
             let message = format!("{} is not open", self.path.display());

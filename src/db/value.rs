@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A value as the session reads it.
 ///
 /// Integers come as [`Value::Int`] (SQLite booleans and MySQL's TINYINT(1) too), PostgreSQL's
 /// booleans as [`Value::Bool`]; dates, decimals, enums, JSON and the like as [`Value::Text`] in the
-/// engine's own spelling.
-#[derive(Debug, Clone, PartialEq)]
+/// engine's own spelling. In JSON a value is the plain value, binary data a list of numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Value {
     /// SQL NULL.
     Null,

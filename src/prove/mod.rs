@@ -1,10 +1,32 @@
 //! Fault injection: an archive engine, ours or anyone's, is run again and again on a known
 //! database, hit each time at another point, and judged each time by oracles.
 //!
-//! Everything that an engine says to a database passes a [`Gate`], whatever the layer: a wrapped
+//! Everything that an engine says to a database passes a [`gate::Gate`], whatever the layer: a wrapped
 //! session on SQLite, a wire proxy on MariaDB/MySQL and PostgreSQL. The gate counts, hits, holds and
 //! observes; the layers only carry out its verdicts. SQLite's files have a layer of their own below
 //! the statements, a pass-through VFS.
 
+pub mod archiver;
+pub mod campaign;
+pub mod catalogue;
+pub mod fault;
 pub mod gate;
+mod injector;
+pub mod model;
+pub mod normal;
+pub mod oracle;
+pub mod report;
+mod runner;
+pub mod scenario;
+mod stage;
+pub mod state;
+mod tap;
 pub mod vfs;
+pub mod world;
+pub mod writer;
+
+pub use campaign::{Campaign, Engines, Points, Watch};
+pub use report::Report;
+pub use runner::{Case, Judged, PowerLossPoint};
+pub use scenario::Scenario;
+pub use stage::Backend;

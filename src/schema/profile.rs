@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{FamilyGraph, Marker, Schema, Table};
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 const BUILT_IN: [(&str, &str); 1] = [("nova", include_str!("../../schemas/nova.toml"))];
 
 /// What is known of a service's schema beyond the schema itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// The profile's name: `nova`.
@@ -59,18 +59,18 @@ pub struct Profile {
     #[serde(default)]
     pub age: BTreeMap<String, String>,
     /// The log table whose rows are never marked and move only on request.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_log: Option<String>,
     /// References, declared or by convention.
     #[serde(default)]
     pub reference: Vec<ProfileReference>,
     /// Records about roots in another database.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<ApiRecords>,
 }
 
 /// A reference as the profile states it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileReference {
     /// `table.column`, or `table.(a, b)` for a composite one.
@@ -88,7 +88,7 @@ pub struct ProfileReference {
 }
 
 /// Who owns the child of a reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ownership {
     /// The child has no life without its parent and moves with it.
@@ -99,7 +99,7 @@ pub enum Ownership {
 }
 
 /// API-database records: rows about a root in another database.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiRecords {
     /// The root's table.

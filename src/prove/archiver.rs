@@ -1,0 +1,184 @@
+//! Engines under test, behind one trait.
+
+mod own;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::db::{Engine, Session};
+use crate::error::Result;
+use crate::schema::FamilyGraph;
+
+use super::world::Layout;
+
+pub use own::Own;
+
+/// An archive engine under test.
+///
+/// It is run on a small database, often; each run must do all that the engine would do on its own:
+/// connect, archive whatever may be archived, end. In one process an engine opens its connections
+/// through [`Place::main`] and [`Place::api`]; a program gets their URLs. Either way what it says to
+/// the databases passes the harness, which hits it.
+pub trait Archiver: Send {
+    /// Its name in reports.
+    fn name(&self) -> String;
+
+    /// Whether it is a process of its own, which signals reach.
+    fn is_process(&self) -> bool {
+        false
+    }
+
+    /// Whether it can be run on this database engine.
+    fn runs_on(&self, _engine: Engine) -> bool {
+        true
+    }
+
+    /// Where it wants the shadow tables.
+    fn layout(&self) -> Layout {
+        Layout::OneDatabase
+    }
+
+    /// Runs to its end.
+    ///
+    /// # Errors
+    ///
+    /// Only where the harness is at fault, not the engine: a program that cannot be started. What the
+    /// engine itself says of failure goes into [`Ran::ended`].
+    fn run(&mut self, place: &Place) -> Result<Ran>;
+}
+
+/// Options that every engine understands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineOptions {
+    /// Most rows in one batch.
+    pub max_rows: u64,
+}
+
+impl Default for EngineOptions {
+    /// Small worlds need small batches, or everything happens in one.
+    fn default() -> Self {
+        Self { max_rows: 8 }
+    }
+}
+
+/// Where an engine is run.
+pub struct Place {
+    /// The database engine.
+    pub engine: Engine,
+    /// The database with the families.
+    pub main: Door,
+    /// The database with API records, if the world has one.
+    pub api: Option<Door>,
+    /// The family graph of the main database. An engine of its own kind may ignore it.
+    pub graph: Arc<FamilyGraph>,
+    /// Options.
+    pub options: EngineOptions,
+    /// Set when the engine is asked to stop, if it is no process.
+    pub stop: Arc<AtomicBool>,
+    /// Where an engine that is a process says which.
+    pub process: Arc<ProcessSlot>,
+    /// A directory for configuration files; emptied when the campaign ends.
+    pub directory: PathBuf,
+}
+
+type Opener = Arc<dyn Fn() -> Result<Session> + Send + Sync>;
+
+/// The way to a database through the harness.
+#[derive(Clone)]
+pub struct Door {
+    /// The URL, for programs; of SQLite the path of the file, which no gate watches.
+    pub url: String,
+    opener: Opener,
+}
+
+impl Door {
+    /// A door whose sessions this makes.
+    pub(super) fn new(url: String, opener: Opener) -> Self {
+        Self { url, opener }
+    }
+
+    /// A new session.
+    pub fn open(&self) -> Result<Session> {
+        (self.opener)()
+    }
+}
+
+/// The process id of an engine that is a process, while it runs.
+#[derive(Debug, Default)]
+pub struct ProcessSlot(AtomicI32);
+
+impl ProcessSlot {
+    /// The engine runs as this process.
+    pub fn set(&self, pid: i32) {
+        self.0.store(pid, Ordering::SeqCst);
+    }
+
+    /// The engine has ended.
+    pub fn clear(&self) {
+        self.0.store(0, Ordering::SeqCst);
+    }
+
+    /// The process, if one runs.
+    pub fn get(&self) -> Option<i32> {
+        Some(self.0.load(Ordering::SeqCst)).filter(|pid| *pid > 0)
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// It says that it is done.
+    Done,
+    /// It says that it is done but for families that are blocked.
+    Blocked,
+    /// It says that it is done for now: there may be more.
+    Stopped,
+    /// It says that it failed.
+    Failed(String),
+    /// It was killed.
+    Killed,
+}
+
+impl Ended {
+    /// Whether it says that there is nothing left that it could do.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done | Self::Blocked)
+    }
+}
+
+/// What a run says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// How it ended.
+    pub ended: Ended,
+    /// Rows that it says it moved, by live table, if it says so.
+    pub rows: Option<BTreeMap<String, u64>>,
+    /// What it printed, for people.
+    pub output: String,
+}
+
+impl Ran {
+    /// A run that failed with this message.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self {
+            ended: Ended::Failed(message.into()),
+            rows: None,
+            output: String::new(),
+        }
+    }
+
+    /// A run that says it is done and moved these rows.
+    pub fn done(rows: BTreeMap<String, u64>) -> Self {
+        Self {
+            ended: Ended::Done,
+            rows: Some(rows),
+            output: String::new(),
+        }
+    }
+}

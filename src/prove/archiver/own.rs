@@ -1,0 +1,85 @@
+//! sexton's own archive engine, in this process.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::archive::{self, Api, Cell, Observer, Options, Outcome, Stop, StopReason};
+use crate::db::introspect;
+use crate::error::Result;
+
+use super::{Archiver, Ended, Place, Ran};
+
+/// sexton's own archive engine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Own;
+
+/// Fewer than in production: every attempt is a round of the same statements.
+const RETRIES: u32 = 3;
+
+impl Archiver for Own {
+    fn name(&self) -> String {
+        "sexton".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        Ok(match archive_all(place) {
+            Ok(outcome) => Ran {
+                ended: match outcome.stopped_because {
+                    StopReason::Complete if outcome.has_blocked() => Ended::Blocked,
+                    StopReason::Complete => Ended::Done,
+                    StopReason::MaxRows | StopReason::Signal => Ended::Stopped,
+                },
+                rows: Some(outcome.rows),
+                output: String::new(),
+            },
+            Err(error) => Ran::failed(error.to_string()),
+        })
+    }
+}
+
+/// What `sexton archive --until-complete` does, with the graph given.
+fn archive_all(place: &Place) -> Result<Outcome> {
+    let mut session = place.main.open()?;
+    let options = Options {
+        max_rows: place.options.max_rows,
+        until_complete: true,
+        retries: RETRIES,
+        backoff: Duration::ZERO,
+        ..Options::default()
+    };
+    let stop = Stop::on(&place.stop);
+    let records = place.graph.profile.api.clone();
+    let mut api = match (&place.api, records) {
+        (Some(door), Some(records)) => {
+            let mut session = door.open()?;
+            let schema = introspect(&mut session)?;
+            let cell = Cell {
+                name: String::new(),
+                session: place.main.open()?,
+                graph: &place.graph,
+            };
+            let api = Api::new(session, &schema, records, vec![cell])?;
+            Some(api.retrying(RETRIES, Duration::ZERO))
+        }
+        _ => None,
+    };
+    let mut watch = Watch(api.as_mut());
+    let mut outcome = archive::archive(&mut session, &place.graph, &options, &stop, &mut watch)?;
+    if let Some(api) = &mut api
+        && outcome.stopped_because != StopReason::Signal
+    {
+        outcome.api_records = api.sweep()?;
+    }
+    Ok(outcome)
+}
+
+struct Watch<'a, 'c>(Option<&'a mut Api<'c>>);
+
+impl Observer for Watch<'_, '_> {
+    fn archived(&mut self, api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
+        match &mut self.0 {
+            Some(api) => api.remove(api_keys),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+}

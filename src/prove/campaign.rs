@@ -1,0 +1,469 @@
+//! A campaign: every point, every mode, on every world, counted.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::archiver::{Archiver, EngineOptions};
+use super::fault::{Fault, Mode, Setting};
+use super::injector::Passed;
+use super::oracle::Oracle;
+use super::report::{Report, Undetermined, WorldCount};
+use super::runner::{Case, Judged, PowerLossPoint, Runner};
+use super::scenario::Scenario;
+use super::stage::{Backend, Ground};
+use super::vfs::{PowerLoss, Recording};
+use super::world::{Layout, World};
+use super::writer::{Action, Change, Writer};
+use crate::error::{Error, Result};
+
+/// Makes engines, one for each worker.
+pub trait Engines: Sync {
+    /// A new engine.
+    fn engine(&self) -> Result<Box<dyn Archiver>>;
+}
+
+impl<F> Engines for F
+where
+    F: Fn() -> Result<Box<dyn Archiver>> + Sync,
+{
+    fn engine(&self) -> Result<Box<dyn Archiver>> {
+        self()
+    }
+}
+
+/// Which statements are hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Points {
+    /// Those that write or end a transaction: what decides what is in the database.
+    Deciding,
+    /// All but those that set up a session.
+    #[default]
+    All,
+}
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Campaign {
+    /// On which database.
+    pub backend: Backend,
+    /// On which worlds.
+    pub worlds: Vec<World>,
+    /// Which statements are hit.
+    pub points: Points,
+    /// Only these modes; all that apply if `None`.
+    pub modes: Option<BTreeSet<Mode>>,
+    /// Whether a concurrent writer acts at every statement too.
+    pub writers: bool,
+    /// Whether operations on files are hit and power is lost (SQLite).
+    pub files: bool,
+    /// Whether the server is killed at every statement too.
+    pub server_kills: bool,
+    /// On the first world: a second fault at every point of the rerun.
+    pub pairs: bool,
+    /// What is judged.
+    pub oracles: BTreeSet<Oracle>,
+    /// Options of the engine.
+    pub options: EngineOptions,
+    /// When to stop.
+    pub budget: Option<Duration>,
+    /// Workers, each with a database of its own.
+    pub jobs: usize,
+}
+
+impl Campaign {
+    /// Everything, on these worlds.
+    pub fn new(backend: Backend, worlds: Vec<World>) -> Self {
+        Self {
+            backend,
+            worlds,
+            points: Points::All,
+            modes: None,
+            writers: true,
+            files: true,
+            server_kills: true,
+            pairs: true,
+            oracles: Oracle::ALL.into_iter().collect(),
+            options: EngineOptions::default(),
+            budget: None,
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// Hears how a campaign goes.
+pub trait Watch: Sync {
+    /// A world begins, with so many cases.
+    fn world(&self, _name: &str, _cases: usize) {}
+    /// A case was judged; whether all oracles held.
+    fn case(&self, _held: bool) {}
+    /// Whether to stop now.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+impl Watch for () {}
+
+/// Images of lost power hold whole files, one for each moment: of larger databases none are made.
+const POWER_LOSS_BYTES: usize = 128 << 10;
+
+/// A case to be run: from the enumeration, or an image of lost power.
+enum Job<'a> {
+    Case(Case),
+    Pairs(Case),
+    PowerLoss(PowerLossPoint, &'a PowerLoss),
+}
+
+impl Campaign {
+    /// Runs it.
+    ///
+    /// # Errors
+    ///
+    /// Where the harness or its servers fail, or the engine moves nothing even when undisturbed (exit
+    /// code 65): there would be nothing to prove. What oracles say is in the report.
+    pub fn run(&self, engines: &dyn Engines, watch: &dyn Watch) -> Result<Report> {
+        let started = Instant::now();
+        let mut grounds = Vec::new();
+        for _ in 0..self.jobs.max(1) {
+            grounds.push(Ground::new(self.backend)?);
+        }
+        let probe = engines.engine()?;
+        let mut report = Report::new(&probe.name(), self.backend, &self.oracles);
+        report.jobs = grounds.len();
+        if !probe.runs_on(self.backend.engine()) {
+            return Err(Error::usage(format!(
+                "engine {} does not run on {}",
+                probe.name(),
+                self.backend.name()
+            )));
+        }
+        let layout = probe.layout();
+        drop(probe);
+        for (index, world) in self.worlds.iter().enumerate() {
+            let mut world = world.clone();
+            world.layout = layout;
+            let over = self.world(
+                index == 0,
+                &Arc::new(world),
+                &mut grounds,
+                engines,
+                watch,
+                started,
+                &mut report,
+            )?;
+            if over {
+                break;
+            }
+        }
+        report.sum();
+        report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(report)
+    }
+
+    /// One world; whether the campaign is over.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the state of one campaign, passed through once"
+    )]
+    fn world(
+        &self,
+        smallest: bool,
+        world: &Arc<World>,
+        grounds: &mut [Ground],
+        engines: &dyn Engines,
+        watch: &dyn Watch,
+        started: Instant,
+        report: &mut Report,
+    ) -> Result<bool> {
+        let mut runners = Vec::new();
+        for ground in grounds {
+            runners.push(Runner::new(
+                ground,
+                Arc::clone(world),
+                engines.engine()?,
+                self.options.clone(),
+                self.oracles.clone(),
+            )?);
+        }
+        let process = engines.engine()?.is_process();
+        let Some(first) = runners.first_mut() else {
+            return Err(Error::internal("a campaign without workers"));
+        };
+        let undisturbed = first.rehearse()?;
+        let base = first.base()?;
+        if base.start == base.end {
+            let said = undisturbed.ran.first().map(|r| format!("{:?}", r.ended));
+            report.judged(&self.scenario(world, Case::default(), report), &undisturbed);
+            if report.failures.is_empty() {
+                return Err(Error::data(format!(
+                    "engine {} moved nothing in world {}: {}",
+                    report.engine,
+                    world.name,
+                    said.unwrap_or_default()
+                ))
+                .hint("look at its options; there would be nothing to prove"));
+            }
+        } else {
+            report.judged(&self.scenario(world, Case::default(), report), &undisturbed);
+        }
+        let twin = first.retrace()?;
+        if let Some((expected, found)) = difference(&base.trace, &twin) {
+            report.undetermined.get_or_insert(Undetermined {
+                world: world.name.clone(),
+                point: found.0,
+                expected,
+                found: found.1,
+            });
+            return Ok(true);
+        }
+        let (recording, operations) = match self.files && first.stage.vfs().is_some() && !process {
+            true => (Some(first.record()?), first.operations()?),
+            false => (None, Vec::new()),
+        };
+        let graph = Arc::clone(&first.stage.graph);
+        let small = first.stage.size() <= POWER_LOSS_BYTES && self.modes.is_none();
+        let losses: Vec<PowerLoss> = recording
+            .as_ref()
+            .filter(|_| small)
+            .map(Recording::power_loss_states)
+            .into_iter()
+            .flatten()
+            .collect();
+        for other in &mut runners[1..] {
+            other.adopt(&base);
+        }
+        let setting = Setting {
+            engine: self.backend.engine(),
+            process,
+        };
+        let mut jobs = Vec::new();
+        let mut points = BTreeSet::new();
+        let mut modes = BTreeSet::new();
+        for (passed, point) in base.trace.iter().filter_map(|p| Some((p, p.point?))) {
+            if self.points == Points::Deciding && !passed.kind.decides() {
+                continue;
+            }
+            for mode in self.modes_at(passed, setting) {
+                points.insert(point);
+                modes.insert(mode.to_string());
+                jobs.push(Job::Case(Case {
+                    fault: Some(Fault {
+                        point,
+                        mode,
+                        text: passed.identity(),
+                    }),
+                    ..Case::default()
+                }));
+            }
+            for action in Action::ALL.into_iter().filter(|_| self.writers) {
+                let can = action == Action::SecondArchiver && world.layout == Layout::OneDatabase
+                    || Change::of(action, world, &graph).is_some();
+                if can {
+                    points.insert(point);
+                    modes.insert(format!("writer {}", action.name()));
+                    jobs.push(Job::Case(Case {
+                        writer: Some(Writer {
+                            point,
+                            action,
+                            text: passed.identity(),
+                        }),
+                        ..Case::default()
+                    }));
+                }
+            }
+        }
+        let mut file_points = 0;
+        for (number, text) in (1..).zip(&operations) {
+            let wanted = Mode::of_files().into_iter().filter(|m| self.wants(*m));
+            for mode in wanted {
+                modes.insert(mode.to_string());
+                file_points = number;
+                jobs.push(Job::Case(Case {
+                    fault: Some(Fault {
+                        point: number,
+                        mode,
+                        text: text.clone(),
+                    }),
+                    ..Case::default()
+                }));
+            }
+        }
+        for loss in &losses {
+            modes.insert("power-loss".into());
+            let point = PowerLossPoint {
+                after_operation: loss.after_operation,
+                lost: loss.lost.clone(),
+            };
+            jobs.push(Job::PowerLoss(point, loss));
+        }
+        if self.pairs && smallest {
+            // Second faults after every first one that leaves the rerun something to do.
+            let firsts: Vec<_> = jobs
+                .iter()
+                .filter_map(|job| match job {
+                    Job::Case(case) if case.fault.as_ref().is_some_and(is_kill) => {
+                        Some(case.clone())
+                    }
+                    _ => None,
+                })
+                .collect();
+            jobs.extend(firsts.into_iter().map(Job::Pairs));
+        }
+        watch.world(&world.name, jobs.len());
+        let count = WorldCount {
+            name: world.name.clone(),
+            statements: points.len() as u64,
+            operations: file_points,
+            modes: modes.len() as u64,
+            power_losses: losses.len() as u64,
+            ..WorldCount::default()
+        };
+        let tally = Mutex::new((report, count));
+        let next = AtomicUsize::new(0);
+        let over = AtomicBool::new(false);
+        let broken: Mutex<Option<Error>> = Mutex::new(None);
+        std::thread::scope(|scope| {
+            for runner in &mut runners {
+                scope.spawn(|| {
+                    loop {
+                        let spent = self.budget.is_some_and(|b| started.elapsed() > b);
+                        if spent || watch.stop() {
+                            over.store(true, Ordering::SeqCst);
+                        }
+                        let index = next.fetch_add(1, Ordering::SeqCst);
+                        let stopped = over.load(Ordering::SeqCst);
+                        let (Some(job), false) = (jobs.get(index), stopped) else {
+                            break;
+                        };
+                        let done = self.job(runner, job, setting, &mut |case, judged| {
+                            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+                            let (report, count) = &mut *tally;
+                            count.cases += 1;
+                            count.fired += u64::from(judged.fired);
+                            let scenario = self.scenario(world, case, report);
+                            report.judged(&scenario, judged);
+                            drop(tally);
+                            watch.case(judged.breaches.is_empty());
+                        });
+                        if let Err(error) = done {
+                            let mut slot = broken.lock().unwrap_or_else(PoisonError::into_inner);
+                            slot.get_or_insert(error);
+                            over.store(true, Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+        if let Some(error) = broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let (report, count) = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report.worlds.push(count);
+        let over = over.into_inner();
+        report.stopped |= over;
+        Ok(over)
+    }
+
+    fn wants(&self, mode: Mode) -> bool {
+        self.modes
+            .as_ref()
+            .is_none_or(|modes| modes.contains(&mode))
+    }
+
+    fn modes_at(&self, passed: &Passed, setting: Setting) -> Vec<Mode> {
+        let mut modes = Mode::at(passed.kind, setting);
+        if self.server_kills && self.backend != Backend::Sqlite && passed.kind.decides() {
+            modes.extend(Mode::of_server());
+        }
+        // A mode that is asked for by name is used wherever it makes sense at all.
+        let asked = self.modes.iter().flatten().copied();
+        modes.extend(
+            asked.filter(|m| *m == Mode::CommitLost && passed.kind == super::normal::Kind::Commit),
+        );
+        modes.retain(|m| self.wants(*m));
+        modes
+    }
+
+    fn job(
+        &self,
+        runner: &mut Runner,
+        job: &Job<'_>,
+        _setting: Setting,
+        book: &mut dyn FnMut(Case, &Judged),
+    ) -> Result<()> {
+        match job {
+            Job::Case(case) => {
+                let judged = runner.run(case, false)?;
+                book(case.clone(), &judged);
+            }
+            Job::PowerLoss(point, loss) => {
+                let case = Case {
+                    power_loss: Some(point.clone()),
+                    ..Case::default()
+                };
+                let judged = runner.run_power_loss(loss, &case)?;
+                book(case, &judged);
+            }
+            // The rerun's points depend on what the first fault left: tried until none is left.
+            Job::Pairs(first) => {
+                for point in 1.. {
+                    let case = Case {
+                        second: Some(Fault {
+                            point,
+                            mode: Mode::KillBefore,
+                            text: String::new(),
+                        }),
+                        ..first.clone()
+                    };
+                    let judged = runner.run(&case, false)?;
+                    if !judged.fired {
+                        break;
+                    }
+                    book(case, &judged);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scenario(&self, world: &Arc<World>, case: Case, report: &Report) -> Scenario {
+        Scenario {
+            version: 1,
+            seed: None,
+            database: self.backend,
+            engine: report.engine.clone(),
+            options: self.options.clone(),
+            oracles: self.oracles.clone(),
+            case,
+            world: Arc::clone(world),
+        }
+    }
+}
+
+/// Faults after which another run has to begin anew.
+fn is_kill(fault: &Fault) -> bool {
+    matches!(
+        fault.mode,
+        Mode::KillBefore | Mode::KillAfter | Mode::Freeze | Mode::ServerKillAfter
+    )
+}
+
+/// The first point at which two undisturbed runs differ.
+fn difference(a: &[Passed], b: &[Passed]) -> Option<(String, (u64, String))> {
+    let texts = |trace: &[Passed]| -> Vec<String> {
+        let points = trace.iter().filter(|p| p.point.is_some());
+        points.map(Passed::identity).collect()
+    };
+    let (a, b) = (texts(a), texts(b));
+    let none = || "nothing".to_owned();
+    (0..a.len().max(b.len()))
+        .find(|i| a.get(*i) != b.get(*i))
+        .map(|i| {
+            (
+                a.get(i).cloned().unwrap_or_else(none),
+                (i as u64 + 1, b.get(i).cloned().unwrap_or_else(none)),
+            )
+        })
+}

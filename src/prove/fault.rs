@@ -1,0 +1,443 @@
+//! Faults: where a run is hit, and how.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::db::{DbErrorKind, Engine};
+use crate::error::Error;
+
+use super::gate::Refusal;
+use super::normal::Kind;
+
+/// A fault at one point of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Which statement, from 1, set-up statements not counted; or which operation on files.
+    pub point: u64,
+    /// How it is hit.
+    pub mode: Mode,
+    /// The statement's normalised text with its database (`main: COMMIT`), or the operation (`write
+    /// main.db-journal`). Another text at that point means that the engine is not deterministic.
+    pub text: String,
+}
+
+/// How a run is hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// The connection is lost; the database never sees the statement.
+    CutBefore,
+    /// The database runs the statement; the connection is lost before the answer.
+    CutAfter,
+    /// The engine dies (SIGKILL) before the statement reaches the database.
+    KillBefore,
+    /// The database runs the statement; the engine dies before the answer.
+    KillAfter,
+    /// The statement is answered with this error, once.
+    Error(Code),
+    /// This statement is answered with this error from here on.
+    ErrorForGood(Code),
+    /// The COMMIT rolls back and says so (a failed certification, a serialization failure).
+    CommitRefused,
+    /// The COMMIT rolls back and says OK. No engine can survive it; it tests the oracle *durable*.
+    CommitLost,
+    /// The engine is asked to stop (SIGINT) before the statement.
+    Interrupt,
+    /// The engine is asked to end (SIGTERM) before the statement.
+    Terminate,
+    /// The server dies (SIGKILL) before the statement, recovers, and is there again.
+    ServerKillBefore,
+    /// The server dies after it has run the statement, before the answer.
+    ServerKillAfter,
+    /// An administrator kills the connection before the statement.
+    KillConnection,
+    /// An operation on a file fails once with an I/O error.
+    IoError,
+    /// Every operation on a file that changes it fails from here on.
+    IoErrorForGood,
+    /// The disk is full for one operation.
+    DiskFull,
+    /// The disk is full from here on.
+    DiskFullForGood,
+    /// The process dies just before an operation on a file: nothing reaches the files any more.
+    Freeze,
+}
+
+/// An error code of a database, by its place in [`CODES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Code(u8);
+
+/// Engine, code, SQLSTATE, message, kind, whether the transaction is rolled back with it.
+type CodeRow = (
+    Engine,
+    &'static str,
+    &'static str,
+    &'static str,
+    DbErrorKind,
+    bool,
+);
+
+/// The errors that archive engines meet in the field.
+const CODES: [CodeRow; 15] = [
+    (
+        Engine::Mysql,
+        "1205",
+        "HY000",
+        "Lock wait timeout exceeded; try restarting transaction",
+        DbErrorKind::Retryable,
+        false,
+    ),
+    (
+        Engine::Mysql,
+        "1213",
+        "40001",
+        "Deadlock found when trying to get lock; try restarting transaction",
+        DbErrorKind::Retryable,
+        true,
+    ),
+    (
+        Engine::Mysql,
+        "1180",
+        "HY000",
+        "Got error 90 \"Message too long\" during COMMIT",
+        DbErrorKind::TooLarge,
+        true,
+    ),
+    (
+        Engine::Mysql,
+        "1105",
+        "HY000",
+        "Maximum writeset size exceeded",
+        DbErrorKind::TooLarge,
+        true,
+    ),
+    (
+        Engine::Mysql,
+        "1047",
+        "08S01",
+        "WSREP has not yet prepared node for application use",
+        DbErrorKind::Retryable,
+        false,
+    ),
+    (
+        Engine::Mysql,
+        "1317",
+        "70100",
+        "Query execution was interrupted",
+        DbErrorKind::Other,
+        false,
+    ),
+    (
+        Engine::Mysql,
+        "1114",
+        "HY000",
+        "The table is full",
+        DbErrorKind::Other,
+        false,
+    ),
+    (
+        Engine::Postgres,
+        "40001",
+        "40001",
+        "could not serialize access due to concurrent update",
+        DbErrorKind::Retryable,
+        true,
+    ),
+    (
+        Engine::Postgres,
+        "40P01",
+        "40P01",
+        "deadlock detected",
+        DbErrorKind::Retryable,
+        true,
+    ),
+    (
+        Engine::Postgres,
+        "53100",
+        "53100",
+        "could not extend file: No space left on device",
+        DbErrorKind::Other,
+        true,
+    ),
+    (
+        Engine::Postgres,
+        "57014",
+        "57014",
+        "canceling statement due to user request",
+        DbErrorKind::Other,
+        true,
+    ),
+    (
+        Engine::Postgres,
+        "55P03",
+        "55P03",
+        "canceling statement due to lock timeout",
+        DbErrorKind::Retryable,
+        true,
+    ),
+    (
+        Engine::Sqlite,
+        "SQLITE_BUSY",
+        "",
+        "database is locked",
+        DbErrorKind::Retryable,
+        false,
+    ),
+    (
+        Engine::Sqlite,
+        "SQLITE_FULL",
+        "",
+        "database or disk is full",
+        DbErrorKind::Other,
+        false,
+    ),
+    (
+        Engine::Sqlite,
+        "SQLITE_INTERRUPT",
+        "",
+        "interrupted",
+        DbErrorKind::Other,
+        false,
+    ),
+];
+
+impl Code {
+    /// Every error of this engine.
+    pub fn of(engine: Engine) -> impl Iterator<Item = Self> {
+        (0_u8..)
+            .zip(CODES)
+            .filter(move |(_, row)| row.0 == engine)
+            .map(|(index, _)| Self(index))
+    }
+
+    fn row(self) -> CodeRow {
+        CODES[usize::from(self.0)]
+    }
+
+    /// The error as an answer.
+    pub fn refusal(self) -> Refusal {
+        let (_, code, sqlstate, message, kind, rolls_back) = self.row();
+        Refusal {
+            code: code.into(),
+            sqlstate: sqlstate.into(),
+            message: message.into(),
+            kind,
+            rolls_back,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().1)
+    }
+}
+
+/// What a fault needs to know of the run that it hits.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The database engine.
+    pub engine: Engine,
+    /// Whether the engine under test is a process of its own, and can get signals.
+    pub process: bool,
+}
+
+impl Mode {
+    /// The modes that make sense at a statement of this kind.
+    pub fn at(kind: Kind, setting: Setting) -> Vec<Self> {
+        let mut modes = vec![
+            Self::CutBefore,
+            Self::CutAfter,
+            Self::KillBefore,
+            Self::KillAfter,
+            Self::Interrupt,
+        ];
+        if setting.process {
+            modes.push(Self::Terminate);
+        }
+        if kind == Kind::Commit {
+            modes.push(Self::CommitRefused);
+        }
+        if kind == Kind::Rollback {
+            return modes;
+        }
+        for code in Code::of(setting.engine) {
+            modes.extend([Self::Error(code), Self::ErrorForGood(code)]);
+        }
+        if setting.engine != Engine::Sqlite {
+            modes.push(Self::KillConnection);
+        }
+        modes
+    }
+
+    /// The modes that kill the server: costly, as it has to recover.
+    pub fn of_server() -> [Self; 2] {
+        [Self::ServerKillBefore, Self::ServerKillAfter]
+    }
+
+    /// The modes at an operation on a file.
+    pub fn of_files() -> [Self; 5] {
+        [
+            Self::IoError,
+            Self::IoErrorForGood,
+            Self::DiskFull,
+            Self::DiskFullForGood,
+            Self::Freeze,
+        ]
+    }
+
+    /// Whether the point counts operations on files, not statements.
+    pub fn is_of_files(self) -> bool {
+        Self::of_files().contains(&self)
+    }
+
+    /// Whether the mode kills the server.
+    pub fn is_of_server(self) -> bool {
+        Self::of_server().contains(&self)
+    }
+
+    /// What happens, for people: `the connection is lost`.
+    pub fn describe(self) -> String {
+        match self {
+            Self::CutBefore => "the connection is lost before the statement".into(),
+            Self::CutAfter => {
+                "the connection is lost after the statement, before its answer".into()
+            }
+            Self::KillBefore => "the engine is killed before the statement".into(),
+            Self::KillAfter => "the engine is killed after the statement".into(),
+            Self::Error(code) => format!("the statement is answered with error {code}"),
+            Self::ErrorForGood(code) => {
+                format!("the statement is answered with error {code}, from here on always")
+            }
+            Self::CommitRefused => "the COMMIT is refused and rolled back".into(),
+            Self::CommitLost => "the COMMIT is answered with OK and rolled back".into(),
+            Self::Interrupt => "the engine gets SIGINT before the statement".into(),
+            Self::Terminate => "the engine gets SIGTERM before the statement".into(),
+            Self::ServerKillBefore => "the server is killed before the statement".into(),
+            Self::ServerKillAfter => "the server is killed after the statement".into(),
+            Self::KillConnection => "an administrator kills the connection".into(),
+            Self::IoError => "an operation on a file fails".into(),
+            Self::IoErrorForGood => "operations on files fail from here on".into(),
+            Self::DiskFull => "the disk is full for one operation".into(),
+            Self::DiskFullForGood => "the disk is full from here on".into(),
+            Self::Freeze => "the process dies before an operation on a file".into(),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::CutBefore => "cut-before",
+            Self::CutAfter => "cut-after",
+            Self::KillBefore => "kill-before",
+            Self::KillAfter => "kill-after",
+            Self::Error(_) => "error",
+            Self::ErrorForGood(_) => "error-for-good",
+            Self::CommitRefused => "commit-refused",
+            Self::CommitLost => "commit-lost",
+            Self::Interrupt => "interrupt",
+            Self::Terminate => "terminate",
+            Self::ServerKillBefore => "server-kill-before",
+            Self::ServerKillAfter => "server-kill-after",
+            Self::KillConnection => "kill-connection",
+            Self::IoError => "io-error",
+            Self::IoErrorForGood => "io-error-for-good",
+            Self::DiskFull => "disk-full",
+            Self::DiskFullForGood => "disk-full-for-good",
+            Self::Freeze => "freeze",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(code) | Self::ErrorForGood(code) => write!(f, "{}:{code}", self.word()),
+            _ => f.write_str(self.word()),
+        }
+    }
+}
+
+impl FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        const PLAIN: [Mode; 16] = [
+            Mode::CutBefore,
+            Mode::CutAfter,
+            Mode::KillBefore,
+            Mode::KillAfter,
+            Mode::CommitRefused,
+            Mode::CommitLost,
+            Mode::Interrupt,
+            Mode::Terminate,
+            Mode::ServerKillBefore,
+            Mode::ServerKillAfter,
+            Mode::KillConnection,
+            Mode::IoError,
+            Mode::IoErrorForGood,
+            Mode::DiskFull,
+            Mode::DiskFullForGood,
+            Mode::Freeze,
+        ];
+        if let Some(mode) = PLAIN.into_iter().find(|m| m.word() == text) {
+            return Ok(mode);
+        }
+        let unknown = || {
+            let words = PLAIN.map(Self::word).join(", ");
+            Error::usage(format!("unknown fault mode '{text}'")).hint(format!(
+                "known are {words}, error:CODE and error-for-good:CODE (1205, 40001, SQLITE_BUSY ...)"
+            ))
+        };
+        let (word, code) = text.split_once(':').ok_or_else(unknown)?;
+        let code = (0_u8..)
+            .zip(CODES)
+            .find(|(_, row)| row.1 == code)
+            .map(|(index, _)| Code(index))
+            .ok_or_else(unknown)?;
+        match word {
+            "error" => Ok(Self::Error(code)),
+            "error-for-good" => Ok(Self::ErrorForGood(code)),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl Serialize for Mode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_reads_back_as_it_is_written() {
+        for engine in [Engine::Sqlite, Engine::Mysql, Engine::Postgres] {
+            let setting = Setting {
+                engine,
+                process: true,
+            };
+            let mut modes = Mode::at(Kind::Commit, setting);
+            modes.extend(Mode::of_files());
+            modes.extend(Mode::of_server());
+            modes.push(Mode::CommitLost);
+            for mode in modes {
+                assert_eq!(mode.to_string().parse::<Mode>().unwrap(), mode);
+                assert!(!mode.describe().is_empty());
+            }
+        }
+        assert!("error:1".parse::<Mode>().is_err());
+        assert!("cut".parse::<Mode>().is_err());
+    }
+}

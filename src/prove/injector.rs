@@ -1,0 +1,362 @@
+//! The gate of a campaign: counts statements, hits one, holds the engine there while something is
+//! done to it or beside it, and observes what is committed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::db::DbErrorKind;
+use crate::error::{Error, Result};
+
+use super::fault::{Fault, Mode};
+use super::gate::{Gate, Refusal, Reply, Statement, Verdict};
+use super::normal::{Kind, normalise};
+use super::state::State;
+use super::writer::{Action, Writer};
+
+/// What the injector may do to the engine, its server and its data while it holds a statement.
+pub(super) trait Hands: Send {
+    /// Kills the engine's process and waits until it is gone; `false` if it has none.
+    fn kill_engine(&mut self) -> Result<bool>;
+    /// Asks the engine to stop: SIGINT, or SIGTERM if `terminate`; a flag where it is no process.
+    fn signal(&mut self, terminate: bool) -> Result<()>;
+    /// Kills the server and starts it again; returns when it has recovered.
+    fn crash_server(&mut self) -> Result<()>;
+    /// Kills every connection of the engine; the number.
+    fn kill_connections(&mut self) -> Result<u64>;
+    /// Lets the concurrent writer act; whether that changed a row.
+    fn write(&mut self, action: Action) -> Result<bool>;
+    /// What is committed now.
+    fn observe(&mut self) -> Result<State>;
+    /// A commit was acknowledged, the so manieth of this run, from 1.
+    fn acknowledged(&mut self, number: u64);
+}
+
+/// What to do to a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Orders {
+    pub(super) fault: Option<Fault>,
+    pub(super) writer: Option<Writer>,
+    /// Read every committed state, also before the fault.
+    pub(super) observe_all: bool,
+    /// Read committed states after the fault.
+    pub(super) observe: bool,
+    /// Keep the text of every statement.
+    pub(super) trace: bool,
+}
+
+/// A statement as it passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// Its number, from 1; `None` for set-up statements.
+    pub point: Option<u64>,
+    /// The database: `main`, `api`.
+    pub database: String,
+    /// The connection, from 0.
+    pub connection: u64,
+    /// The text as it was sent.
+    pub sql: String,
+    /// What it does.
+    pub kind: Kind,
+    /// What became of it: `ok`, `1213 Deadlock found`, `never sent`.
+    pub outcome: String,
+    /// Whether it ended a transaction, or was one of its own.
+    pub committed: bool,
+}
+
+impl Passed {
+    /// The text by which the statement is known from run to run.
+    pub fn identity(&self) -> String {
+        identity(&self.database, &self.sql)
+    }
+}
+
+fn identity(database: &str, sql: &str) -> String {
+    format!("{database}: {}", normalise(sql))
+}
+
+/// What was seen of a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sight {
+    /// Statements that count.
+    pub(super) points: u64,
+    /// Whether the fault happened.
+    pub(super) fired: bool,
+    /// Whether the writer had its turn, and whether it changed a row.
+    pub(super) wrote: Option<bool>,
+    /// Another statement stood where the fault, or the writer, was to act: expected, found.
+    pub(super) other_text: Option<(String, String)>,
+    /// Statements, if a trace was asked for.
+    pub(super) trace: Vec<Passed>,
+    /// Committed states in order, with the point of the statement that committed each.
+    pub(super) commits: Vec<(u64, State)>,
+    /// Commits in all.
+    committed: u64,
+    /// Commits that were acknowledged before the fault.
+    pub(super) acknowledged: u64,
+    /// Something failed that is not the engine's doing.
+    pub(super) broken: Option<String>,
+}
+
+/// The gate of a campaign; one for each worker, armed anew for each run.
+pub(super) struct Injector {
+    /// No statement goes through any more and no connection is made: the engine is dead.
+    dead: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    hands: Box<dyn Hands>,
+    orders: Orders,
+    sight: Sight,
+    /// The fault goes on: later statements like this one meet it too.
+    lasting: bool,
+}
+
+impl Injector {
+    pub(super) fn new(hands: Box<dyn Hands>) -> Arc<Self> {
+        Arc::new(Self {
+            dead: AtomicBool::new(false),
+            inner: Mutex::new(Inner {
+                hands,
+                orders: Orders::default(),
+                sight: Sight::default(),
+                lasting: false,
+            }),
+        })
+    }
+
+    /// Begins a run.
+    pub(super) fn arm(&self, orders: Orders) {
+        let mut inner = self.lock();
+        inner.orders = orders;
+        inner.sight = Sight::default();
+        inner.lasting = false;
+        self.dead.store(false, Ordering::SeqCst);
+    }
+
+    /// Ends a run: what was seen. Whoever comes later finds everything closed.
+    pub(super) fn disarm(&self) -> Sight {
+        let mut inner = self.lock();
+        inner.orders = Orders::default();
+        self.dead.store(true, Ordering::SeqCst);
+        std::mem::take(&mut inner.sight)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The gate of one of the engine's databases.
+    pub(super) fn gate(self: &Arc<Self>, database: &'static str) -> Arc<dyn Gate> {
+        Arc::new(Labelled {
+            database,
+            injector: Arc::clone(self),
+        })
+    }
+
+    fn before(&self, database: &str, statement: &Statement) -> Verdict {
+        let mut inner = self.lock();
+        if self.dead.load(Ordering::SeqCst) {
+            return Verdict::CutBefore;
+        }
+        let kind = Kind::of(&statement.sql);
+        let point = (kind != Kind::Setup).then(|| {
+            inner.sight.points += 1;
+            inner.sight.points
+        });
+        if inner.orders.trace {
+            inner.sight.trace.push(Passed {
+                point,
+                database: database.into(),
+                connection: statement.connection,
+                sql: statement.sql.clone(),
+                kind,
+                outcome: "never sent".into(),
+                committed: false,
+            });
+        }
+        let Some(point) = point else {
+            return Verdict::Pass;
+        };
+        let text = || identity(database, &statement.sql);
+        if let Some(writer) = inner.orders.writer.take_if(|w| w.point == point) {
+            inner.expect(&writer.text, text());
+            match inner.hands.write(writer.action) {
+                Ok(changed) => inner.sight.wrote = Some(changed),
+                Err(error) => inner.broken(&error),
+            }
+        }
+        let due = inner
+            .orders
+            .fault
+            .clone()
+            .filter(|fault| !fault.mode.is_of_files());
+        match due {
+            Some(fault) if fault.point == point && !inner.sight.fired => {
+                if !inner.expect(&fault.text, text()) {
+                    return Verdict::Pass;
+                }
+                inner.sight.fired = true;
+                self.hit(&mut inner, fault.mode)
+            }
+            Some(fault) if inner.lasting && fault.text == text() => match fault.mode {
+                Mode::ErrorForGood(code) => Verdict::Refuse(code.refusal()),
+                _ => Verdict::Pass,
+            },
+            _ => Verdict::Pass,
+        }
+    }
+
+    fn hit(&self, inner: &mut Inner, mode: Mode) -> Verdict {
+        match mode {
+            Mode::CutBefore => Verdict::CutBefore,
+            Mode::CutAfter | Mode::KillAfter | Mode::ServerKillAfter => Verdict::CutAfter,
+            Mode::KillBefore => {
+                self.kill(inner);
+                Verdict::CutBefore
+            }
+            Mode::Error(code) => Verdict::Refuse(code.refusal()),
+            Mode::ErrorForGood(code) => {
+                inner.lasting = true;
+                Verdict::Refuse(code.refusal())
+            }
+            Mode::CommitRefused => Verdict::Refuse(Refusal {
+                code: "40001".into(),
+                sqlstate: "40001".into(),
+                message: "the transaction was rolled back".into(),
+                kind: DbErrorKind::Retryable,
+                rolls_back: true,
+            }),
+            Mode::CommitLost => Verdict::Replace("ROLLBACK".into()),
+            Mode::Interrupt | Mode::Terminate => {
+                if let Err(error) = inner.hands.signal(mode == Mode::Terminate) {
+                    inner.broken(&error);
+                }
+                Verdict::Pass
+            }
+            Mode::ServerKillBefore => {
+                if let Err(error) = inner.hands.crash_server() {
+                    inner.broken(&error);
+                }
+                Verdict::CutBefore
+            }
+            Mode::KillConnection => {
+                match inner.hands.kill_connections() {
+                    Ok(0) => inner.sight.fired = false,
+                    Ok(_) => {}
+                    Err(error) => inner.broken(&error),
+                }
+                Verdict::Pass
+            }
+            Mode::IoError
+            | Mode::IoErrorForGood
+            | Mode::DiskFull
+            | Mode::DiskFullForGood
+            | Mode::Freeze => Verdict::Pass,
+        }
+    }
+
+    fn kill(&self, inner: &mut Inner) {
+        if let Err(error) = inner.hands.kill_engine() {
+            inner.broken(&error);
+        }
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
+    fn after(&self, database: &str, statement: &Statement, reply: &Reply) -> bool {
+        let mut inner = self.lock();
+        if self.dead.load(Ordering::SeqCst) {
+            return false;
+        }
+        let kind = Kind::of(&statement.sql);
+        let ended = kind == Kind::Commit || (kind == Kind::Write && !reply.in_transaction);
+        let committed = ended && reply.error.is_none();
+        if inner.orders.trace {
+            // One engine, one statement at a time: the last one of this database is it.
+            let last = inner.sight.trace.iter_mut().rev();
+            if let Some(passed) = last
+                .into_iter()
+                .find(|p| p.database == database && p.connection == statement.connection)
+            {
+                passed.committed = committed;
+                passed.outcome = match &reply.error {
+                    Some((code, message)) => format!("{code} {message}"),
+                    None if kind == Kind::Write => format!("ok, {} rows", reply.affected),
+                    None => "ok".into(),
+                };
+            }
+        }
+        if committed {
+            inner.sight.committed += 1;
+            let number = inner.sight.committed;
+            inner.hands.acknowledged(number);
+            let fired = inner.sight.fired || inner.sight.wrote.is_some();
+            if !fired {
+                inner.sight.acknowledged += 1;
+            }
+            if inner.orders.observe_all || (inner.orders.observe && fired) {
+                match inner.hands.observe() {
+                    Ok(state) => {
+                        let point = inner.sight.points;
+                        inner.sight.commits.push((point, state));
+                    }
+                    Err(error) => inner.broken(&error),
+                }
+            }
+        }
+        let at_fault = inner
+            .orders
+            .fault
+            .as_ref()
+            .filter(|f| inner.sight.fired && f.point == inner.sight.points);
+        match at_fault.map(|f| f.mode) {
+            Some(Mode::KillAfter) => {
+                self.kill(&mut inner);
+                false
+            }
+            Some(Mode::ServerKillAfter) => {
+                if let Err(error) = inner.hands.crash_server() {
+                    inner.broken(&error);
+                }
+                false
+            }
+            _ => true,
+        }
+    }
+}
+
+impl Inner {
+    /// Whether the statement is the one that the fault is for.
+    fn expect(&mut self, expected: &str, found: String) -> bool {
+        let same = expected.is_empty() || expected == found;
+        if !same && self.sight.other_text.is_none() {
+            self.sight.other_text = Some((expected.to_owned(), found));
+        }
+        same
+    }
+
+    fn broken(&mut self, error: &Error) {
+        self.sight.broken.get_or_insert(error.to_string());
+    }
+}
+
+struct Labelled {
+    database: &'static str,
+    injector: Arc<Injector>,
+}
+
+impl Gate for Labelled {
+    fn connect(&self) -> bool {
+        !self.injector.dead.load(Ordering::SeqCst)
+    }
+
+    fn before(&self, statement: &Statement) -> Verdict {
+        self.injector.before(self.database, statement)
+    }
+
+    fn after(&self, statement: &Statement, reply: &Reply) -> bool {
+        self.injector.after(self.database, statement, reply)
+    }
+}

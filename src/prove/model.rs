@@ -1,0 +1,94 @@
+//! A reference model: which rows an archiver ought to move, told from the rows alone.
+//!
+//! Written for small worlds and for being obviously right, with no SQL and nothing of the archive
+//! engine in it. It says what *blocked* means: a family is held back by a row that cannot move and
+//! that it cannot leave, and by nothing else.
+
+use std::collections::HashMap;
+
+use crate::schema::FamilyGraph;
+
+use super::state::{Shape, State, marked_families};
+
+/// Rows that nothing holds back, as `table:key`, sorted.
+pub fn free_rows(graph: &FamilyGraph, shape: &Shape, state: &State) -> Vec<String> {
+    let moving = marked_families(shape, state);
+    let mut held: Vec<Vec<bool>> = shape
+        .tables
+        .iter()
+        .zip(&moving)
+        .map(|(table, rows)| rows.iter().map(|m| *m && table.shadow.is_none()).collect())
+        .collect();
+    let by_name: HashMap<String, _> = graph
+        .references
+        .iter()
+        .map(|r| (r.to_string(), r))
+        .collect();
+    // What has no shadow table and is known by convention only can be left behind: it holds nothing.
+    let left_behind: Vec<bool> = shape
+        .tables
+        .iter()
+        .map(|table| {
+            table.shadow.is_none()
+                && graph
+                    .references
+                    .iter()
+                    .filter(|r| r.child == table.name)
+                    .all(|r| !r.declared)
+        })
+        .collect();
+    loop {
+        let before: usize = held.iter().flatten().filter(|h| **h).count();
+        for reference in &shape.references {
+            let Some(known) = by_name.get(&reference.name) else {
+                continue;
+            };
+            if left_behind[reference.child] || (!reference.owned && !known.declared) {
+                continue;
+            }
+            let (children, parents) = (
+                &state.tables[reference.child].live,
+                &state.tables[reference.parent].live,
+            );
+            let mut at: HashMap<Vec<&str>, usize> = HashMap::new();
+            for (i, parent) in parents.iter().enumerate() {
+                at.extend(reference.name_of(parent).map(|name| (name, i)));
+            }
+            for (c, child) in children.iter().enumerate() {
+                let Some(p) = reference.target(child).and_then(|t| at.get(&t).copied()) else {
+                    continue;
+                };
+                let (child_moves, parent_moves) =
+                    (moving[reference.child][c], moving[reference.parent][p]);
+                let marked = shape.tables[reference.child].is_marked(child);
+                // A child that stays, or moves with an owner that stays, keeps its parent here.
+                let keeps = !child_moves
+                    || held[reference.child][c]
+                    || (known.guarded && !marked && reference.owned);
+                if parent_moves && keeps && (reference.owned || known.declared) {
+                    held[reference.parent][p] = true;
+                }
+                if reference.owned && child_moves {
+                    // Families are whole: what holds one row holds all. A marked child of a living
+                    // parent is a family of its own.
+                    if (parent_moves && held[reference.parent][p]) || (!parent_moves && !marked) {
+                        held[reference.child][c] = true;
+                    }
+                }
+            }
+        }
+        if held.iter().flatten().filter(|h| **h).count() == before {
+            break;
+        }
+    }
+    let mut free = Vec::new();
+    for (index, table) in shape.tables.iter().enumerate() {
+        let rows = state.tables[index].live.iter().enumerate();
+        free.extend(
+            rows.filter(|(i, _)| moving[index][*i] && !held[index][*i] && !left_behind[index])
+                .map(|(_, record)| table.row_name(record)),
+        );
+    }
+    free.sort();
+    free
+}

@@ -1,0 +1,160 @@
+//! The normalised text of a statement: what stays the same from one run to the next.
+
+/// What a statement does, as far as faults care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// It reads, with or without locks.
+    Read,
+    /// It inserts, updates or deletes.
+    Write,
+    /// It begins a transaction.
+    Begin,
+    /// It commits.
+    Commit,
+    /// It rolls back.
+    Rollback,
+    /// It sets up a session, or asks the server about itself.
+    Setup,
+}
+
+impl Kind {
+    /// What the statement does, by its first words.
+    pub fn of(sql: &str) -> Self {
+        let mut words = sql
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '@' && c != '_')
+            .filter(|word| !word.is_empty())
+            .map(str::to_ascii_uppercase);
+        let first = words.next().unwrap_or_default();
+        let second = words.next().unwrap_or_default();
+        match first.as_str() {
+            "BEGIN" | "START" | "SAVEPOINT" => Self::Begin,
+            "COMMIT" | "END" => Self::Commit,
+            "ROLLBACK" | "ABORT" | "RELEASE" => Self::Rollback,
+            "SET" | "USE" | "SHOW" | "PRAGMA" | "DESCRIBE" | "EXPLAIN" | "ATTACH" | "DETACH" => {
+                Self::Setup
+            }
+            "SELECT" if second.starts_with("@@") || second.is_empty() => Self::Setup,
+            "SELECT" | "WITH" | "VALUES" | "TABLE" => Self::Read,
+            _ => Self::Write,
+        }
+    }
+
+    /// Whether it writes or ends a transaction: what decides what is in the database.
+    pub fn decides(self) -> bool {
+        matches!(self, Self::Write | Self::Commit | Self::Rollback)
+    }
+}
+
+/// The statement with literals as `?`, lists of literals as one `?`, and single spaces. Two runs
+/// over the same rows give the same text even where ids, dates or names differ.
+pub fn normalise(sql: &str) -> String {
+    let mut out = String::with_capacity(sql.len());
+    let mut chars = sql.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => {
+                // A doubled quote is inside the literal; a backslash escapes in MySQL's own mode.
+                while let Some(c) = chars.next() {
+                    match c {
+                        '\\' => drop(chars.next()),
+                        '\'' if chars.peek() == Some(&'\'') => drop(chars.next()),
+                        '\'' => break,
+                        _ => {}
+                    }
+                }
+                out.push('?');
+            }
+            '`' | '"' => {
+                out.push(c);
+                for inner in chars.by_ref() {
+                    out.push(inner);
+                    if inner == c {
+                        break;
+                    }
+                }
+            }
+            c if c.is_ascii_digit() && !ends_in_word(&out) => {
+                while chars
+                    .peek()
+                    .is_some_and(|c| c.is_ascii_alphanumeric() || *c == '.')
+                {
+                    chars.next();
+                }
+                out.push('?');
+            }
+            c if c.is_whitespace() => {
+                if !out.ends_with(' ') && !out.is_empty() {
+                    out.push(' ');
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    collapse(out.trim_end())
+}
+
+fn ends_in_word(text: &str) -> bool {
+    text.chars()
+        .next_back()
+        .is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '$' | '@'))
+}
+
+/// Lists `?, ?, ?` and lists of tuples become one `?`, so that the number of keys does not matter.
+fn collapse(text: &str) -> String {
+    let mut text = text.replace("-?", "?").replace("X?", "?");
+    for (from, to) in [
+        ("?, ?", "?"),
+        ("?,?", "?"),
+        ("(?), (?)", "(?)"),
+        ("(?),(?)", "(?)"),
+    ] {
+        while text.contains(from) {
+            text = text.replace(from, to);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_go_and_names_stay() {
+        let same = [
+            "SELECT \"id\" FROM t1 WHERE id IN (1, 2,3) AND x = 'it''s'",
+            "SELECT \"id\"  FROM t1\n WHERE id IN (17) AND x = 'a\\'b'",
+        ]
+        .map(normalise);
+        assert_eq!(same[0], "SELECT \"id\" FROM t1 WHERE id IN (?) AND x = ?");
+        assert_eq!(same[0], same[1]);
+        assert_eq!(
+            normalise("INSERT INTO `a 1` VALUES (1, 'x'), (2, NULL)"),
+            "INSERT INTO `a 1` VALUES (?), (?, NULL)"
+        );
+        assert_ne!(normalise("DELETE FROM a"), normalise("DELETE FROM b"));
+        // Statements end wherever they end.
+        for text in ["'", "''", "'\\", "`", "1", ""] {
+            normalise(text);
+        }
+    }
+
+    #[test]
+    fn kinds_are_told_by_the_first_words() {
+        let kinds = [
+            ("START TRANSACTION", Kind::Begin),
+            ("BEGIN IMMEDIATE", Kind::Begin),
+            ("commit", Kind::Commit),
+            ("SELECT @@version", Kind::Setup),
+            ("SELECT 1 FROM t FOR UPDATE", Kind::Read),
+            ("INSERT INTO t SELECT * FROM u", Kind::Write),
+            ("(SELECT 1)", Kind::Read),
+            ("SET NAMES utf8", Kind::Setup),
+            ("ROLLBACK", Kind::Rollback),
+        ];
+        for (sql, kind) in kinds {
+            assert_eq!(Kind::of(sql), kind, "{sql}");
+        }
+    }
+}

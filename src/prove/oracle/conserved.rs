@@ -1,0 +1,131 @@
+//! *Conserved*, *durable*, *untouched*, and whether two states are the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::state::{Record, Shape, State, TableShape};
+use super::{Breach, Oracle, some};
+
+/// Live and shadow rows together are those of `expected`, by key and content.
+pub fn conserved(shape: &Shape, expected: &State, found: &State) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for (index, table) in shape.tables.iter().enumerate() {
+        let both = |state: &State| {
+            let sides = &state.tables[index];
+            count(sides.live.iter().chain(&sides.shadow))
+        };
+        let (expected, found) = (both(expected), both(found));
+        if expected == found {
+            continue;
+        }
+        let names = |a: &BTreeMap<Record, usize>, b: &BTreeMap<Record, usize>| -> Vec<String> {
+            a.iter()
+                .filter(|(record, n)| b.get(*record).copied().unwrap_or(0) < **n)
+                .map(|(record, _)| table.row_name(record))
+                .collect()
+        };
+        let (lost, gained) = (names(&expected, &found), names(&found, &expected));
+        breaches.push(Breach::new(
+            Oracle::Conserved,
+            &table.name,
+            difference(&lost, &gained),
+        ));
+    }
+    breaches
+}
+
+fn difference(lost: &[String], gained: &[String]) -> String {
+    let lost_keys: BTreeSet<_> = lost.iter().collect();
+    let changed = !lost.is_empty() && gained.iter().all(|row| lost_keys.contains(row));
+    match (lost.is_empty(), gained.is_empty()) {
+        (false, false) if changed => format!("changed: {}", some(lost)),
+        (false, true) => format!("lost: {}", some(lost)),
+        (true, false) => format!("there twice, or from nowhere: {}", some(gained)),
+        _ => format!("lost: {}; from nowhere: {}", some(lost), some(gained)),
+    }
+}
+
+fn count<'a>(rows: impl Iterator<Item = &'a Record>) -> BTreeMap<Record, usize> {
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        *counts.entry(row.clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// Every row that was archived in an acknowledged state is still archived.
+pub fn durable(shape: &Shape, acknowledged: &State, found: &State) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for (index, table) in shape.tables.iter().enumerate() {
+        let there: BTreeSet<_> = found.tables[index].shadow.iter().collect();
+        let lost: Vec<_> = acknowledged.tables[index]
+            .shadow
+            .iter()
+            .filter(|row| !there.contains(row))
+            .map(|row| table.row_name(row))
+            .collect();
+        if !lost.is_empty() {
+            let what = format!("acknowledged as archived and no longer so: {}", some(&lost));
+            breaches.push(Breach::new(Oracle::Durable, &table.name, what));
+        }
+    }
+    breaches
+}
+
+/// Every row that came into a shadow table since `before` was allowed to (see
+/// [`super::super::state::movable`]).
+pub fn untouched(
+    shape: &Shape,
+    before: &State,
+    movable: &BTreeSet<String>,
+    found: &State,
+) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for (index, table) in shape.tables.iter().enumerate() {
+        let known: BTreeSet<_> = keys(table, &before.tables[index].shadow);
+        let moved: Vec<_> = keys(table, &found.tables[index].shadow)
+            .into_iter()
+            .filter(|row| !known.contains(row) && !movable.contains(row))
+            .collect();
+        if !moved.is_empty() {
+            let what = format!("archived, though nothing marks them: {}", some(&moved));
+            breaches.push(Breach::new(Oracle::Untouched, &table.name, what));
+        }
+    }
+    breaches
+}
+
+fn keys(table: &TableShape, rows: &[Record]) -> BTreeSet<String> {
+    rows.iter().map(|r| table.row_name(r)).collect()
+}
+
+/// The main database's rows lie exactly where they lie in `expected`; a breach of `oracle` if not.
+pub fn same(oracle: Oracle, shape: &Shape, expected: &State, found: &State) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for (index, table) in shape.tables.iter().enumerate() {
+        let (a, b) = (&expected.tables[index], &found.tables[index]);
+        if a == b {
+            continue;
+        }
+        let differ = |a: &[Record], b: &[Record]| -> Vec<String> {
+            let there: BTreeSet<_> = b.iter().collect();
+            a.iter()
+                .filter(|row| !there.contains(row))
+                .map(|row| table.row_name(row))
+                .collect()
+        };
+        let (live, shadow) = (differ(&b.live, &a.live), differ(&b.shadow, &a.shadow));
+        let mut parts = Vec::new();
+        for (what, rows) in [
+            ("live", live),
+            ("archived", shadow),
+            ("not live", differ(&a.live, &b.live)),
+            ("not archived", differ(&a.shadow, &b.shadow)),
+        ] {
+            if !rows.is_empty() {
+                parts.push(format!("{what}: {}", some(&rows)));
+            }
+        }
+        breaches.push(Breach::new(oracle, &table.name, parts.join("; ")));
+    }
+    breaches
+}

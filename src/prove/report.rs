@@ -1,0 +1,208 @@
+//! What a campaign found, counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::oracle::Oracle;
+use super::runner::Judged;
+use super::scenario::Scenario;
+use super::stage::Backend;
+use crate::exit::ExitCode;
+
+/// What a campaign found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Version of the format.
+    pub version: u32,
+    /// The engine under test.
+    pub engine: String,
+    /// The database.
+    pub database: Backend,
+    /// Points hit: statements and operations on files, over all worlds.
+    pub points: u64,
+    /// Modes, writers included; the most on any one world.
+    pub modes: u64,
+    /// Cases run, undisturbed ones included.
+    pub cases: u64,
+    /// Cases in which every fault and writer had its turn.
+    pub fired: u64,
+    /// Judgements by oracle.
+    pub verdict: BTreeMap<Oracle, Verdict>,
+    /// Failures, one for each world and fingerprint.
+    pub failures: Vec<Failure>,
+    /// Cases whose fault did not fire.
+    pub not_fired: Vec<String>,
+    /// Where the engine did not do the same twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undetermined: Option<Undetermined>,
+    /// Counts by world.
+    pub worlds: Vec<WorldCount>,
+    /// Whether the budget was used up, or the campaign was asked to stop.
+    pub stopped: bool,
+    /// Workers.
+    pub jobs: usize,
+    /// Wall time in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+/// How often an oracle held and failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Cases in which it held.
+    pub held: u64,
+    /// Cases in which it failed.
+    pub failed: u64,
+}
+
+/// A failure: the first case with this fingerprint on this world.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// The oracle.
+    pub oracle: Oracle,
+    /// Oracle and place: what failures that count as the same have in common.
+    pub fingerprint: String,
+    /// The world.
+    pub world: String,
+    /// The fault in words.
+    pub fault: String,
+    /// What is wrong.
+    pub what: String,
+    /// Cases like it.
+    pub count: u64,
+    /// The directory that replays it, if one was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
+    /// The case itself.
+    #[serde(skip)]
+    pub scenario: Scenario,
+}
+
+/// Two undisturbed runs differed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undetermined {
+    /// The world.
+    pub world: String,
+    /// The statement.
+    pub point: u64,
+    /// What the first run said there.
+    pub expected: String,
+    /// What another run said there.
+    pub found: String,
+}
+
+/// Counts of one world.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct WorldCount {
+    /// Its name.
+    pub name: String,
+    /// Statements hit.
+    pub statements: u64,
+    /// Operations on files hit.
+    pub operations: u64,
+    /// Modes, writers included.
+    pub modes: u64,
+    /// Images of lost power; 0 on servers, and where the files are too large for whole images.
+    pub power_losses: u64,
+    /// Cases.
+    pub cases: u64,
+    /// Cases in which every fault and writer had its turn.
+    pub fired: u64,
+}
+
+/// How many cases without fault are listed.
+const LISTED: usize = 20;
+
+impl Report {
+    pub(super) fn new(engine: &str, database: Backend, oracles: &BTreeSet<Oracle>) -> Self {
+        Self {
+            version: 1,
+            engine: engine.into(),
+            database,
+            points: 0,
+            modes: 0,
+            cases: 0,
+            fired: 0,
+            verdict: oracles.iter().map(|o| (*o, Verdict::default())).collect(),
+            failures: Vec::new(),
+            not_fired: Vec::new(),
+            undetermined: None,
+            worlds: Vec::new(),
+            stopped: false,
+            jobs: 1,
+            elapsed_ms: 0,
+        }
+    }
+
+    /// Books a case.
+    pub(super) fn judged(&mut self, scenario: &Scenario, judged: &Judged) {
+        self.cases += 1;
+        self.fired += u64::from(judged.fired);
+        if let Some((expected, found)) = &judged.other_text {
+            let fault = scenario.case.fault.as_ref().map(|f| f.point);
+            let writer = scenario.case.writer.as_ref().map(|w| w.point);
+            self.undetermined.get_or_insert(Undetermined {
+                world: scenario.world.name.clone(),
+                point: fault.or(writer).unwrap_or(0),
+                expected: expected.clone(),
+                found: found.clone(),
+            });
+        } else if !judged.fired && self.not_fired.len() < LISTED {
+            let what = format!("{}: {}", scenario.world.name, scenario.describe());
+            self.not_fired.push(what);
+        }
+        let failed: BTreeSet<_> = judged.breaches.iter().map(|b| b.oracle).collect();
+        for oracle in judged.asked.iter().chain(&failed).collect::<BTreeSet<_>>() {
+            let verdict = self.verdict.entry(*oracle).or_default();
+            match failed.contains(oracle) {
+                true => verdict.failed += 1,
+                false => verdict.held += 1,
+            }
+        }
+        for breach in &judged.breaches {
+            let fingerprint = breach.fingerprint();
+            let known = self
+                .failures
+                .iter_mut()
+                .find(|f| f.fingerprint == fingerprint && f.world == scenario.world.name);
+            match known {
+                Some(failure) => failure.count += 1,
+                None => self.failures.push(Failure {
+                    oracle: breach.oracle,
+                    fingerprint,
+                    world: scenario.world.name.clone(),
+                    fault: scenario.describe(),
+                    what: breach.what.clone(),
+                    count: 1,
+                    bundle: None,
+                    scenario: scenario.clone(),
+                }),
+            }
+        }
+    }
+
+    /// The points and modes, once all worlds are counted.
+    pub(super) fn sum(&mut self) {
+        self.points = self
+            .worlds
+            .iter()
+            .map(|w| w.statements + w.operations)
+            .sum();
+        self.modes = self.worlds.iter().map(|w| w.modes).max().unwrap_or(0);
+    }
+
+    /// How the command ends.
+    pub fn exit_code(&self) -> ExitCode {
+        if !self.failures.is_empty() {
+            ExitCode::Errors
+        } else if self.undetermined.is_some() {
+            ExitCode::Data
+        } else if self.fired != self.cases {
+            ExitCode::Internal
+        } else if self.stopped {
+            ExitCode::Stopped
+        } else {
+            ExitCode::Done
+        }
+    }
+}

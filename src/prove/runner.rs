@@ -1,0 +1,629 @@
+//! One case: reset, run, hit, wait, judge; run again, judge again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::archiver::{Archiver, Ended, EngineOptions, Ran};
+use super::fault::{Fault, Mode};
+use super::injector::{Orders, Passed, Sight};
+use super::model::free_rows;
+use super::oracle::{Breach, Lineage, Oracle, api_consistent, conserved, durable, same, untouched};
+use super::stage::{Ground, Stage};
+use super::state::{Shape, State, movable};
+use super::vfs::{IoFault, IoMode, PowerLoss, Recording};
+use super::world::World;
+use super::writer::{Action, Change, Writer};
+use crate::error::{Error, Result};
+
+/// Reruns until an engine has to say that it is done.
+const RERUNS: usize = 4;
+
+/// What is done to one run, and to the rerun after it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// The fault; none for the undisturbed run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// A concurrent writer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<Writer>,
+    /// A second fault, in the rerun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<Fault>,
+    /// A loss of power, instead of a fault (SQLite).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_loss: Option<PowerLossPoint>,
+}
+
+/// A loss of power: which of the operations on files had reached the disk.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerLossPoint {
+    /// Operations that had been asked for.
+    pub after_operation: u64,
+    /// Those of them that had not reached the disk.
+    pub lost: Vec<u64>,
+}
+
+/// What came of a case.
+#[derive(Debug, Clone, Default)]
+pub struct Judged {
+    /// What oracles say no to.
+    pub breaches: Vec<Breach>,
+    /// The oracles that were asked.
+    pub asked: BTreeSet<Oracle>,
+    /// Whether every fault and writer of the case had its turn.
+    pub fired: bool,
+    /// Expected and found text at the point, where they differ.
+    pub other_text: Option<(String, String)>,
+    /// The statements of the first run.
+    pub trace: Vec<Passed>,
+    /// What the runs said of themselves, in order.
+    pub ran: Vec<Ran>,
+    /// Points of the run with the last fault: of the rerun, if the case has a second fault.
+    pub points: u64,
+}
+
+/// An undisturbed run: what the others are measured by.
+#[derive(Debug, Clone)]
+pub(super) struct Reference {
+    pub(super) start: State,
+    pub(super) end: State,
+    movable: BTreeSet<String>,
+    pub(super) trace: Vec<Passed>,
+    /// Committed states, with the number of the statement that committed each.
+    commits: Vec<(u64, State)>,
+}
+
+/// One worker's engine on its stage.
+pub(super) struct Runner {
+    pub(super) world: Arc<World>,
+    pub(super) stage: Stage,
+    engine: Box<dyn Archiver>,
+    options: EngineOptions,
+    oracles: BTreeSet<Oracle>,
+    base: Option<Arc<Reference>>,
+    by_action: BTreeMap<Action, Arc<Reference>>,
+}
+
+impl Runner {
+    pub(super) fn new(
+        ground: &mut Ground,
+        world: Arc<World>,
+        engine: Box<dyn Archiver>,
+        options: EngineOptions,
+        oracles: BTreeSet<Oracle>,
+    ) -> Result<Self> {
+        let stage = Stage::new(ground, Arc::clone(&world))?;
+        Ok(Self {
+            world,
+            stage,
+            engine,
+            options,
+            oracles,
+            base: None,
+            by_action: BTreeMap::new(),
+        })
+    }
+
+    /// Takes over what another runner on the same world has found out.
+    pub(super) fn adopt(&mut self, base: &Arc<Reference>) {
+        self.base = Some(Arc::clone(base));
+    }
+
+    pub(super) fn base(&self) -> Result<Arc<Reference>> {
+        let missing = || Error::internal("no undisturbed run has been made");
+        self.base.clone().ok_or_else(missing)
+    }
+
+    /// Case 0: the undisturbed run, which can fail too.
+    pub(super) fn rehearse(&mut self) -> Result<Judged> {
+        self.stage.reset(None)?;
+        let start = self.stage.state()?;
+        let mut judged = Judged {
+            fired: true,
+            ..Judged::default()
+        };
+        let (ran, sight) = self.go(
+            Orders {
+                observe_all: true,
+                trace: true,
+                ..Orders::default()
+            },
+            None,
+        )?;
+        let after = self.stage.state()?;
+        let reference = Reference {
+            movable: movable(&self.stage.shape, &start),
+            start,
+            end: after.clone(),
+            trace: sight.trace.clone(),
+            commits: sight.commits.clone(),
+        };
+        judged.trace = sight.trace;
+        judged.points = sight.points;
+        let mut lineage = Lineage::from(&self.stage.shape, &reference.start);
+        let mut bench = Bench {
+            runner: self,
+            reference: &reference,
+            judged: &mut judged,
+            counted: true,
+        };
+        for (_, state) in &sight.commits {
+            bench.moment(&mut lineage, state);
+        }
+        bench.moment(&mut lineage, &after);
+        bench.truthful(&reference.start, &after, &ran);
+        judged.ran.push(ran.clone());
+        let end = self.rerun(&mut judged, &after, ran)?;
+        let reference = Reference { end, ..reference };
+        let mut bench = Bench {
+            runner: self,
+            reference: &reference,
+            judged: &mut judged,
+            counted: true,
+        };
+        bench.moment(&mut lineage, &reference.end);
+        bench.final_state(&reference.end);
+        bench.stuck(&reference.end);
+        self.idempotent(&mut judged, &reference.end)?;
+        self.base = Some(Arc::new(reference));
+        Ok(judged)
+    }
+
+    /// The statements of another undisturbed run.
+    pub(super) fn retrace(&mut self) -> Result<Vec<Passed>> {
+        self.stage.reset(None)?;
+        let orders = Orders {
+            trace: true,
+            ..Orders::default()
+        };
+        Ok(self.go(orders, None)?.1.trace)
+    }
+
+    /// Runs and judges a case.
+    pub(super) fn run(&mut self, case: &Case, trace: bool) -> Result<Judged> {
+        let mut judged = Judged::default();
+        let base = self.base()?;
+        if let Some(writer) = &case.writer
+            && writer.action != Action::SecondArchiver
+        {
+            self.prepare(writer.action)?;
+        }
+        self.stage.reset(None)?;
+        let orders = Orders {
+            fault: case.fault.clone(),
+            writer: case.writer.clone(),
+            observe_all: false,
+            observe: true,
+            trace,
+        };
+        let (ran, sight) = self.go(orders, case.fault.as_ref())?;
+        judged.fired = (case.fault.is_none() || sight.fired)
+            && (case.writer.is_none() || sight.wrote.is_some());
+        judged.other_text.clone_from(&sight.other_text);
+        judged.trace.clone_from(&sight.trace);
+        judged.points = sight.points;
+        // Up to the fault the run was that of case 0, commits and all.
+        let acknowledged = usize::try_from(sight.acknowledged)
+            .ok()
+            .and_then(|n| n.checked_sub(1))
+            .and_then(|i| base.commits.get(i))
+            .map(|(_, state)| state.clone());
+        let reference = match &case.writer {
+            Some(writer) if sight.wrote == Some(true) => {
+                self.by_action.get(&writer.action).unwrap_or(&base).clone()
+            }
+            _ => base,
+        };
+        self.judge(
+            &mut judged,
+            case,
+            &reference,
+            acknowledged,
+            &sight,
+            Some(ran),
+        )?;
+        Ok(judged)
+    }
+
+    /// Judges an image that a loss of power left behind.
+    pub(super) fn run_power_loss(&mut self, loss: &PowerLoss, case: &Case) -> Result<Judged> {
+        let mut judged = Judged {
+            fired: true,
+            ..Judged::default()
+        };
+        let base = self.base()?;
+        self.stage.lose_power(loss)?;
+        let acknowledged = loss
+            .after_marks
+            .checked_sub(1)
+            .and_then(|i| base.commits.get(i))
+            .map(|(_, state)| state.clone());
+        let sight = Sight::default();
+        self.judge(&mut judged, case, &base, acknowledged, &sight, None)?;
+        Ok(judged)
+    }
+
+    /// Records an undisturbed run's operations on files (SQLite).
+    pub(super) fn record(&mut self) -> Result<Recording> {
+        self.stage.reset(None)?;
+        let Some(vfs) = self.stage.vfs() else {
+            return Err(Error::internal("only files can lose power"));
+        };
+        vfs.arm(None, true);
+        self.stage.injector.arm(Orders::default());
+        self.engine.run(&self.stage.place(&self.options))?;
+        self.stage.injector.disarm();
+        let recording = vfs.disarm();
+        self.stage.settle()?;
+        Ok(recording)
+    }
+
+    /// How many operations on files an undisturbed run asks for, with their text.
+    pub(super) fn operations(&mut self) -> Result<Vec<String>> {
+        self.stage.reset(None)?;
+        let Some(vfs) = self.stage.vfs() else {
+            return Ok(Vec::new());
+        };
+        vfs.arm(None, false);
+        self.stage.injector.arm(Orders::default());
+        self.engine.run(&self.stage.place(&self.options))?;
+        self.stage.injector.disarm();
+        vfs.disarm();
+        let seen = vfs.seen();
+        let texts = seen.operations.iter().map(ToString::to_string).collect();
+        self.stage.settle()?;
+        Ok(texts)
+    }
+
+    fn judge(
+        &mut self,
+        judged: &mut Judged,
+        case: &Case,
+        reference: &Reference,
+        acknowledged: Option<State>,
+        sight: &Sight,
+        ran: Option<Ran>,
+    ) -> Result<()> {
+        let after = self.stage.state()?;
+        let base = self.base()?;
+        let mut lineage = Lineage::from(&self.stage.shape, &base.start);
+        for (_, state) in &base.commits {
+            // What an undisturbed run's earlier commits explain stays explained; what they break is
+            // case 0's failure, not this one's.
+            if case.writer.is_some() {
+                lineage.judge(&self.stage.shape, state);
+            }
+        }
+        let second_archiver = case
+            .writer
+            .as_ref()
+            .is_some_and(|w| w.action == Action::SecondArchiver);
+        let mut bench = Bench {
+            runner: self,
+            reference,
+            judged: &mut *judged,
+            counted: !second_archiver && !is_lie(case),
+        };
+        for (_, state) in &sight.commits {
+            bench.moment(&mut lineage, state);
+        }
+        bench.moment(&mut lineage, &after);
+        if let Some(acknowledged) = &acknowledged {
+            bench.durable(acknowledged, &after);
+        }
+        for (_, state) in &sight.commits {
+            bench.durable(state, &after);
+        }
+        if let Some(ran) = &ran {
+            bench.truthful(&base.start, &after, ran);
+        }
+        let undisturbed = Ran {
+            ended: Ended::Killed,
+            rows: None,
+            output: String::new(),
+        };
+        let first = ran.clone().unwrap_or(undisturbed);
+        judged.ran.extend(ran);
+        let mut before = after;
+        let mut last = first;
+        if case.second.is_some() {
+            let orders = Orders {
+                fault: case.second.clone(),
+                observe: true,
+                ..Orders::default()
+            };
+            let (ran, sight) = self.go(orders, case.second.as_ref())?;
+            judged.fired &= sight.fired;
+            judged.points = sight.points;
+            let after = self.stage.state()?;
+            let mut bench = Bench {
+                runner: self,
+                reference,
+                judged: &mut *judged,
+                counted: true,
+            };
+            for (_, state) in &sight.commits {
+                bench.moment(&mut lineage, state);
+            }
+            bench.moment(&mut lineage, &after);
+            bench.truthful(&before, &after, &ran);
+            judged.ran.push(ran.clone());
+            before = after;
+            last = ran;
+        }
+        if case.writer.is_some() || is_lie(case) {
+            // What it could not know of is not held against it.
+            last.ended = Ended::Killed;
+        }
+        let end = self.rerun(judged, &before, last)?;
+        let mut bench = Bench {
+            runner: self,
+            reference,
+            judged: &mut *judged,
+            counted: true,
+        };
+        bench.moment(&mut lineage, &end);
+        bench.convergent(&end);
+        bench.final_state(&end);
+        self.idempotent(judged, &end)
+    }
+
+    /// What an undisturbed run makes of the world with the writer's change made beforehand.
+    fn prepare(&mut self, action: Action) -> Result<()> {
+        if self.by_action.contains_key(&action) {
+            return Ok(());
+        }
+        let Some(change) = Change::of(action, &self.world, &self.stage.graph) else {
+            return Ok(());
+        };
+        self.stage.reset(Some(&change.applied_to(&self.world)))?;
+        let start = self.stage.state()?;
+        let (mut ran, sight) = self.go(
+            Orders {
+                observe_all: true,
+                ..Orders::default()
+            },
+            None,
+        )?;
+        for _ in 0..RERUNS {
+            if ran.ended.is_done() {
+                break;
+            }
+            ran = self.go(Orders::default(), None)?.0;
+        }
+        let reference = Reference {
+            movable: movable(&self.stage.shape, &start),
+            start,
+            end: self.stage.state()?,
+            trace: Vec::new(),
+            commits: sight.commits,
+        };
+        self.by_action.insert(action, Arc::new(reference));
+        Ok(())
+    }
+
+    /// One run of the engine under these orders; afterwards the database does nothing any more.
+    fn go(&mut self, orders: Orders, fault: Option<&Fault>) -> Result<(Ran, Sight)> {
+        let vfs = self.stage.vfs();
+        let on_files = fault.filter(|f| f.mode.is_of_files());
+        if let Some(vfs) = &vfs {
+            vfs.arm(on_files.and_then(io_fault), false);
+        }
+        self.stage.injector.arm(orders);
+        let ran = self.engine.run(&self.stage.place(&self.options));
+        let mut sight = self.stage.injector.disarm();
+        if let Some(vfs) = &vfs {
+            vfs.disarm();
+            if let Some(fault) = on_files {
+                let seen = vfs.seen();
+                sight.fired = seen.fired.is_some();
+                if let Some(struck) = seen.struck().map(ToString::to_string)
+                    && struck != fault.text
+                    && !fault.text.is_empty()
+                {
+                    sight.other_text = Some((fault.text.clone(), struck));
+                }
+            }
+        }
+        self.stage.settle()?;
+        if let Some(broken) = &sight.broken {
+            return Err(Error::internal(format!(
+                "the harness itself failed: {broken}"
+            )));
+        }
+        Ok((ran?, sight))
+    }
+
+    /// Runs again, undisturbed, until the engine says that it is done; the state then. What it said
+    /// after a run that had claimed to be done is judged.
+    fn rerun(&mut self, judged: &mut Judged, before: &State, mut last: Ran) -> Result<State> {
+        let mut state = before.clone();
+        for _ in 0..RERUNS {
+            let (ran, _) = self.go(Orders::default(), None)?;
+            let after = self.stage.state()?;
+            if last.ended == Ended::Done && judged.asked.contains(&Oracle::Truthful) {
+                judged
+                    .breaches
+                    .extend(hasty(&self.stage.shape, &state, &after));
+            }
+            if self.oracles.contains(&Oracle::Truthful) {
+                let claims = claims(&self.stage.shape, &state, &after, &ran);
+                judged.breaches.extend(claims);
+            }
+            judged.ran.push(ran.clone());
+            state = after;
+            last = ran;
+            if last.ended.is_done() {
+                break;
+            }
+        }
+        Ok(state)
+    }
+
+    fn idempotent(&mut self, judged: &mut Judged, end: &State) -> Result<()> {
+        if !self.oracles.contains(&Oracle::Idempotent) {
+            return Ok(());
+        }
+        judged.asked.insert(Oracle::Idempotent);
+        self.go(Orders::default(), None)?;
+        let again = self.stage.state()?;
+        let breaches = same(Oracle::Idempotent, &self.stage.shape, end, &again);
+        judged.breaches.extend(breaches);
+        Ok(())
+    }
+}
+
+/// Whether the server itself lied: what the engine then says is not its fault.
+fn is_lie(case: &Case) -> bool {
+    case.fault
+        .as_ref()
+        .is_some_and(|f| f.mode == Mode::CommitLost)
+}
+
+fn io_fault(fault: &Fault) -> Option<IoFault> {
+    let mode = match fault.mode {
+        Mode::IoError => IoMode::Error,
+        Mode::IoErrorForGood => IoMode::ErrorForGood,
+        Mode::DiskFull => IoMode::Full,
+        Mode::DiskFullForGood => IoMode::FullForGood,
+        Mode::Freeze => IoMode::Freeze,
+        _ => return None,
+    };
+    Some(IoFault {
+        operation: fault.point,
+        mode,
+    })
+}
+
+/// Oracles at work on one case.
+struct Bench<'a> {
+    runner: &'a Runner,
+    reference: &'a Reference,
+    judged: &'a mut Judged,
+    /// Whether counts can be held against the engine.
+    counted: bool,
+}
+
+impl Bench<'_> {
+    fn ask(&mut self, oracle: Oracle) -> bool {
+        let asked = self.runner.oracles.contains(&oracle);
+        if asked {
+            self.judged.asked.insert(oracle);
+        }
+        asked
+    }
+
+    fn say(&mut self, breaches: Vec<Breach>) {
+        for breach in breaches {
+            let known = self.judged.breaches.iter();
+            let fingerprint = breach.fingerprint();
+            if !known.map(Breach::fingerprint).any(|f| f == fingerprint) {
+                self.judged.breaches.push(breach);
+            }
+        }
+    }
+
+    /// What must hold in every committed state.
+    fn moment(&mut self, lineage: &mut Lineage, state: &State) {
+        let shape = &self.runner.stage.shape;
+        if self.ask(Oracle::Whole) {
+            let breaches = lineage.judge(shape, state);
+            self.say(breaches);
+        }
+        if self.ask(Oracle::Conserved) {
+            self.say(conserved(shape, &self.reference.start, state));
+        }
+        if self.ask(Oracle::Untouched) {
+            let (start, movable) = (&self.reference.start, &self.reference.movable);
+            self.say(untouched(shape, start, movable, state));
+        }
+    }
+
+    fn durable(&mut self, acknowledged: &State, found: &State) {
+        if self.ask(Oracle::Durable) {
+            self.say(durable(&self.runner.stage.shape, acknowledged, found));
+        }
+    }
+
+    /// What the engine says of its run against what has happened.
+    fn truthful(&mut self, before: &State, after: &State, ran: &Ran) {
+        if self.counted && self.ask(Oracle::Truthful) {
+            self.say(claims(&self.runner.stage.shape, before, after, ran));
+        }
+    }
+
+    fn convergent(&mut self, end: &State) {
+        if self.ask(Oracle::Convergent) {
+            let shape = &self.runner.stage.shape;
+            self.say(same(Oracle::Convergent, shape, &self.reference.end, end));
+        }
+    }
+
+    /// What must hold once the engine is done.
+    fn final_state(&mut self, end: &State) {
+        let Some(records) = self.runner.world.profile.api.clone() else {
+            return;
+        };
+        if self.runner.world.api.is_some() && self.ask(Oracle::ApiConsistent) {
+            let shape = &self.runner.stage.shape;
+            self.say(api_consistent(shape, &records, &self.reference.start, end));
+        }
+    }
+
+    /// Rows that nothing holds back and that are live after an undisturbed run: what it was run for
+    /// has not happened.
+    fn stuck(&mut self, end: &State) {
+        if !self.ask(Oracle::Convergent) {
+            return;
+        }
+        let (graph, shape) = (&self.runner.stage.graph, &self.runner.stage.shape);
+        let free: BTreeSet<_> = free_rows(graph, shape, &self.reference.start)
+            .into_iter()
+            .collect();
+        for (table, sides) in shape.tables.iter().zip(&end.tables) {
+            let names = sides.live.iter().map(|r| table.row_name(r));
+            let stuck: Vec<_> = names.filter(|name| free.contains(name)).collect();
+            if let Some(first) = stuck.first() {
+                let what = format!(
+                    "{} rows that nothing holds back are still live after an undisturbed run: {first} ...",
+                    stuck.len()
+                );
+                self.say(vec![Breach::new(Oracle::Convergent, &table.name, what)]);
+            }
+        }
+    }
+}
+
+/// An engine that said it was done, and had more to do.
+fn hasty(shape: &Shape, before: &State, after: &State) -> Vec<Breach> {
+    let (was, is) = (before.archived(shape), after.archived(shape));
+    let more = |(table, now): (&String, &u64)| {
+        let moved = now.saturating_sub(was.get(table).copied().unwrap_or(0));
+        let what = format!("said that it was done; the next run moved {moved} rows more");
+        (moved > 0).then(|| Breach::new(Oracle::Truthful, table, what))
+    };
+    is.iter().find_map(more).into_iter().collect()
+}
+
+/// Counts that the engine gives against rows that came into the shadow tables.
+fn claims(shape: &Shape, before: &State, after: &State, ran: &Ran) -> Vec<Breach> {
+    let Some(rows) = &ran.rows else {
+        return Vec::new();
+    };
+    let (was, is) = (before.archived(shape), after.archived(shape));
+    let mut wrong = Vec::new();
+    for (table, now) in &is {
+        let moved = now.saturating_sub(was.get(table).copied().unwrap_or(0));
+        let claimed = rows.get(table).copied().unwrap_or(0);
+        if moved != claimed {
+            let what = format!("says {claimed} rows, moved {moved}");
+            wrong.push(Breach::new(Oracle::Truthful, table, what));
+        }
+    }
+    wrong
+}

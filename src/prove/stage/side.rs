@@ -1,0 +1,518 @@
+//! Our own way to the databases, beside the engine's: to fill and read them, to play the writer,
+//! to kill.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::super::archiver::ProcessSlot;
+use super::super::injector::Hands;
+use super::super::state::{Shape, State};
+use super::super::tap::attach_shadows;
+use super::super::vfs::{PowerLoss, Vfs};
+use super::super::world::{Layout, World};
+use super::super::writer::{Action, Change};
+use super::Script;
+use super::ground::{Ground, companions, with_server};
+use crate::archive::{Options, Stop, archive};
+use crate::db::{Access, DbErrorKind, Engine, Session, SqliteDriver, SqliteMode, Target, open};
+use crate::error::{Error, Result};
+use crate::schema::FamilyGraph;
+use crate::server::Server;
+
+/// How long a killed process, or a busy server, may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Our way to the databases of a world.
+pub(super) struct Side {
+    engine: Engine,
+    world: Arc<World>,
+    graph: Arc<FamilyGraph>,
+    shape: Arc<Shape>,
+    changes: BTreeMap<Action, Change>,
+    /// Paths (SQLite) or URLs of the databases `main`, `shadows` and `api`, as far as there are any.
+    databases: Vec<(&'static str, String)>,
+    /// What the main database is called to the engine; API records name it.
+    pub(super) main_url: String,
+    main: Option<Session>,
+    api: Option<Session>,
+    /// The bytes of each SQLite file at the beginning of a run.
+    templates: Vec<(PathBuf, Vec<u8>)>,
+    vfs: Option<Arc<Vfs>>,
+    server: Option<Arc<Mutex<Box<dyn Server>>>>,
+    stop: Arc<AtomicBool>,
+    process: Arc<ProcessSlot>,
+}
+
+impl Side {
+    pub(super) fn new(
+        ground: &mut Ground,
+        world: &Arc<World>,
+        graph: &Arc<FamilyGraph>,
+        shape: &Arc<Shape>,
+        stop: &Arc<AtomicBool>,
+        process: &Arc<ProcessSlot>,
+    ) -> Result<Self> {
+        let change = |action| Some((action, Change::of(action, world, graph)?));
+        let mut names = vec!["main"];
+        if world.layout == Layout::AttachedWal {
+            names.push("shadows");
+        }
+        if world.api.is_some() {
+            names.push("api");
+        }
+        let mut databases = Vec::new();
+        for name in names {
+            databases.push((name, ground.database(name)?));
+        }
+        Ok(Self {
+            engine: ground.backend.engine(),
+            world: Arc::clone(world),
+            graph: Arc::clone(graph),
+            shape: Arc::clone(shape),
+            changes: Action::ALL.into_iter().filter_map(change).collect(),
+            databases,
+            main_url: String::new(),
+            main: None,
+            api: None,
+            templates: Vec::new(),
+            vfs: ground.vfs.clone(),
+            server: ground.server.clone(),
+            stop: Arc::clone(stop),
+            process: Arc::clone(process),
+        })
+    }
+
+    pub(super) fn vfs(&self) -> Option<Arc<Vfs>> {
+        self.vfs.clone()
+    }
+
+    fn database(&self, name: &str) -> Option<&str> {
+        let found = self.databases.iter().find(|(n, _)| *n == name);
+        found.map(|(_, place)| place.as_str())
+    }
+
+    fn is_attached(&self) -> bool {
+        self.world.layout == Layout::AttachedWal
+    }
+
+    /// Creates the tables and fills them.
+    pub(super) fn create(&mut self, world: &World) -> Result<()> {
+        for (name, content) in world.databases() {
+            let script = Script::new(content, self.engine, &self.main_url)?;
+            if self.engine == Engine::Sqlite {
+                self.create_sqlite(name, &script)?;
+            } else {
+                let session = self.session(name)?;
+                for statement in script.create.iter().chain(&script.fill) {
+                    run(session, statement)?;
+                }
+            }
+        }
+        self.templates = self.read_files()?;
+        Ok(())
+    }
+
+    fn create_sqlite(&mut self, name: &'static str, script: &Script) -> Result<()> {
+        let path = PathBuf::from(self.database(name).unwrap_or_default());
+        for file in companions(&path) {
+            drop(std::fs::remove_file(file));
+        }
+        let driver = SqliteDriver::open(&path, SqliteMode::Create)?;
+        let mut session = Session::new(Box::new(driver), Engine::Sqlite, name);
+        // Small pages: as many operations on files as a larger database would need.
+        run(
+            &mut session,
+            "PRAGMA page_size = 1024; PRAGMA synchronous = OFF",
+        )?;
+        let shadows = self.database("shadows").map(PathBuf::from);
+        if let (true, Some(shadows)) = (self.is_attached() && name == "main", shadows) {
+            for file in companions(&shadows) {
+                drop(std::fs::remove_file(file));
+            }
+            run(&mut session, &attach_shadows(&shadows))?;
+            for database in ["main", "shadows"] {
+                run(
+                    &mut session,
+                    &format!("PRAGMA {database}.journal_mode = WAL"),
+                )?;
+            }
+            let prefix = &self.world.profile.shadow_prefix;
+            for statement in &script.create {
+                run(&mut session, &in_shadows(statement, prefix))?;
+            }
+        } else {
+            for statement in &script.create {
+                run(&mut session, statement)?;
+            }
+        }
+        for statement in &script.fill {
+            run(&mut session, statement)?;
+        }
+        if self.is_attached() {
+            run(&mut session, "PRAGMA main.wal_checkpoint(TRUNCATE)")?;
+            run(&mut session, "PRAGMA shadows.wal_checkpoint(TRUNCATE)")?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the SQLite files at the beginning of a run.
+    pub(super) fn size(&self) -> usize {
+        self.templates.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    fn read_files(&self) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+        if self.engine != Engine::Sqlite {
+            return Ok(Vec::new());
+        }
+        let read = |(_, path): &(&str, String)| {
+            let path = PathBuf::from(path);
+            let bytes = std::fs::read(&path).map_err(|e| failed("read", &path, &e))?;
+            Ok((path, bytes))
+        };
+        self.databases.iter().map(read).collect()
+    }
+
+    /// Puts the rows back.
+    pub(super) fn reset(&mut self, other: Option<&World>) -> Result<()> {
+        if self.engine == Engine::Sqlite {
+            self.close();
+            if let Some(world) = other {
+                for (name, content) in world.databases() {
+                    let script = Script::new(content, self.engine, &self.main_url)?;
+                    self.create_sqlite(name, &script)?;
+                }
+                return Ok(());
+            }
+            for (path, bytes) in &self.templates {
+                for file in companions(path).skip(1) {
+                    drop(std::fs::remove_file(file));
+                }
+                std::fs::write(path, bytes).map_err(|e| failed("write", path, &e))?;
+            }
+            return Ok(());
+        }
+        let world = Arc::clone(&self.world);
+        for (name, content) in other.unwrap_or(&world).databases() {
+            let script = Script::new(content, self.engine, &self.main_url)?;
+            let tables: Vec<_> = content.schema.schema()?.tables.into_keys().collect();
+            let engine = self.engine;
+            let session = self.session(name)?;
+            empty(session, &tables)?;
+            let mut fill = script.fill;
+            if engine == Engine::Mysql {
+                // One round trip, and one commit.
+                fill.insert(0, "START TRANSACTION".into());
+                fill.push("COMMIT".into());
+                fill = vec![fill.join("; ")];
+            }
+            for statement in fill {
+                run(session, &statement)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the files as a loss of power left them.
+    pub(super) fn lose_power(&mut self, loss: &PowerLoss) -> Result<()> {
+        self.reset(None)?;
+        let directory = self
+            .templates
+            .first()
+            .and_then(|(path, _)| path.parent())
+            .map(PathBuf::from)
+            .unwrap_or_default();
+        loss.write_to(&directory)
+            .map_err(|e| failed("write to", &directory, &e))
+    }
+
+    /// Our sessions; SQLite's end before its files are changed under them.
+    fn close(&mut self) {
+        self.main = None;
+        self.api = None;
+    }
+
+    fn session(&mut self, name: &str) -> Result<&mut Session> {
+        let known = match name {
+            "api" => self.api.is_some(),
+            _ => self.main.is_some(),
+        };
+        if !known {
+            let session = self.connect(name)?;
+            match name {
+                "api" => self.api = Some(session),
+                _ => self.main = Some(session),
+            }
+        }
+        let session = match name {
+            "api" => self.api.as_mut(),
+            _ => self.main.as_mut(),
+        };
+        session.ok_or_else(|| Error::internal("a session that was just opened is gone"))
+    }
+
+    /// A session that never waits for a lock.
+    fn connect(&self, name: &str) -> Result<Session> {
+        let place = self.database(name).unwrap_or_default();
+        let target = match self.engine {
+            Engine::Sqlite => Target::Sqlite(PathBuf::from(place)),
+            Engine::Mysql | Engine::Postgres => place.parse()?,
+        };
+        let mut session = open(&target, Access::ReadWrite)?;
+        let settings = match self.engine {
+            Engine::Sqlite => "PRAGMA busy_timeout = 0; PRAGMA synchronous = OFF".to_owned(),
+            Engine::Mysql => "SET SESSION innodb_lock_wait_timeout = 0".to_owned(),
+            Engine::Postgres => "SET lock_timeout = '20ms'".to_owned(),
+        };
+        run(&mut session, &settings)?;
+        if let (true, Some(shadows)) = (
+            self.is_attached() && name == "main",
+            self.database("shadows"),
+        ) {
+            run(&mut session, &attach_shadows(shadows.as_ref()))?;
+        }
+        Ok(session)
+    }
+
+    pub(super) fn settle(&mut self) -> Result<()> {
+        if self.engine == Engine::Sqlite {
+            // What the engine left in memory of ours about the file may be old.
+            self.close();
+            return Ok(());
+        }
+        let patience = Instant::now() + PATIENCE;
+        while !self.engine_connections()?.is_empty() {
+            if Instant::now() > patience {
+                return Err(Error::unavailable("the server does not come to rest"));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// The server's ids of the connections that are not ours.
+    fn engine_connections(&mut self) -> Result<Vec<i64>> {
+        let mut own = Vec::new();
+        let names: Vec<_> = self.databases.iter().map(|(name, _)| *name).collect();
+        let engine = self.engine;
+        let own_id = match engine {
+            Engine::Postgres => "SELECT pg_backend_pid()",
+            Engine::Mysql | Engine::Sqlite => "SELECT CONNECTION_ID()",
+        };
+        for name in names {
+            own.push(self.session(name)?.query_count(own_id)?.to_string());
+        }
+        let own = own.join(", ");
+        let sql = match engine {
+            Engine::Postgres => format!(
+                "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND \
+                 datname LIKE 'sexton%' AND pid NOT IN ({own})"
+            ),
+            Engine::Mysql | Engine::Sqlite => format!(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB LIKE 'sexton%' AND ID NOT \
+                 IN ({own})"
+            ),
+        };
+        let rows = self.session("main")?.query(&sql)?;
+        Ok(rows
+            .iter()
+            .filter_map(|r| r.first().and_then(crate::db::Value::as_int))
+            .collect())
+    }
+
+    pub(super) fn state(&mut self) -> Result<State> {
+        self.session("main")?;
+        if self.world.api.is_some() {
+            self.session("api")?;
+        }
+        let shape = Arc::clone(&self.shape);
+        let (Some(main), api) = (self.main.as_mut(), self.api.as_mut()) else {
+            return Err(Error::internal("no session to read with"));
+        };
+        Ok(State::read(&shape, main, api)?)
+    }
+
+    fn second_archiver(&mut self) -> Result<bool> {
+        let graph = Arc::clone(&self.graph);
+        let session = self.session("main")?;
+        let options = Options {
+            until_complete: true,
+            retries: 0,
+            ..Options::default()
+        };
+        // Where it is refused, by a lock or by sexton's own, there is no second archiver: also an
+        // outcome.
+        let done = archive(session, &graph, &options, &Stop::default(), &mut ());
+        Ok(done.is_ok_and(|outcome| outcome.total_rows > 0))
+    }
+}
+
+fn run(session: &mut Session, statement: &str) -> Result<()> {
+    session.execute(statement).map(drop).map_err(|e| {
+        let shown: String = statement.chars().take(200).collect();
+        Error::internal(format!("{e}: {shown}"))
+    })
+}
+
+/// Deletes all rows of those tables that have any.
+fn empty(session: &mut Session, tables: &[String]) -> Result<()> {
+    let engine = session.engine();
+    let asked: Vec<_> = tables
+        .iter()
+        .map(|t| format!("EXISTS (SELECT 1 FROM {})", engine.quote(t)))
+        .collect();
+    let filled = session.query_row(&format!("SELECT {}", asked.join(", ")))?;
+    let filled = filled.unwrap_or_default();
+    let (off, on) = super::super::world::foreign_keys(engine);
+    let mut statements = vec![off.to_owned()];
+    for (table, filled) in tables.iter().zip(filled) {
+        if filled.is_true() {
+            statements.push(format!("DELETE FROM {}", engine.quote(table)));
+        }
+    }
+    statements.push(on.to_owned());
+    if engine == Engine::Mysql {
+        statements = vec![statements.join("; ")];
+    }
+    for statement in statements {
+        run(session, &statement)?;
+    }
+    Ok(())
+}
+
+/// A CREATE statement of a shadow table with the attached database's name before it.
+fn in_shadows(statement: &str, prefix: &str) -> String {
+    statement.replacen(
+        &format!("CREATE TABLE \"{prefix}"),
+        &format!("CREATE TABLE shadows.\"{prefix}"),
+        1,
+    )
+}
+
+fn failed(what: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
+    Error::internal(format!("cannot {what} {}: {error}", path.display()))
+}
+
+/// The injector's hands: the same side, shared.
+pub(super) struct Neighbour(pub(super) Arc<Mutex<Side>>);
+
+impl Neighbour {
+    fn side(&self) -> MutexGuard<'_, Side> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hands for Neighbour {
+    fn kill_engine(&mut self) -> Result<bool> {
+        let process = Arc::clone(&self.side().process);
+        let Some(pid) = process.get() else {
+            return Ok(false);
+        };
+        send(pid, Signal::KILL)?;
+        let patience = Instant::now() + PATIENCE;
+        while is_running(pid) {
+            if Instant::now() > patience {
+                return Err(Error::internal(format!("process {pid} survives SIGKILL")));
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(true)
+    }
+
+    fn signal(&mut self, terminate: bool) -> Result<()> {
+        let side = self.side();
+        match side.process.get() {
+            Some(pid) => send(pid, if terminate { Signal::TERM } else { Signal::INT }),
+            None => {
+                side.stop.store(true, Ordering::SeqCst);
+                Ok(())
+            }
+        }
+    }
+
+    fn crash_server(&mut self) -> Result<()> {
+        let mut side = self.side();
+        let Some(server) = side.server.clone() else {
+            return Err(Error::internal("there is no server to kill"));
+        };
+        side.close();
+        with_server(&server, |server| {
+            server.kill()?;
+            server.restart()
+        })
+    }
+
+    fn kill_connections(&mut self) -> Result<u64> {
+        let mut side = self.side();
+        let ids = side.engine_connections()?;
+        let engine = side.engine;
+        let session = side.session("main")?;
+        let mut killed = 0;
+        for id in ids {
+            let sql = match engine {
+                Engine::Postgres => format!("SELECT pg_terminate_backend({id})"),
+                Engine::Mysql | Engine::Sqlite => format!("KILL CONNECTION {id}"),
+            };
+            // One that has just ended on its own is not there to be killed.
+            match session.execute(&sql) {
+                Ok(_) => killed += 1,
+                Err(error) if error.kind == DbErrorKind::Other => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(killed)
+    }
+
+    fn write(&mut self, action: Action) -> Result<bool> {
+        let mut side = self.side();
+        if action == Action::SecondArchiver {
+            return side.second_archiver();
+        }
+        let Some(change) = side.changes.get(&action) else {
+            return Ok(false);
+        };
+        let sql = change.sql(side.engine);
+        match side.session("main")?.execute(&sql) {
+            Ok(affected) => Ok(affected > 0),
+            Err(error) if error.kind == DbErrorKind::Connection => Err(error.into()),
+            // Locked out, or refused by a key: the service would be, too.
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn observe(&mut self) -> Result<State> {
+        self.side().state()
+    }
+
+    fn acknowledged(&mut self, number: u64) {
+        if let Some(vfs) = &self.side().vfs {
+            vfs.mark(number);
+        }
+    }
+}
+
+fn send(pid: i32, signal: Signal) -> Result<()> {
+    match Pid::from_raw(pid) {
+        Some(pid) => kill_process(pid, signal)
+            .or_else(|e| match e {
+                rustix::io::Errno::SRCH => Ok(()),
+                other => Err(other),
+            })
+            .map_err(|e| Error::internal(format!("no signal to process {pid:?}: {e}"))),
+        None => Err(Error::internal(format!("{pid} is no process"))),
+    }
+}
+
+/// Whether the process is there and no zombie.
+fn is_running(pid: i32) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return false;
+    };
+    !status
+        .lines()
+        .any(|l| l.starts_with("State:") && (l.contains('Z') || l.contains('X')))
+}

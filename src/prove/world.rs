@@ -1,0 +1,167 @@
+//! A world: schema, profile and rows, small and known to the last value, on which an engine is
+//! proved.
+//!
+//! A world is a plain value. It is created on any engine from the same text, serialized into a
+//! scenario, and cut down when a failing case is shrunk.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::db::{Engine, Value};
+use crate::error::Result;
+use crate::schema::{FamilyGraph, Model, Profile, ddl};
+
+/// Stands in a text value for the URL of the main database, as the engine under test is given it.
+pub const MAIN_URL: &str = "{main-url}";
+
+/// Schema, profile and rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct World {
+    /// Its name in the catalogue: `chain`.
+    pub name: String,
+    /// One line on what it is for.
+    pub title: String,
+    /// What the schema does not say of itself.
+    pub profile: Profile,
+    /// The database with the families.
+    pub main: Content,
+    /// The database with records about roots, where the service has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Content>,
+    /// Where the shadow tables lie.
+    #[serde(default, skip_serializing_if = "Layout::is_one_database")]
+    pub layout: Layout,
+}
+
+/// Where the shadow tables lie.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// In the database of the live tables.
+    #[default]
+    OneDatabase,
+    /// In a second SQLite file, attached, both in WAL mode: a commit over both is not atomic.
+    AttachedWal,
+}
+
+impl Layout {
+    fn is_one_database(&self) -> bool {
+        *self == Self::OneDatabase
+    }
+}
+
+/// One database of a world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// The tables, shadow tables included.
+    pub schema: Model,
+    /// The rows, shadow rows included.
+    pub rows: Vec<Row>,
+}
+
+/// A row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The table it lies in.
+    pub table: String,
+    /// Its values by column; columns that are not named take their default.
+    pub values: BTreeMap<String, Value>,
+}
+
+impl Row {
+    /// A row of these values.
+    pub fn new<const N: usize>(table: &str, values: [(&str, Value); N]) -> Self {
+        Self {
+            table: table.into(),
+            values: values
+                .into_iter()
+                .map(|(column, value)| (column.to_owned(), value))
+                .collect(),
+        }
+    }
+}
+
+impl World {
+    /// The family graph of the main database.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if the profile and the schema do not fit.
+    pub fn graph(&self) -> Result<FamilyGraph> {
+        self.profile.families(&self.main.schema.schema()?)
+    }
+
+    /// The databases with their names: `main`, `api`.
+    pub fn databases(&self) -> impl Iterator<Item = (&'static str, &Content)> {
+        let api = self.api.iter().map(|content| ("api", content));
+        std::iter::once(("main", &self.main)).chain(api)
+    }
+}
+
+impl Content {
+    /// The statements that create the tables in an empty database.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if the schema's text cannot be read.
+    pub fn create(&self, engine: Engine) -> Result<Vec<String>> {
+        Ok(ddl::create_statements(&self.schema.schema()?, engine))
+    }
+
+    /// The statements that put the rows in, with foreign keys not asked meanwhile; `main_url`
+    /// replaces [`MAIN_URL`].
+    pub fn fill(&self, engine: Engine, main_url: &str) -> Vec<String> {
+        let (off, on) = foreign_keys(engine);
+        let mut statements = vec![off.to_owned()];
+        let mut pending: Vec<(&str, String, Vec<String>)> = Vec::new();
+        for row in &self.rows {
+            let columns = engine.quote_all(row.values.keys());
+            let values: Vec<_> = row
+                .values
+                .values()
+                .map(|value| engine.literal(&with_url(value, main_url)))
+                .collect();
+            let values = format!("({})", values.join(", "));
+            match pending.last_mut() {
+                Some((table, same, tuples)) if *table == row.table && *same == columns => {
+                    tuples.push(values);
+                }
+                _ => pending.push((&row.table, columns, vec![values])),
+            }
+        }
+        for (table, columns, tuples) in pending {
+            statements.push(format!(
+                "INSERT INTO {} ({columns}) VALUES {}",
+                engine.quote(table),
+                tuples.join(", ")
+            ));
+        }
+        statements.push(on.to_owned());
+        statements
+    }
+}
+
+/// The statements that switch foreign keys off and on for one session.
+pub(super) fn foreign_keys(engine: Engine) -> (&'static str, &'static str) {
+    match engine {
+        Engine::Sqlite => ("PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"),
+        Engine::Mysql => ("SET foreign_key_checks = 0", "SET foreign_key_checks = 1"),
+        Engine::Postgres => (
+            "SET session_replication_role = replica",
+            "SET session_replication_role = origin",
+        ),
+    }
+}
+
+fn with_url(value: &Value, main_url: &str) -> Value {
+    match value {
+        Value::Text(text) if text.contains(MAIN_URL) => {
+            Value::Text(text.replace(MAIN_URL, main_url))
+        }
+        other => other.clone(),
+    }
+}

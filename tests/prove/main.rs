@@ -1,0 +1,5 @@
+//! `sexton prove`: the harness, its controls and its oracles.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod own;
