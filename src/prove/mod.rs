@@ -15,6 +15,7 @@ mod injector;
 pub mod model;
 pub mod normal;
 pub mod oracle;
+pub mod proxy;
 pub mod report;
 mod runner;
 pub mod scenario;
