@@ -9,7 +9,7 @@ use sexton::prove::gate::{Gate, Reply, Statement, Verdict};
 
 use crate::gate::{NOTHING, Proxied, Recorder, ids};
 
-const ENGINES: [Engine; 1] = [Engine::Mysql];
+const ENGINES: [Engine; 2] = [Engine::Mysql, Engine::Postgres];
 
 /// The statements are those that were sent, neither more nor fewer, with what they were answered.
 #[test]

@@ -114,6 +114,13 @@ impl Proxied {
         behind(&self.database.url, &self.proxy)
     }
 
+    /// The same as a URL, for other clients than ours.
+    pub(crate) fn url(&self) -> String {
+        let upstream = format!(":{}/", upstream(&self.database.url).port());
+        let proxy = format!(":{}/", self.proxy.port());
+        self.database.url.replacen(&upstream, &proxy, 1)
+    }
+
     /// A session through the proxy.
     pub(crate) fn session(&self) -> Session {
         open(&self.target(), Access::ReadWrite).unwrap()

@@ -9,4 +9,5 @@ mod support;
 mod both;
 mod gate;
 mod mysql;
+mod postgres;
 mod servers;

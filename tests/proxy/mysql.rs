@@ -130,11 +130,7 @@ fn long_packets_come_through() {
 fn prepared_statements_pass_the_gate() {
     let gate = Recorder::passing();
     let proxied = Proxied::with_table(Engine::Mysql, gate.clone());
-    let url = format!(
-        "mysql://root@127.0.0.1:{}/{}",
-        proxied.proxy.port(),
-        proxied.database.url.rsplit_once('/').unwrap().1
-    );
+    let url = proxied.url();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -3,7 +3,7 @@
 use sexton::db::{Access, DbErrorKind, Engine, open};
 use sexton::prove::gate::Verdict;
 use sexton::prove::proxy::Proxy;
-use sexton::server::{PrivateMariadb, Provider};
+use sexton::server::{PrivateMariadb, PrivatePostgres, Provider};
 
 use crate::both::Holding;
 use crate::gate::{behind, ids, upstream};
@@ -11,6 +11,11 @@ use crate::gate::{behind, ids, upstream};
 #[test]
 fn mariadb_may_be_killed_and_restarted() {
     survives(Engine::Mysql, &PrivateMariadb::new());
+}
+
+#[test]
+fn postgres_may_be_killed_and_restarted() {
+    survives(Engine::Postgres, &PrivatePostgres::new());
 }
 
 fn survives(engine: Engine, provider: &dyn Provider) {

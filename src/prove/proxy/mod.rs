@@ -12,6 +12,10 @@ mod mysql;
 pub mod mysql_packets;
 pub mod mysql_reply;
 mod peer;
+mod postgres;
+mod postgres_extended;
+pub mod postgres_messages;
+mod postgres_reply;
 mod watch;
 
 use std::io;
@@ -178,7 +182,8 @@ async fn converse(shared: &Shared, case: Case, client: TcpStream) -> io::Result<
     let client = Peer::new(client)?;
     match shared.engine {
         Engine::Mysql => mysql::converse(client, shared.upstream, case).await,
-        Engine::Postgres | Engine::Sqlite => Ok(()),
+        Engine::Postgres => postgres::converse(client, shared.upstream, case).await,
+        Engine::Sqlite => Ok(()),
     }
 }
 

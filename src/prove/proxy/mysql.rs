@@ -14,13 +14,9 @@ use super::mysql_packets::{
     tame_greeting, tame_response,
 };
 use super::mysql_reply::{Expect, Outcome, ReplyParser};
-use super::peer::{Peer, fill_either};
+use super::peer::{KEPT, Peer, fill_either};
 use super::watch::{Case, Watch, cut, malformed};
 use crate::prove::gate::{Reply, Verdict};
-
-/// How much of a reply is kept before it is passed on in parts. Its last packet always waits for the
-/// gate.
-const KEPT: usize = 256 << 10;
 
 /// The id that MariaDB takes for the statement that was prepared last.
 const LAST_PREPARED: u32 = u32::MAX;

@@ -13,6 +13,12 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long a server that is away is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long to leave it alone in between.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How much of a reply is kept before it is passed on in parts. Its end always waits for the gate.
+pub(super) const KEPT: usize = 256 << 10;
+
 /// The least and the most to make room for at a time. The buffer grows with what has come, never
 /// with what a length promises.
 const ROOM: std::ops::RangeInclusive<usize> = 8 << 10..=1 << 20;
@@ -40,7 +46,11 @@ impl Peer {
 
     /// Connects to a server, which may be just restarting.
     pub(super) async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let deadline = Instant::now() + PATIENCE;
+        Self::connect_until(address, deadline()).await
+    }
+
+    /// The same, for a limited time.
+    pub(super) async fn connect_until(address: SocketAddr, deadline: Instant) -> io::Result<Self> {
         loop {
             let attempt = timeout(PATIENCE, TcpStream::connect(address)).await;
             let error = match attempt {
@@ -51,10 +61,9 @@ impl Peer {
                 Ok(Err(error)) => error,
                 Err(_) => io::ErrorKind::TimedOut.into(),
             };
-            if Instant::now() >= deadline {
+            if !pause(deadline).await {
                 return Err(error);
             }
-            sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -117,6 +126,20 @@ impl Peer {
         self.buffer.reserve(room);
         Ok(())
     }
+}
+
+/// Until when a server is waited for.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+/// Whether there is time to try again; if there is, after a while.
+pub(super) async fn pause(deadline: Instant) -> bool {
+    let again = Instant::now() < deadline;
+    if again {
+        sleep(PAUSE).await;
+    }
+    again
 }
 
 /// Waits for more from either side; whether it was the first.
