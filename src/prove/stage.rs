@@ -47,7 +47,8 @@ impl Stage {
         let side = Side::new(ground, &world, &graph, &shape, &stop, &process)?;
         let side = Arc::new(Mutex::new(side));
         let injector = Injector::new(Box::new(Neighbour(Arc::clone(&side))));
-        let (main, api) = ground.doors(&injector, &world)?;
+        let databases = lock(&side).databases.clone();
+        let (main, api) = ground.doors(&injector, &world, &databases)?;
         let stage = Self {
             engine,
             graph,
@@ -66,7 +67,7 @@ impl Stage {
     }
 
     fn side(&self) -> MutexGuard<'_, Side> {
-        self.side.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.side)
     }
 
     /// The VFS of the engine's connections, on SQLite.
@@ -115,6 +116,10 @@ impl Stage {
     pub(super) fn state(&mut self) -> Result<State> {
         self.side().state()
     }
+}
+
+fn lock(side: &Mutex<Side>) -> MutexGuard<'_, Side> {
+    side.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Statements that make the tables of a database and those that fill it.

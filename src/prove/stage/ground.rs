@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::super::archiver::Door;
+use super::super::gate::{Gate, Reply, Statement, Verdict};
 use super::super::injector::Injector;
+use super::super::proxy::Proxy;
 use super::super::tap::{TapDriver, Way};
 use super::super::vfs::Vfs;
 use super::super::world::{Layout, World};
-use crate::db::{Engine, Session};
+use crate::db::{Access, Engine, Session, Target, open};
 use crate::error::{Error, Result};
-use crate::server::Server;
+use crate::server::{PrivateMariadb, PrivatePostgres, Provider, Server};
 
 /// What kind of database a campaign runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,32 +68,108 @@ impl FromStr for Backend {
 pub(in super::super) struct Ground {
     pub(in super::super) backend: Backend,
     directory: TempDir,
-    pub(super) server: Option<Arc<Mutex<Box<dyn Server>>>>,
+    pub(super) host: Option<Arc<Host>>,
     pub(super) vfs: Option<Arc<Vfs>>,
+    /// Databases made so far: each world gets new ones.
+    databases: u32,
+}
+
+/// A server of our own with a proxy before each of the two databases.
+pub(super) struct Host {
+    server: Mutex<Box<dyn Server>>,
+    main: Proxy,
+    api: Proxy,
+}
+
+impl Host {
+    fn start(backend: Backend) -> Result<Self> {
+        let server = match backend {
+            // What was acknowledged has to survive SIGKILL, not a loss of power: written, not synced.
+            Backend::Mariadb => PrivateMariadb::new()
+                .not_durable()
+                .argument("--innodb-flush-log-at-trx-commit=2")
+                .start()?,
+            Backend::Postgres => PrivatePostgres::new()
+                .not_durable()
+                .setting("synchronous_commit=on")
+                .start()?,
+            Backend::Sqlite => return Err(Error::internal("SQLite has no server")),
+        };
+        let (host, port) = address(&server.url("none"))?;
+        let upstream = format!("{host}:{port}").parse().map_err(|e| {
+            Error::internal(format!("{host}:{port} is no address of a server: {e}"))
+        })?;
+        let proxy = || Proxy::start(backend.engine(), upstream, Arc::new(Closed));
+        Ok(Self {
+            main: proxy()?,
+            api: proxy()?,
+            server: Mutex::new(server),
+        })
+    }
+
+    /// Runs `work` with the server.
+    pub(super) fn with_server<T>(&self, work: impl FnOnce(&mut dyn Server) -> T) -> T {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        work(server.as_mut())
+    }
+
+    /// Closes what the engine left open.
+    pub(super) fn drop_connections(&self) {
+        self.main.drop_connections();
+        self.api.drop_connections();
+    }
+
+    fn proxy(&self, database: &str) -> &Proxy {
+        match database {
+            "api" => &self.api,
+            _ => &self.main,
+        }
+    }
+}
+
+/// The gate between two worlds.
+struct Closed;
+
+impl Gate for Closed {
+    fn connect(&self) -> bool {
+        false
+    }
+
+    fn before(&self, _: &Statement) -> Verdict {
+        Verdict::CutBefore
+    }
+
+    fn after(&self, _: &Statement, _: &Reply) -> bool {
+        false
+    }
 }
 
 impl Ground {
     /// Starts what there is to start.
     pub(in super::super) fn new(backend: Backend) -> Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("sexton-prove-")
-            .tempdir()
-            .map_err(|e| Error::internal(format!("no temporary directory: {e}")))?;
-        let server = match backend {
-            Backend::Sqlite => None,
-            Backend::Mariadb | Backend::Postgres => {
-                return Err(Error::internal("servers come with the proxies"));
-            }
+        let mut directory = tempfile::Builder::new();
+        directory.prefix("sexton-prove-");
+        // Thousands of small files made and removed: memory is faster than a disk, where there is
+        // such a place.
+        let memory = Path::new("/dev/shm");
+        let directory = match backend {
+            Backend::Sqlite if memory.is_dir() => directory
+                .tempdir_in(memory)
+                .or_else(|_| directory.tempdir()),
+            _ => directory.tempdir(),
         };
-        let vfs = match backend {
-            Backend::Sqlite => Some(Arc::new(Vfs::register()?)),
-            Backend::Mariadb | Backend::Postgres => None,
+        let directory =
+            directory.map_err(|e| Error::internal(format!("no temporary directory: {e}")))?;
+        let (host, vfs) = match backend {
+            Backend::Sqlite => (None, Some(Arc::new(Vfs::register()?))),
+            Backend::Mariadb | Backend::Postgres => (Some(Arc::new(Host::start(backend)?)), None),
         };
         Ok(Self {
             backend,
             directory,
-            server,
+            host,
             vfs,
+            databases: 0,
         })
     }
 
@@ -99,28 +177,45 @@ impl Ground {
         self.directory.path().to_owned()
     }
 
-    pub(super) fn file(&self, database: &str) -> PathBuf {
+    fn file(&self, database: &str) -> PathBuf {
         self.directory.path().join(format!("{database}.db"))
     }
 
     /// Path or URL of an empty database of that name, for ourselves.
     pub(super) fn database(&mut self, name: &str) -> Result<String> {
-        Ok(self.file(name).display().to_string())
+        let Some(host) = &self.host else {
+            return Ok(self.file(name).display().to_string());
+        };
+        self.databases += 1;
+        let name = format!("sexton_{name}_{}", self.databases);
+        host.with_server(|server| server.create_database(&name))
     }
 
-    /// The ways of the engine to the databases.
+    /// The ways of the engine to the databases, given our own.
     pub(super) fn doors(
         &mut self,
         injector: &Arc<Injector>,
         world: &World,
+        databases: &[(&'static str, String)],
     ) -> Result<(Door, Option<Door>)> {
-        let attached = (world.layout == Layout::AttachedWal).then(|| self.file("shadows"));
-        let main = self.sqlite_door(injector, "main", attached);
-        let api = world
-            .api
-            .as_ref()
-            .map(|_| self.sqlite_door(injector, "api", None));
-        Ok((main, api))
+        let mut doors = Vec::new();
+        for name in ["main", "api"] {
+            let known = databases.iter().find(|(n, _)| *n == name);
+            if let Some((_, place)) = known {
+                doors.push(match &self.host {
+                    None => {
+                        let attached = name == "main" && world.layout == Layout::AttachedWal;
+                        let attached = attached.then(|| self.file("shadows"));
+                        self.sqlite_door(injector, name, attached)
+                    }
+                    Some(host) => server_door(host, injector, name, place)?,
+                });
+            }
+        }
+        let mut doors = doors.into_iter();
+        let main = doors.next();
+        let main = main.ok_or_else(|| Error::internal("a world without main database"))?;
+        Ok((main, doors.next()))
     }
 
     fn sqlite_door(
@@ -148,17 +243,29 @@ impl Ground {
     }
 }
 
-/// Runs `work` with the server.
-pub(super) fn with_server<T>(
-    server: &Mutex<Box<dyn Server>>,
-    work: impl FnOnce(&mut dyn Server) -> T,
-) -> T {
-    work(
-        server
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_mut(),
-    )
+fn server_door(
+    host: &Host,
+    injector: &Arc<Injector>,
+    database: &'static str,
+    place: &str,
+) -> Result<Door> {
+    let proxy = host.proxy(database);
+    proxy.set_gate(injector.gate(database));
+    let (_, port) = address(place)?;
+    let url = place.replacen(&format!(":{port}/"), &format!(":{}/", proxy.port()), 1);
+    let target: Target = url.parse()?;
+    Ok(Door::new(
+        url,
+        Arc::new(move || open(&target, Access::ReadWrite)),
+    ))
+}
+
+/// Host and port of a server's URL.
+fn address(url: &str) -> Result<(String, u16)> {
+    let parsed = url::Url::parse(url).ok();
+    parsed
+        .and_then(|u| Some((u.host_str()?.to_owned(), u.port()?)))
+        .ok_or_else(|| Error::internal(format!("{url} has no host and port")))
 }
 
 /// Files that belong to a SQLite database.

@@ -17,12 +17,11 @@ use super::super::vfs::{PowerLoss, Vfs};
 use super::super::world::{Layout, World};
 use super::super::writer::{Action, Change};
 use super::Script;
-use super::ground::{Ground, companions, with_server};
+use super::ground::{Ground, Host, companions};
 use crate::archive::{Options, Stop, archive};
 use crate::db::{Access, DbErrorKind, Engine, Session, SqliteDriver, SqliteMode, Target, open};
 use crate::error::{Error, Result};
 use crate::schema::FamilyGraph;
-use crate::server::Server;
 
 /// How long a killed process, or a busy server, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +34,7 @@ pub(super) struct Side {
     shape: Arc<Shape>,
     changes: BTreeMap<Action, Change>,
     /// Paths (SQLite) or URLs of the databases `main`, `shadows` and `api`, as far as there are any.
-    databases: Vec<(&'static str, String)>,
+    pub(super) databases: Vec<(&'static str, String)>,
     /// What the main database is called to the engine; API records name it.
     pub(super) main_url: String,
     main: Option<Session>,
@@ -43,7 +42,7 @@ pub(super) struct Side {
     /// The bytes of each SQLite file at the beginning of a run.
     templates: Vec<(PathBuf, Vec<u8>)>,
     vfs: Option<Arc<Vfs>>,
-    server: Option<Arc<Mutex<Box<dyn Server>>>>,
+    host: Option<Arc<Host>>,
     stop: Arc<AtomicBool>,
     process: Arc<ProcessSlot>,
 }
@@ -81,7 +80,7 @@ impl Side {
             api: None,
             templates: Vec::new(),
             vfs: ground.vfs.clone(),
-            server: ground.server.clone(),
+            host: ground.host.clone(),
             stop: Arc::clone(stop),
             process: Arc::clone(process),
         })
@@ -284,6 +283,9 @@ impl Side {
             self.close();
             return Ok(());
         }
+        if let Some(host) = &self.host {
+            host.drop_connections();
+        }
         let patience = Instant::now() + PATIENCE;
         while !self.engine_connections()?.is_empty() {
             if Instant::now() > patience {
@@ -436,11 +438,11 @@ impl Hands for Neighbour {
 
     fn crash_server(&mut self) -> Result<()> {
         let mut side = self.side();
-        let Some(server) = side.server.clone() else {
+        let Some(host) = side.host.clone() else {
             return Err(Error::internal("there is no server to kill"));
         };
         side.close();
-        with_server(&server, |server| {
+        host.with_server(|server| {
             server.kill()?;
             server.restart()
         })
