@@ -1,6 +1,9 @@
 //! Engines under test, behind one trait.
 
+mod command;
 mod own;
+mod said;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +18,10 @@ use crate::schema::FamilyGraph;
 
 use super::world::Layout;
 
+pub use command::Program;
+pub(super) use command::alchemy;
 pub use own::Own;
+pub use warm::Warm;
 
 /// An archive engine under test.
 ///

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::archiver::{Archiver, EngineOptions};
 use super::fault::{Fault, Mode, Setting};
 use super::injector::Passed;
+use super::normal::Kind;
 use super::oracle::Oracle;
 use super::report::{Report, Undetermined, WorldCount};
 use super::runner::{Case, Judged, PowerLossPoint, Runner};
@@ -241,8 +242,9 @@ impl Campaign {
         let mut jobs = Vec::new();
         let mut points = BTreeSet::new();
         let mut modes = BTreeSet::new();
+        let deciding = deciding(&base.trace);
         for (passed, point) in base.trace.iter().filter_map(|p| Some((p, p.point?))) {
-            if self.points == Points::Deciding && !passed.kind.decides() {
+            if self.points == Points::Deciding && !deciding.contains(&point) {
                 continue;
             }
             for mode in self.modes_at(passed, setting) {
@@ -379,9 +381,7 @@ impl Campaign {
         }
         // A mode that is asked for by name is used wherever it makes sense at all.
         let asked = self.modes.iter().flatten().copied();
-        modes.extend(
-            asked.filter(|m| *m == Mode::CommitLost && passed.kind == super::normal::Kind::Commit),
-        );
+        modes.extend(asked.filter(|m| *m == Mode::CommitLost && passed.kind == Kind::Commit));
         modes.retain(|m| self.wants(*m));
         modes
     }
@@ -440,6 +440,25 @@ impl Campaign {
             world: Arc::clone(world),
         }
     }
+}
+
+/// Statements that write, and those that end a transaction in which something was written.
+fn deciding(trace: &[Passed]) -> BTreeSet<u64> {
+    let mut written = BTreeSet::new();
+    let mut deciding = BTreeSet::new();
+    for passed in trace {
+        let connection = (passed.database.as_str(), passed.connection);
+        let decides = match passed.kind {
+            Kind::Write => {
+                written.insert(connection);
+                true
+            }
+            Kind::Commit | Kind::Rollback => written.remove(&connection),
+            Kind::Read | Kind::Begin | Kind::Setup => false,
+        };
+        deciding.extend(passed.point.filter(|_| decides));
+    }
+    deciding
 }
 
 /// Faults after which another run has to begin anew.

@@ -21,6 +21,10 @@ pub const NAMES: [&str; 9] = [
     "nova",
 ];
 
+/// Worlds with the whole schema of a release of Nova, for the real nova-manage; not part of the
+/// catalogue that is run by default.
+pub const REAL: [&str; 3] = ["nova-34.0.0", "nova-21.0.0", "nova-share-mapping"];
+
 /// The world of that name.
 ///
 /// # Errors
@@ -37,9 +41,17 @@ pub fn world(name: &str) -> Result<World> {
         "missing-foreign-key" => missing_foreign_key(),
         "no-shadow" => no_shadow(),
         "nova" => nova::nova(),
+        "nova-34.0.0" => nova::real("34.0.0", 1..=1),
+        "nova-21.0.0" => nova::real("21.0.0", 1..=1),
+        "nova-share-mapping" => nova::blocked(),
         _ => {
-            return Err(Error::usage(format!("unknown world '{name}'"))
-                .hint(format!("known are {}", NAMES.join(", "))));
+            return Err(
+                Error::usage(format!("unknown world '{name}'")).hint(format!(
+                    "known are {}, {}",
+                    NAMES.join(", "),
+                    REAL.join(", ")
+                )),
+            );
         }
     })
 }

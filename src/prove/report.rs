@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::oracle::Oracle;
-use super::runner::Judged;
+use super::runner::{Case, Judged};
 use super::scenario::Scenario;
 use super::stage::Backend;
 use crate::exit::ExitCode;
@@ -70,6 +70,8 @@ pub struct Failure {
     pub what: String,
     /// Cases like it.
     pub count: u64,
+    /// Whether the undisturbed run fails in this way too.
+    pub undisturbed: bool,
     /// The directory that replays it, if one was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<String>,
@@ -166,7 +168,15 @@ impl Report {
                 .iter_mut()
                 .find(|f| f.fingerprint == fingerprint && f.world == scenario.world.name);
             match known {
-                Some(failure) => failure.count += 1,
+                Some(failure) => {
+                    failure.count += 1;
+                    // What a fault leaves behind says more than what a reader sees in passing.
+                    if failure.scenario.case == Case::default() {
+                        failure.fault = scenario.describe();
+                        failure.what.clone_from(&breach.what);
+                        failure.scenario = scenario.clone();
+                    }
+                }
                 None => self.failures.push(Failure {
                     oracle: breach.oracle,
                     fingerprint,
@@ -174,6 +184,7 @@ impl Report {
                     fault: scenario.describe(),
                     what: breach.what.clone(),
                     count: 1,
+                    undisturbed: scenario.case == Case::default(),
                     bundle: None,
                     scenario: scenario.clone(),
                 }),

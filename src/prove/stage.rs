@@ -12,7 +12,7 @@ use crate::db::Engine;
 use crate::error::Result;
 use crate::schema::FamilyGraph;
 
-use super::archiver::{Door, EngineOptions, Place, ProcessSlot};
+use super::archiver::{Door, EngineOptions, Place, ProcessSlot, alchemy};
 use super::injector::Injector;
 use super::state::{Shape, State};
 use super::vfs::{PowerLoss, Vfs};
@@ -61,7 +61,10 @@ impl Stage {
             side,
             directory: ground.directory(),
         };
-        stage.side().main_url = stage.main.url.clone();
+        stage.side().main_url = match engine {
+            Engine::Sqlite => stage.main.url.clone(),
+            Engine::Mysql | Engine::Postgres => alchemy(&stage.main.url),
+        };
         stage.side().create(&world)?;
         Ok(stage)
     }

@@ -1,7 +1,5 @@
 //! Nova: the real schema of a release, a few instances, and their API records.
 
-use std::collections::BTreeSet;
-
 use crate::db::Value;
 use crate::schema::{Model, Profile, Schema};
 
@@ -32,26 +30,28 @@ const API: [&str; 4] = [
     "request_specs",
 ];
 
-/// Three soft-deleted instances and one that lives, of Nova 34.
+/// Three soft-deleted instances and one that lives, in those tables of Nova 34 that they use.
 pub(super) fn nova() -> World {
-    let part = |model: &str, names: &[&str]| -> Model {
-        // Both models come with sexton, and a test reads every one of them.
-        let Ok(Ok(schema)) = Model::built_in(model).map(|m| m.schema()) else {
-            return Model::new("nova", "none", "none", "none", &Schema::default());
-        };
-        let wanted: BTreeSet<String> = names
-            .iter()
-            .flat_map(|n| [(*n).to_owned(), format!("shadow_{n}")])
-            .collect();
-        let keep = |name: &String| wanted.contains(name);
-        let tables = schema.tables.into_values().filter(|t| keep(&t.name));
-        let schema: Schema = tables
-            .map(|mut table| {
-                table.foreign_keys.retain(|k| keep(&k.parent));
-                table
-            })
-            .collect();
-        Model::new("nova", "34.0.0", "part", "part", &schema)
+    let keep = |names: &[&str], table: &str| {
+        names.contains(&table.strip_prefix("shadow_").unwrap_or(table))
+    };
+    let mut world = real("34.0.0", 1..=4);
+    world.name = "nova".into();
+    world.title = "instances of Nova 34 with API records".into();
+    world.main.schema = part(&world.main.schema, &|table| keep(&MAIN, table));
+    if let Some(api) = &mut world.api {
+        api.schema = part(&api.schema, &|table| keep(&API, table));
+    }
+    world
+}
+
+/// A soft-deleted instance in the whole schema of a release, main and API database: what the real
+/// nova-manage can be run on.
+pub(super) fn real(release: &str, instances: std::ops::RangeInclusive<i64>) -> World {
+    // Every model comes with sexton, and a test reads each of them.
+    let model = |name: &str| {
+        Model::built_in(name)
+            .unwrap_or_else(|_| Model::new("nova", "none", "none", "none", &Schema::default()))
     };
     let mut rows = Vec::new();
     let mut records = vec![Row::new(
@@ -65,24 +65,59 @@ pub(super) fn nova() -> World {
             ("disabled", Value::Int(0)),
         ],
     )];
-    for id in 1..=4 {
+    for id in instances {
         instance(&mut rows, id, id != 3);
         api_records(&mut records, id);
     }
     World {
-        name: "nova".into(),
-        title: "instances of Nova 34 with API records".into(),
+        name: format!("nova-{release}"),
+        title: format!("the whole schema of Nova {release}"),
         profile: Profile::built_in("nova").unwrap_or_else(|_| Profile::convention()),
         main: Content {
-            schema: part("nova-34.0.0", &MAIN),
+            schema: model(&format!("nova-{release}")),
             rows,
         },
         api: Some(Content {
-            schema: part("nova-34.0.0-api", &API),
+            schema: model(&format!("nova-{release}-api")),
             rows: records,
         }),
         layout: Layout::OneDatabase,
     }
+}
+
+/// The same with a leftover row that blocks one of two instances: a foreign key, no shadow table.
+pub(super) fn blocked() -> World {
+    let mut world = real("34.0.0", 1..=2);
+    world.name = "nova-share-mapping".into();
+    world.title = "Nova 34 with a share_mapping row left behind by one of two instances".into();
+    world.main.rows.push(Row::new(
+        "share_mapping",
+        [
+            ("id", Value::Int(1)),
+            ("uuid", text(&uuid(77))),
+            ("instance_uuid", text(&uuid(2))),
+            ("share_id", text(&uuid(78))),
+            ("status", text("inactive")),
+            ("tag", text("t")),
+            ("export_location", text("e")),
+            ("share_proto", text("NFS")),
+        ],
+    ));
+    world
+}
+
+/// The tables that `keep` wants, without foreign keys to the others.
+fn part(model: &Model, keep: &dyn Fn(&str) -> bool) -> Model {
+    let tables = model.schema().map(|s| s.tables).unwrap_or_default();
+    let schema: Schema = tables
+        .into_values()
+        .filter(|t| keep(&t.name))
+        .map(|mut table| {
+            table.foreign_keys.retain(|k| keep(&k.parent));
+            table
+        })
+        .collect();
+    Model::new("nova", &model.release, &model.database, "part", &schema)
 }
 
 fn instance(rows: &mut Vec<Row>, id: i64, dead: bool) {
