@@ -452,7 +452,7 @@ impl<'a> Capture<'a> {
                         };
                         let child = self.captured.forest.find(&reference.child, &found.child);
                         match child {
-                            Some(child) => self.captured.forest.join(child, parent),
+                            Some(child) => self.captured.forest.need(parent, child),
                             None if pull && found.marked => {
                                 pulled.push((parent, number, found.child));
                             }

@@ -3,7 +3,7 @@
 //! A forest grows by rows; two rows that must move together are joined (union-find). What holds a
 //! row back is noted on the row and holds for its whole family. Nothing here knows SQL.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::db::{Engine, Value};
 
@@ -58,6 +58,8 @@ pub(super) struct Forest {
     /// Rows by table and key text.
     index: HashMap<String, HashMap<String, RowIndex>>,
     holds: HashMap<RowIndex, Hold>,
+    /// Parent and child over a shared reference: the parent goes with the child or after it.
+    needs: Vec<(RowIndex, RowIndex)>,
 }
 
 impl Forest {
@@ -68,6 +70,7 @@ impl Forest {
             leader: Vec::new(),
             index: HashMap::new(),
             holds: HashMap::new(),
+            needs: Vec::new(),
         }
     }
 
@@ -119,6 +122,12 @@ impl Forest {
         self.leader[high] = low;
     }
 
+    /// The parent may go only if the child goes too. What holds the parent back does not hold the
+    /// child: it is a family of its own.
+    pub(super) fn need(&mut self, parent: RowIndex, child: RowIndex) {
+        self.needs.push((parent, child));
+    }
+
     /// Notes what holds the row's family back; the first word stands, but a block outranks a
     /// deferral.
     pub(super) fn hold(&mut self, row: RowIndex, hold: Hold) {
@@ -156,8 +165,18 @@ impl Forest {
         row_name(&row.table, &row.key)
     }
 
-    /// The families, in the order of their first rows.
+    /// The families, in the order of their first rows. Free families of which one needs another are
+    /// one.
     pub(super) fn families(&mut self) -> Vec<Family> {
+        self.pass_on_holds();
+        let held: Vec<_> = self.holds.keys().copied().collect();
+        let held: HashSet<_> = held.into_iter().map(|row| self.lead(row)).collect();
+        for (parent, child) in std::mem::take(&mut self.needs) {
+            let (a, b) = (self.lead(parent), self.lead(child));
+            if !held.contains(&a) && !held.contains(&b) {
+                self.join(a, b);
+            }
+        }
         let mut families: BTreeMap<RowIndex, Family> = BTreeMap::new();
         for index in 0..self.rows.len() {
             let leader = self.lead(index);
@@ -174,6 +193,52 @@ impl Forest {
             }
         }
         families.into_values().collect()
+    }
+
+    /// What holds a family back holds those that need it.
+    fn pass_on_holds(&mut self) {
+        let needs = self.needs.clone();
+        loop {
+            let mut holds: HashMap<RowIndex, Hold> = HashMap::new();
+            let rows: Vec<_> = self.holds.keys().copied().collect();
+            for row in rows {
+                let leader = self.lead(row);
+                let blocked = matches!(holds.get(&leader), Some(Hold::Blocked(_)));
+                if !blocked && let Some(hold) = self.holds.get(&row) {
+                    holds.insert(leader, hold.clone());
+                }
+            }
+            let before = self.holds.len();
+            for (parent, child) in &needs {
+                let (above, below) = (self.lead(*parent), self.lead(*child));
+                let Some(hold) = holds.get(&below) else {
+                    continue;
+                };
+                let stronger = match holds.get(&above) {
+                    None => true,
+                    Some(Hold::Deferred(_)) => matches!(hold, Hold::Blocked(_)),
+                    Some(Hold::Blocked(_)) => false,
+                };
+                if above != below && stronger {
+                    let through = self.name(*parent);
+                    let pass = |blocked: &Blocked| Blocked {
+                        root: through.clone(),
+                        path: std::iter::once(through.clone())
+                            .chain(blocked.path.iter().cloned())
+                            .collect(),
+                        ..blocked.clone()
+                    };
+                    let hold = match hold {
+                        Hold::Blocked(blocked) => Hold::Blocked(pass(blocked)),
+                        Hold::Deferred(blocked) => Hold::Deferred(pass(blocked)),
+                    };
+                    self.hold(*parent, hold);
+                }
+            }
+            if self.holds.len() == before {
+                return;
+            }
+        }
     }
 
     fn lead(&mut self, mut row: RowIndex) -> RowIndex {
