@@ -38,6 +38,7 @@ use self::cloud::Cloud;
 use self::family::{Family, Home};
 use self::ids::Ids;
 use self::plan::{Fate, Plan};
+pub(crate) use self::random::Random;
 use self::wound::Wound;
 use self::writer::Writer;
 

@@ -7,12 +7,12 @@ use std::fmt;
 
 /// SplitMix64: small, fast, and good enough to make up rows.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A stream of its own for every list of parts, so that one more family does not change the
     /// next.
-    pub(super) fn of(parts: &[u64]) -> Self {
+    pub(crate) fn of(parts: &[u64]) -> Self {
         let join = |state: u64, part: &u64| mix(state ^ part.wrapping_add(GOLDEN)).wrapping_add(1);
         Self(parts.iter().fold(GOLDEN, join))
     }
@@ -39,7 +39,7 @@ impl Random {
     }
 
     /// A place in a list of that length, which is not empty.
-    pub(super) fn index(&mut self, length: usize) -> usize {
+    pub(crate) fn index(&mut self, length: usize) -> usize {
         let place = self.below(u64::try_from(length).unwrap_or(1));
         usize::try_from(place).unwrap_or(0)
     }

@@ -1,5 +1,6 @@
 //! A campaign: every point, every mode, on every world, counted.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use super::fault::{Fault, Mode, Setting};
 use super::injector::Passed;
 use super::normal::Kind;
 use super::oracle::Oracle;
+use super::random::Plan;
 use super::report::{Report, Undetermined, WorldCount};
 use super::runner::{Case, Judged, PowerLossPoint, Runner};
 use super::scenario::Scenario;
@@ -18,6 +20,7 @@ use super::vfs::{PowerLoss, Recording};
 use super::world::{Layout, World};
 use super::writer::{Action, Change, Writer};
 use crate::error::{Error, Result};
+use crate::generate::Random;
 
 /// Makes engines, one for each worker.
 pub trait Engines: Sync {
@@ -44,6 +47,17 @@ pub enum Points {
     All,
 }
 
+/// How much to try at random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Where the numbers come from: the same seed makes the same cases.
+    pub seed: u64,
+    /// How many worlds.
+    pub worlds: u64,
+    /// How many cases on each, half of them with a fault and a writer or two faults.
+    pub cases: usize,
+}
+
 /// What to do.
 #[derive(Debug, Clone)]
 pub struct Campaign {
@@ -67,6 +81,8 @@ pub struct Campaign {
     pub oracles: BTreeSet<Oracle>,
     /// Options of the engine.
     pub options: EngineOptions,
+    /// Worlds, options, faults and writers at random, after the catalogue.
+    pub random: Option<Sample>,
     /// When to stop.
     pub budget: Option<Duration>,
     /// Workers, each with a database of its own.
@@ -87,6 +103,7 @@ impl Campaign {
             pairs: true,
             oracles: Oracle::ALL.into_iter().collect(),
             options: EngineOptions::default(),
+            random: None,
             budget: None,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -113,6 +130,7 @@ const POWER_LOSS_BYTES: usize = 128 << 10;
 /// A case to be run: from the enumeration, or an image of lost power.
 enum Job<'a> {
     Case(Case),
+    Combined(Case),
     Pairs(Case),
     PowerLoss(PowerLossPoint, &'a PowerLoss),
 }
@@ -142,11 +160,17 @@ impl Campaign {
         }
         let layout = probe.layout();
         drop(probe);
-        for (index, world) in self.worlds.iter().enumerate() {
-            let mut world = world.clone();
+        let seeds = self.random.iter().flat_map(|s| s.seed..s.seed + s.worlds);
+        let random = seeds.map(|seed| {
+            let world = Plan::from_seed(seed).world(&format!("random-{seed}"));
+            (Cow::Owned(world), Some(seed))
+        });
+        let listed = self.worlds.iter().map(|w| (Cow::Borrowed(w), None));
+        for (index, (world, seed)) in listed.chain(random).enumerate() {
+            let mut world = world.into_owned();
             world.layout = layout;
             let over = self.world(
-                index == 0,
+                (index == 0 && self.pairs, seed),
                 &Arc::new(world),
                 &mut grounds,
                 engines,
@@ -170,7 +194,7 @@ impl Campaign {
     )]
     fn world(
         &self,
-        smallest: bool,
+        (pairs, seed): (bool, Option<u64>),
         world: &Arc<World>,
         grounds: &mut [Ground],
         engines: &dyn Engines,
@@ -178,13 +202,18 @@ impl Campaign {
         started: Instant,
         report: &mut Report,
     ) -> Result<bool> {
+        let mut random = Random::of(&[seed.unwrap_or(0)]);
+        let mut options = self.options.clone();
+        if seed.is_some() {
+            options.max_rows = 1 + random.index(12) as u64;
+        }
         let mut runners = Vec::new();
         for ground in grounds {
             runners.push(Runner::new(
                 ground,
                 Arc::clone(world),
                 engines.engine()?,
-                self.options.clone(),
+                options.clone(),
                 self.oracles.clone(),
             )?);
         }
@@ -192,11 +221,25 @@ impl Campaign {
         let Some(first) = runners.first_mut() else {
             return Err(Error::internal("a campaign without workers"));
         };
+        let template = Scenario {
+            version: 1,
+            seed,
+            database: self.backend,
+            engine: report.engine.clone(),
+            options: options.clone(),
+            oracles: self.oracles.clone(),
+            case: Case::default(),
+            world: Arc::clone(world),
+        };
         let undisturbed = first.rehearse()?;
         let base = first.base()?;
+        if base.start == base.end && seed.is_some() && undisturbed.breaches.is_empty() {
+            // Nothing is free to move in it: not every random world is of use.
+            return Ok(false);
+        }
         if base.start == base.end {
             let said = undisturbed.ran.first().map(|r| format!("{:?}", r.ended));
-            report.judged(&self.scenario(world, Case::default(), report), &undisturbed);
+            report.judged(&template, &undisturbed);
             if report.failures.is_empty() {
                 return Err(Error::data(format!(
                     "engine {} moved nothing in world {}: {}",
@@ -207,7 +250,7 @@ impl Campaign {
                 .hint("look at its options; there would be nothing to prove"));
             }
         } else {
-            report.judged(&self.scenario(world, Case::default(), report), &undisturbed);
+            report.judged(&template, &undisturbed);
         }
         let twin = first.retrace()?;
         if let Some((expected, found)) = difference(&base.trace, &twin) {
@@ -300,7 +343,10 @@ impl Campaign {
             };
             jobs.push(Job::PowerLoss(point, loss));
         }
-        if self.pairs && smallest {
+        if let (Some(sample), Some(_)) = (self.random, seed) {
+            jobs = sampled(jobs, sample.cases, &mut random);
+        }
+        if pairs {
             // Second faults after every first one that leaves the rerun something to do.
             let firsts: Vec<_> = jobs
                 .iter()
@@ -344,7 +390,10 @@ impl Campaign {
                             let (report, count) = &mut *tally;
                             count.cases += 1;
                             count.fired += u64::from(judged.fired);
-                            let scenario = self.scenario(world, case, report);
+                            let scenario = Scenario {
+                                case,
+                                ..template.clone()
+                            };
                             report.judged(&scenario, judged);
                             drop(tally);
                             watch.case(judged.breaches.is_empty());
@@ -398,6 +447,14 @@ impl Campaign {
                 let judged = runner.run(case, false)?;
                 book(case.clone(), &judged);
             }
+            // The one may leave the other without its turn: then it was the one alone, and does not
+            // count.
+            Job::Combined(case) => {
+                let judged = runner.run(case, false)?;
+                if judged.fired {
+                    book(case.clone(), &judged);
+                }
+            }
             Job::PowerLoss(point, loss) => {
                 let case = Case {
                     power_loss: Some(point.clone()),
@@ -427,19 +484,6 @@ impl Campaign {
         }
         Ok(())
     }
-
-    fn scenario(&self, world: &Arc<World>, case: Case, report: &Report) -> Scenario {
-        Scenario {
-            version: 1,
-            seed: None,
-            database: self.backend,
-            engine: report.engine.clone(),
-            options: self.options.clone(),
-            oracles: self.oracles.clone(),
-            case,
-            world: Arc::clone(world),
-        }
-    }
 }
 
 /// Statements that write, and those that end a transaction in which something was written.
@@ -459,6 +503,56 @@ fn deciding(trace: &[Passed]) -> BTreeSet<u64> {
         deciding.extend(passed.point.filter(|_| decides));
     }
     deciding
+}
+
+/// Some of the jobs, and some pairs of them in one run and its rerun.
+fn sampled<'a>(jobs: Vec<Job<'a>>, cases: usize, random: &mut Random) -> Vec<Job<'a>> {
+    if jobs.is_empty() {
+        return jobs;
+    }
+    let cases_of = |wanted: fn(&Case) -> bool| -> Vec<Case> {
+        let all = jobs.iter().filter_map(|job| match job {
+            Job::Case(case) => Some(case.clone()),
+            _ => None,
+        });
+        all.filter(wanted).collect()
+    };
+    let faults = cases_of(|c| c.fault.is_some());
+    let writers = cases_of(|c| c.writer.is_some());
+    let mut chosen = Vec::new();
+    for _ in 0..cases.div_ceil(2) {
+        if faults.is_empty() {
+            break;
+        }
+        let mut case = faults[random.index(faults.len())].clone();
+        if writers.is_empty() || random.index(2) == 0 {
+            case.second = faults[random.index(faults.len())].fault.clone();
+            // What the rerun says there is not known beforehand.
+            if let Some(second) = &mut case.second {
+                second.text.clear();
+            }
+        } else {
+            case.writer = writers[random.index(writers.len())].writer.clone();
+            for text in [
+                case.writer.as_mut().map(|w| &mut w.text),
+                case.fault.as_mut().map(|f| &mut f.text),
+            ]
+            .into_iter()
+            .flatten()
+            {
+                text.clear();
+            }
+        }
+        chosen.push(Job::Combined(case));
+    }
+    let mut jobs = jobs;
+    for _ in 0..cases / 2 {
+        if jobs.is_empty() {
+            break;
+        }
+        chosen.push(jobs.swap_remove(random.index(jobs.len())));
+    }
+    chosen
 }
 
 /// Faults after which another run has to begin anew.

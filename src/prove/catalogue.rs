@@ -1,6 +1,6 @@
 //! The catalogue: small worlds, each with one thing that archive engines get wrong.
 
-mod builder;
+pub(super) mod builder;
 mod nova;
 
 use self::builder::Builder;

@@ -16,6 +16,7 @@ pub mod model;
 pub mod normal;
 pub mod oracle;
 pub mod proxy;
+pub mod random;
 pub mod report;
 mod runner;
 pub mod scenario;

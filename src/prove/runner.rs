@@ -299,6 +299,18 @@ impl Runner {
                 lineage.judge(&self.stage.shape, state);
             }
         }
+        if let Some(writer) = &case.writer
+            && let Some(Change::Insert(row)) =
+                Change::of(writer.action, &self.world, &self.stage.graph)
+            && let Some(table) = self.stage.shape.table(&row.table)
+        {
+            let table = &self.stage.shape.tables[table];
+            let record = table
+                .columns
+                .iter()
+                .map(|c| row.values.get(c).map(ToString::to_string));
+            lineage.excuse_insert(&self.stage.shape, &table.row_name(&record.collect()));
+        }
         let second_archiver = case
             .writer
             .as_ref()
@@ -309,9 +321,13 @@ impl Runner {
             judged: &mut *judged,
             counted: !second_archiver && !is_lie(case),
         };
-        for (_, state) in &sight.commits {
+        for (point, state) in &sight.commits {
+            // The writer may have come later than the fault, and than commits after it.
+            let written = case.writer.as_ref().is_none_or(|w| w.point <= *point);
+            bench.reference = if written { reference } else { &base };
             bench.moment(&mut lineage, state);
         }
+        bench.reference = reference;
         bench.moment(&mut lineage, &after);
         if let Some(acknowledged) = &acknowledged {
             bench.durable(acknowledged, &after);

@@ -57,6 +57,8 @@ pub struct ReferenceShape {
     pub parent_columns: Vec<usize>,
     /// Whether the child moves with the parent.
     pub owned: bool,
+    /// Whether there is a foreign key.
+    pub declared: bool,
 }
 
 impl TableShape {
@@ -160,6 +162,7 @@ impl Shape {
                 child_columns: at(child, &r.child_columns)?,
                 parent_columns: at(parent, &r.parent_columns)?,
                 owned: r.ownership == Ownership::Owned,
+                declared: r.declared,
             })
         });
         let references = references.collect();

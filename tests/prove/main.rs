@@ -4,3 +4,4 @@
 
 mod nova;
 mod own;
+mod random;

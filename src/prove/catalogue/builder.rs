@@ -9,7 +9,7 @@ use crate::schema::{
 
 use super::super::world::{Content, Layout, Row, World};
 
-pub(super) struct Builder {
+pub(in super::super) struct Builder {
     name: String,
     title: String,
     tables: Vec<Table>,
@@ -18,7 +18,7 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(name: &str, title: &str) -> Self {
+    pub(in super::super) fn new(name: &str, title: &str) -> Self {
         Self {
             name: name.into(),
             title: title.into(),
@@ -32,12 +32,12 @@ impl Builder {
     }
 
     /// A table with these columns for references, and its shadow.
-    pub(super) fn table(&mut self, name: &str, references: &[&str]) -> &mut Self {
+    pub(in super::super) fn table(&mut self, name: &str, references: &[&str]) -> &mut Self {
         self.unshadowed(name, references).shadow()
     }
 
     /// A table without shadow.
-    pub(super) fn unshadowed(&mut self, name: &str, references: &[&str]) -> &mut Self {
+    pub(in super::super) fn unshadowed(&mut self, name: &str, references: &[&str]) -> &mut Self {
         let mut columns = vec![column("id", ColumnType::Int, false)];
         columns.extend(common());
         columns.extend(references.iter().map(|c| column(c, ColumnType::Int, true)));
@@ -45,7 +45,11 @@ impl Builder {
     }
 
     /// A table with the key (zone, id), and its shadow.
-    pub(super) fn composite_table(&mut self, name: &str, references: &[&str]) -> &mut Self {
+    pub(in super::super) fn composite_table(
+        &mut self,
+        name: &str,
+        references: &[&str],
+    ) -> &mut Self {
         let zone = ColumnType::Varchar(8);
         let mut columns = vec![
             column("zone", zone.clone(), false),
@@ -83,7 +87,7 @@ impl Builder {
     }
 
     /// A foreign key, and what it means.
-    pub(super) fn reference(&mut self, child: &str, parent: &str, kind: Ownership) {
+    pub(in super::super) fn reference(&mut self, child: &str, parent: &str, kind: Ownership) {
         self.state(child, parent, kind, false);
         let ((table, columns), (parent, parent_columns)) = (split(child), split(parent));
         let number = self.profile.reference.len();
@@ -103,7 +107,7 @@ impl Builder {
     }
 
     /// A reference that only the profile knows.
-    pub(super) fn by_convention(&mut self, child: &str, parent: &str, kind: Ownership) {
+    pub(in super::super) fn by_convention(&mut self, child: &str, parent: &str, kind: Ownership) {
         self.state(child, parent, kind, true);
     }
 
@@ -117,7 +121,13 @@ impl Builder {
         });
     }
 
-    pub(super) fn row(&mut self, table: &str, id: i64, dead: bool, references: &[(&str, i64)]) {
+    pub(in super::super) fn row(
+        &mut self,
+        table: &str,
+        id: i64,
+        dead: bool,
+        references: &[(&str, i64)],
+    ) {
         let mut values = marks(table, &id.to_string(), dead);
         values.insert("id".into(), Value::Int(id));
         let set = references
@@ -130,7 +140,7 @@ impl Builder {
         });
     }
 
-    pub(super) fn composite_row(
+    pub(in super::super) fn composite_row(
         &mut self,
         table: &str,
         (zone, id): (&str, i64),
@@ -150,7 +160,7 @@ impl Builder {
         });
     }
 
-    pub(super) fn world(self) -> World {
+    pub(in super::super) fn world(self) -> World {
         let schema: Schema = self.tables.into_iter().collect();
         World {
             main: Content {

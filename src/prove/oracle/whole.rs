@@ -33,6 +33,16 @@ impl Lineage {
         lineage
     }
 
+    /// A row that a concurrent writer has inserted: where no foreign key forbids it a service may add a
+    /// child to a parent that is archived already. That the next run fetches it is for *convergent*.
+    pub fn excuse_insert(&mut self, shape: &Shape, row: &str) {
+        for (index, reference) in shape.references.iter().enumerate() {
+            if !reference.declared {
+                self.excused.insert((index, row.to_owned()));
+            }
+        }
+    }
+
     /// Judges a committed state, and remembers what it explains of later ones.
     pub fn judge(&mut self, shape: &Shape, state: &State) -> Vec<Breach> {
         let mut breaches = Vec::new();

@@ -1,0 +1,98 @@
+//! Schema, data, options, faults and writers at random: proptest makes the world, the campaign hits it.
+
+use proptest::prelude::*;
+use sexton::error::Result;
+use sexton::prove::archiver::{Archiver, Own};
+use sexton::prove::campaign::Sample;
+use sexton::prove::random::{Edge, Plan, Seed};
+use sexton::prove::{Backend, Campaign};
+
+fn own() -> Result<Box<dyn Archiver>> {
+    Ok(Box::new(Own))
+}
+
+fn edge() -> impl Strategy<Value = Edge> {
+    let weighted = prop::bool::weighted;
+    (0..5_usize, 0..5_usize, weighted(0.7), weighted(0.8)).prop_map(
+        |(child, parent, owned, declared)| Edge {
+            child,
+            parent,
+            owned,
+            declared,
+        },
+    )
+}
+
+fn seed() -> impl Strategy<Value = Seed> {
+    let picks = prop::collection::vec(prop::option::weighted(0.7, 0..100_usize), 6);
+    (0..5_usize, prop::bool::weighted(0.6), picks).prop_map(|(table, dead, picks)| Seed {
+        table,
+        dead,
+        picks,
+    })
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    (
+        1..5_usize,
+        prop::collection::vec(edge(), 1..7),
+        prop::collection::vec(seed(), 1..24),
+        prop::option::weighted(0.2, 0..5_usize),
+    )
+        .prop_map(|(tables, edges, rows, unshadowed)| Plan {
+            tables,
+            edges,
+            rows,
+            unshadowed,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_case_at_random_does_harm(plan in plan(), max_rows in 1..12_u64, pick in 0..1000_usize) {
+        let mut campaign = Campaign::new(Backend::Sqlite, vec![plan.world("random")]);
+        campaign.options.max_rows = max_rows;
+        campaign.jobs = 1;
+        campaign.pairs = false;
+        // One mode of each kind, another one each time, at every point.
+        let modes = [
+            ["kill-before", "io-error"], ["kill-after", "freeze"], ["cut-before", "disk-full"],
+            ["cut-after", "io-error-for-good"], ["error:SQLITE_BUSY", "disk-full-for-good"],
+            ["error-for-good:SQLITE_FULL", "freeze"],
+        ];
+        campaign.modes = Some(modes[pick % modes.len()].map(|m| m.parse().unwrap()).into());
+        let report = match campaign.run(&own, &()) {
+            Ok(report) => report,
+            // Nothing in it is free to move.
+            Err(error) => {
+                prop_assert!(error.message.contains("moved nothing"), "{error}");
+                return Ok(());
+            }
+        };
+        let failures: Vec<_> = report.failures.iter().map(|f| (&f.fingerprint, &f.fault, &f.what)).collect();
+        prop_assert!(failures.is_empty(), "{failures:#?}");
+        prop_assert_eq!(report.undetermined, None);
+        prop_assert_eq!(report.fired, report.cases);
+    }
+}
+
+#[test]
+fn seeds_make_the_same_cases_and_do_no_harm() {
+    let run = || {
+        let mut campaign = Campaign::new(Backend::Sqlite, Vec::new());
+        campaign.random = Some(Sample {
+            seed: 100,
+            worlds: 12,
+            cases: 40,
+        });
+        campaign.run(&own, &()).unwrap()
+    };
+    let report = run();
+    assert!(report.failures.is_empty(), "{:#?}", report.failures);
+    assert!(report.cases > 150, "{report:?}");
+    assert_eq!(report.fired, report.cases);
+    let again = run();
+    assert_eq!((again.cases, again.worlds), (report.cases, report.worlds));
+}
