@@ -1,6 +1,7 @@
 //! Engines under test, behind one trait.
 
 mod command;
+mod control;
 mod own;
 mod said;
 mod warm;
@@ -20,6 +21,7 @@ use super::world::Layout;
 
 pub use command::Program;
 pub(super) use command::alchemy;
+pub use control::{Control, Mistake};
 pub use own::Own;
 pub use warm::Warm;
 

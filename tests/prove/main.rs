@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod controls;
 mod nova;
 mod own;
 mod random;

@@ -9,7 +9,7 @@ fn own() -> Result<Box<dyn Archiver>> {
 }
 
 /// What a failing test has to show.
-fn show(report: &Report) -> String {
+pub(crate) fn show(report: &Report) -> String {
     let mut text = serde_json::to_string_pretty(report).unwrap();
     for failure in report.failures.iter().take(5) {
         text.push_str(&format!("\n{:?}", failure.scenario.case));

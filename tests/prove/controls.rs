@@ -1,0 +1,113 @@
+//! Engines with one known mistake each: whoever catches none of them proves nothing.
+
+use std::collections::BTreeSet;
+
+use sexton::db::DbErrorKind;
+use sexton::error::Result;
+use sexton::prove::archiver::{Archiver, Control, Mistake};
+use sexton::prove::fault::{Code, Mode};
+use sexton::prove::oracle::Oracle;
+use sexton::prove::{Backend, Campaign, Report, catalogue};
+
+use crate::own::show;
+
+/// The least that brings the mistake to light: one world, and one kind of fault, if any.
+fn campaign(backend: Backend, mistake: Mistake) -> Campaign {
+    let mut campaign = undisturbed(backend, mistake);
+    let modes = match mistake {
+        Mistake::SwallowLockTimeout => Code::of(backend.engine())
+            .filter(|code| code.refusal().kind == DbErrorKind::Retryable)
+            .map(Mode::Error)
+            .collect(),
+        Mistake::BlindRetry => vec![Mode::CutAfter],
+        Mistake::AttachWal => vec![Mode::Freeze],
+        Mistake::GivesUp => vec![Mode::KillBefore],
+        Mistake::Miscounts => vec![Mode::CutBefore],
+        _ => Vec::new(),
+    };
+    campaign.modes = Some(modes.into_iter().collect());
+    campaign.files = mistake == Mistake::AttachWal;
+    campaign.writers = mistake == Mistake::RequeryPredicate;
+    campaign
+}
+
+/// Case 0 alone.
+fn undisturbed(backend: Backend, mistake: Mistake) -> Campaign {
+    let world = catalogue::world(mistake.world()).unwrap();
+    let mut campaign = Campaign::new(backend, vec![world]);
+    campaign.modes = Some(BTreeSet::new());
+    campaign.writers = false;
+    campaign.files = false;
+    campaign.server_kills = false;
+    campaign.pairs = false;
+    campaign.jobs = 1;
+    campaign
+}
+
+fn run(campaign: &Campaign, mistake: Mistake) -> Report {
+    let engine = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Control::of(mistake))) };
+    campaign.run(&engine, &()).unwrap()
+}
+
+fn catches(report: &Report, oracle: Oracle) -> bool {
+    report.failures.iter().any(|f| f.oracle == oracle)
+}
+
+/// Every mistake is caught by the oracle that is there for it.
+fn all_are_caught(backend: Backend) {
+    let mistakes = Mistake::ALL.into_iter();
+    for mistake in mistakes.filter(|m| m.runs_on(backend.engine())) {
+        let report = run(&campaign(backend, mistake), mistake);
+        for failure in &report.failures {
+            println!(
+                "{mistake}: {} x{}: {}: {}",
+                failure.fingerprint, failure.count, failure.fault, failure.what
+            );
+        }
+        let oracle = mistake.caught_by();
+        assert!(catches(&report, oracle), "{mistake}: {}", show(&report));
+        assert_eq!(report.fired, report.cases, "{mistake}: {}", show(&report));
+    }
+}
+
+#[test]
+fn every_mistake_is_caught_on_sqlite() {
+    all_are_caught(Backend::Sqlite);
+}
+
+#[test]
+fn without_its_oracle_a_mistake_goes_unseen_by_it() {
+    for mistake in Mistake::ALL {
+        let mut campaign = campaign(Backend::Sqlite, mistake);
+        campaign.oracles.remove(&mistake.caught_by());
+        let report = run(&campaign, mistake);
+        let oracle = mistake.caught_by();
+        assert!(!catches(&report, oracle), "{mistake}: {}", show(&report));
+        assert!(!report.verdict.contains_key(&oracle), "{mistake}");
+    }
+}
+
+#[test]
+fn some_mistakes_need_a_fault_to_show() {
+    for mistake in Mistake::ALL {
+        let report = run(&undisturbed(Backend::Sqlite, mistake), mistake);
+        assert_eq!(report.cases, 1);
+        match mistake.needs_disturbance() {
+            true => assert!(report.failures.is_empty(), "{mistake}: {}", show(&report)),
+            false => assert!(catches(&report, mistake.caught_by()), "{mistake}"),
+        }
+    }
+}
+
+#[test]
+fn the_textbook_survives_every_world_on_sqlite() {
+    let mut campaign = Campaign::new(Backend::Sqlite, catalogue::all().unwrap());
+    campaign.pairs = false;
+    let textbook = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Control::textbook())) };
+    let report = campaign.run(&textbook, &()).unwrap();
+    for w in &report.worlds {
+        println!("{w:?}");
+    }
+    assert!(report.failures.is_empty(), "{}", show(&report));
+    assert_eq!(report.fired, report.cases, "{}", show(&report));
+}
