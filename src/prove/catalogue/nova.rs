@@ -6,7 +6,7 @@ use crate::schema::{Model, Profile, Schema};
 use super::super::world::{Content, Layout, MAIN_URL, Row, World};
 
 /// Tables that hold or may get rows; the whole of Nova takes seconds to create on a server.
-const MAIN: [&str; 14] = [
+const MAIN: [&str; 15] = [
     "block_device_mapping",
     "compute_nodes",
     "instance_actions",
@@ -19,6 +19,7 @@ const MAIN: [&str; 14] = [
     "instance_system_metadata",
     "instances",
     "migrations",
+    "share_mapping",
     "tags",
     "virtual_interfaces",
 ];
@@ -30,7 +31,8 @@ const API: [&str; 4] = [
     "request_specs",
 ];
 
-/// Three soft-deleted instances and one that lives, in those tables of Nova 34 that they use.
+/// Three soft-deleted instances, one of them held back by a share, and one that lives, in those tables of
+/// Nova 34 that they use.
 pub(super) fn nova() -> World {
     let keep = |names: &[&str], table: &str| {
         names.contains(&table.strip_prefix("shadow_").unwrap_or(table))
@@ -38,6 +40,7 @@ pub(super) fn nova() -> World {
     let mut world = real("34.0.0", 1..=4);
     world.name = "nova".into();
     world.title = "instances of Nova 34 with API records".into();
+    world.main.rows.push(share_of(2));
     world.main.schema = part(&world.main.schema, &|table| keep(&MAIN, table));
     if let Some(api) = &mut world.api {
         api.schema = part(&api.schema, &|table| keep(&API, table));
@@ -90,20 +93,23 @@ pub(super) fn blocked() -> World {
     let mut world = real("34.0.0", 1..=2);
     world.name = "nova-share-mapping".into();
     world.title = "Nova 34 with a share_mapping row left behind by one of two instances".into();
-    world.main.rows.push(Row::new(
+    world.main.rows.push(share_of(2));
+    world
+}
+
+/// A row without shadow table, so that its instance stays, and its API records with it.
+fn share_of(instance: i64) -> Row {
+    Row::new(
         "share_mapping",
         [
             ("id", Value::Int(1)),
             ("uuid", text(&uuid(77))),
-            ("instance_uuid", text(&uuid(2))),
+            ("instance_uuid", text(&uuid(instance))),
             ("share_id", text(&uuid(78))),
             ("status", text("inactive")),
             ("tag", text("t")),
-            ("export_location", text("e")),
-            ("share_proto", text("NFS")),
         ],
-    ));
-    world
+    )
 }
 
 /// The tables that `keep` wants, without foreign keys to the others.
