@@ -93,7 +93,7 @@ pub(super) struct Sight {
     pub(super) commits: Vec<(u64, State)>,
     /// Commits in all.
     committed: u64,
-    /// Commits that were acknowledged before the fault.
+    /// Commits that were acknowledged before the fault, or by it.
     pub(super) acknowledged: u64,
     /// Something failed that is not the engine's doing.
     pub(super) broken: Option<String>,
@@ -293,7 +293,11 @@ impl Injector {
             let number = inner.sight.committed;
             inner.hands.acknowledged(number);
             let fired = inner.sight.fired || inner.sight.wrote.is_some();
-            if !fired {
+            // The engine takes a COMMIT that was lost for one that was acknowledged.
+            let lied = inner.orders.fault.as_ref().is_some_and(|f| {
+                f.mode == Mode::CommitLost && inner.sight.fired && f.point == inner.sight.points
+            });
+            if !fired || lied {
                 inner.sight.acknowledged += 1;
             }
             if inner.orders.observe_all || (inner.orders.observe && fired) {

@@ -330,6 +330,9 @@ impl Runner {
         bench.reference = reference;
         bench.moment(&mut lineage, &after);
         if let Some(acknowledged) = &acknowledged {
+            for (_, state) in &sight.commits {
+                bench.durable(acknowledged, state);
+            }
             bench.durable(acknowledged, &after);
         }
         for (_, state) in &sight.commits {

@@ -2,6 +2,8 @@
 
 use sexton::error::Result;
 use sexton::prove::archiver::{Archiver, Own};
+use sexton::prove::fault::Mode;
+use sexton::prove::oracle::Oracle;
 use sexton::prove::{Backend, Campaign, Report, catalogue};
 
 fn own() -> Result<Box<dyn Archiver>> {
@@ -25,4 +27,25 @@ fn no_fault_in_the_chain_does_harm_on_sqlite() {
     assert!(report.failures.is_empty(), "{}", show(&report));
     assert_eq!(report.fired, report.cases);
     assert!(report.cases > 1000, "{}", show(&report));
+}
+
+#[test]
+fn a_commit_that_the_database_loses_is_seen_and_is_not_the_engines_fault() {
+    let mut campaign = Campaign::new(Backend::Sqlite, vec![catalogue::world("chain").unwrap()]);
+    campaign.modes = Some([Mode::CommitLost].into());
+    (campaign.writers, campaign.pairs) = (false, false);
+    let report = campaign.run(&own, &()).unwrap();
+    assert_eq!(report.fired, report.cases);
+    let durable = report.verdict[&Oracle::Durable];
+    assert_eq!(
+        (durable.held, durable.failed),
+        (0, report.points),
+        "{}",
+        show(&report)
+    );
+    let others = report
+        .failures
+        .iter()
+        .filter(|f| f.oracle != Oracle::Durable);
+    assert_eq!(others.count(), 0, "{}", show(&report));
 }
