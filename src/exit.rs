@@ -7,20 +7,21 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Done; nothing at or above `--fail-on` was found, all that may move has moved.
+    /// Done; nothing at or above `--fail-on` was found, all that may move has moved, every oracle
+    /// held.
     Done = 0,
     /// `audit`: findings, warnings only. `archive`: done, but blocked families remain.
     Findings = 1,
-    /// `audit`: findings with errors. `prove`: an engine failed.
+    /// `audit`: findings with errors. `prove`: an oracle failed.
     Errors = 2,
     /// Bad command line or argument value.
     Usage = 64,
     /// The data or schema is not what the command needs: no shadow tables, unknown profile, not a
-    /// database.
+    /// database. `prove`: the engine moves nothing, or does not do the same twice.
     Data = 65,
     /// A database could not be reached or refused.
     Unavailable = 69,
-    /// A fault of sexton's own.
+    /// A fault of sexton's own. `prove`: a fault did not fire.
     Internal = 70,
     /// Stopped early on request or on a budget; the database is consistent; run again to go on.
     Stopped = 75,
@@ -31,7 +32,8 @@ impl ExitCode {
     pub const ALL: [(ExitCode, &'static str); 8] = [
         (
             ExitCode::Done,
-            "done; nothing at or above --fail-on was found (work done or not)",
+            "done; nothing at or above --fail-on was found (work done or not); prove: all oracles \
+             held",
         ),
         (
             ExitCode::Findings,
@@ -39,23 +41,26 @@ impl ExitCode {
         ),
         (
             ExitCode::Errors,
-            "audit: findings with errors; prove: an engine failed",
+            "audit: findings with errors; prove: an oracle failed",
         ),
         (ExitCode::Usage, "bad command line or argument value"),
         (
             ExitCode::Data,
             "the data or schema is not what the command needs (no shadow tables, unknown profile, \
-             not a database)",
+             not a database); prove: the engine moves nothing, or does not do the same twice",
         ),
         (
             ExitCode::Unavailable,
             "a database could not be reached or refused",
         ),
-        (ExitCode::Internal, "a fault of sexton's own"),
+        (
+            ExitCode::Internal,
+            "a fault of sexton's own; prove: a fault did not fire",
+        ),
         (
             ExitCode::Stopped,
             "stopped early on request or on a budget; the database is consistent; run again to \
-             go on",
+             go on; prove: all oracles held so far",
         ),
     ];
 }

@@ -1,4 +1,5 @@
-//! `sexton demo`: a sample Nova database with seeded damage, audited, archived, audited again.
+//! `sexton demo`: a sample Nova database with seeded damage, audited, archived, audited again; and a
+//! glance at what happens to an archive run that is interrupted.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -9,12 +10,15 @@ use sexton::db::{Access, Session, Target, introspect, open};
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
 use sexton::generate::{self, Damage, Dataset};
+use sexton::prove::spec::EngineSpec;
+use sexton::prove::{Backend, Campaign, Points, catalogue};
 use sexton::report;
 use sexton::schema::{FamilyGraph, Profile};
 
 use super::generate::create_file;
 
-/// Build a sample Nova database with damage, audit it, archive it, audit it again.
+/// Build a sample Nova database with damage, audit it, archive it, audit it again; interrupt the
+/// archiver in every way.
 ///
 /// Needs nothing but this program; leaves the database file, and says how to go on with it.
 #[derive(Debug, clap::Args)]
@@ -26,6 +30,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
 }
+
+/// The world of the interruptions: the smallest.
+const WORLD: &str = "chain";
 
 /// The damage of the sample.
 const DAMAGE: [(Damage, u32); 7] = [
@@ -91,16 +98,30 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let after = look(&mut session, &graph)?;
     println!("{}", indent(&compare(&before, &after)));
 
-    println!("5. Go on with it:\n");
+    println!(
+        "5. What if it is interrupted: sexton prove --world {WORLD} --faults deciding --no-pairs\n"
+    );
+    let mut campaign = Campaign::new(Backend::Sqlite, vec![catalogue::world(WORLD)?]);
+    campaign.points = Points::Deciding;
+    campaign.pairs = false;
+    let proved = campaign.run(&EngineSpec::Own, &())?;
+    println!("{}", indent(&report::prove_text(&proved)));
+
+    println!("6. Go on with it:\n");
     let program = std::env::current_exe().map_or("sexton".into(), |p| p.display().to_string());
     for command in [
         format!("sexton audit {shown}"),
         format!("sexton audit --check unarchivable-parent --format json {shown}"),
         format!("sexton archive --until-complete --drop-unshadowed share_mapping {shown}"),
         format!("sexton archive --dry-run --until-complete {shown}"),
+        "sexton prove --list".to_owned(),
         "sexton --help".to_owned(),
     ] {
         println!("   {}", command.replacen("sexton", &program, 1));
+    }
+    if proved.exit_code() != ExitCode::Done {
+        return Err(Error::internal("an interruption did harm")
+            .hint("please report it, with the output above"));
     }
     println!(
         "\nDone in {:.1} s; the sample stays in {shown}",

@@ -9,6 +9,7 @@ mod demo;
 mod generate;
 mod output;
 mod progress;
+mod prove;
 mod signals;
 
 use std::process::ExitCode as ProcessExit;
@@ -18,7 +19,7 @@ use sexton::error::Error;
 use sexton::exit::ExitCode;
 
 /// Looks after soft-deleted rows: audits a database for split families, orphans and rows that
-/// cannot be archived, and archives families whole.
+/// cannot be archived, archives families whole, and proves that no fault makes an archiver split one.
 ///
 /// A database is a URL (sqlite:FILE, mysql://..., mysql+pymysql://..., postgresql://...), a SQLite
 /// file, or what --config-file names. It may also come from SEXTON_DATABASE, so that a password
@@ -35,6 +36,7 @@ enum Command {
     Demo(demo::Args),
     Audit(audit::Args),
     Archive(archive::Args),
+    Prove(prove::Args),
     Generate(generate::Args),
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn main() -> ProcessExit {
         Command::Demo(args) => demo::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Archive(args) => archive::run(args),
+        Command::Prove(args) => prove::run(args),
         Command::Generate(args) => generate::run(args),
     };
     match done {

@@ -13,6 +13,13 @@ pub(crate) struct OutputArgs {
     /// How to write the report.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    #[command(flatten)]
+    file: OutputFile,
+}
+
+/// Where a report goes, for commands with formats of their own.
+#[derive(Debug, Args)]
+pub(crate) struct OutputFile {
     /// Where to write the report; default is stdout.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -28,6 +35,18 @@ pub(crate) enum Format {
 }
 
 impl OutputArgs {
+    /// See [`OutputFile::check`].
+    pub(crate) fn check(&self) -> Result<()> {
+        self.file.check()
+    }
+
+    /// See [`OutputFile::write`].
+    pub(crate) fn write(&self, report: &str) -> Result<()> {
+        self.file.write(report)
+    }
+}
+
+impl OutputFile {
     /// Fails if the report could not be written, so that no command does its work and then cannot
     /// say what it did. Leaves a file that is there as it is, and none where there was none.
     pub(crate) fn check(&self) -> Result<()> {

@@ -1,13 +1,28 @@
 //! Progress on stderr: a live line on a terminal, a plain line now and then otherwise.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sexton::archive::Observer;
+use sexton::prove::Watch;
 
 /// Least time between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// The live line, if stderr is a terminal.
+fn live_line(quiet: bool) -> Option<ProgressBar> {
+    (!quiet && std::io::stderr().is_terminal()).then(|| {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    })
+}
 
 /// Shows what an archive run does.
 pub(crate) struct Progress {
@@ -20,16 +35,8 @@ pub(crate) struct Progress {
 impl Progress {
     /// Progress on stderr; `quiet` shows notices only.
     pub(crate) fn new(quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
         Self {
-            bar,
+            bar: live_line(quiet),
             quiet,
             started: Instant::now(),
             last: Instant::now(),
@@ -81,5 +88,122 @@ impl Observer for Progress {
             };
             self.line(&format!("  {short}{more}"));
         }
+    }
+}
+
+/// Shows the cases of a campaign, and passes on the wish to stop.
+pub(crate) struct Cases {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    worlds: usize,
+    stop: Arc<AtomicBool>,
+    tally: Mutex<Tally>,
+}
+
+/// How far a campaign has come.
+struct Tally {
+    world: String,
+    /// Worlds begun.
+    number: usize,
+    /// Cases of this world, as far as they are known beforehand.
+    expected: usize,
+    done: usize,
+    failed: usize,
+    all: usize,
+    began: Instant,
+    started: Instant,
+    last: Instant,
+}
+
+impl Cases {
+    /// Progress on stderr over so many worlds; `quiet` shows none.
+    pub(crate) fn new(quiet: bool, worlds: usize, stop: Arc<AtomicBool>) -> Self {
+        let now = Instant::now();
+        Self {
+            bar: live_line(quiet),
+            quiet,
+            worlds,
+            stop,
+            tally: Mutex::new(Tally {
+                world: String::new(),
+                number: 0,
+                expected: 0,
+                done: 0,
+                failed: 0,
+                all: 0,
+                began: now,
+                started: now,
+                last: now,
+            }),
+        }
+    }
+
+    /// Takes the live line away.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, tally: &mut Tally) {
+        match &self.bar {
+            Some(bar) => bar.set_message(tally.line(self.worlds)),
+            None if !self.quiet && tally.last.elapsed() >= PLAIN_EVERY => {
+                tally.last = Instant::now();
+                eprintln!("{}", tally.line(self.worlds));
+            }
+            None => {}
+        }
+    }
+}
+
+impl Tally {
+    fn line(&self, worlds: usize) -> String {
+        let seconds = |since: Instant| since.elapsed().as_secs_f64().max(0.001);
+        let rate = (self.all as f64 / seconds(self.started)) as u64;
+        // Second faults are counted only when they are tried, so a world may have more cases.
+        let left = match self.expected.checked_sub(self.done) {
+            Some(left) if self.done > 0 => {
+                let each = seconds(self.began) / self.done as f64;
+                format!(", {:.0} s left", (left as f64 * each).ceil())
+            }
+            _ => String::new(),
+        };
+        format!(
+            "world {} of {worlds}, {}: {} of {} cases, {} failed, {rate} cases/s{left}",
+            self.number,
+            self.world,
+            self.done,
+            self.expected.max(self.done),
+            self.failed,
+        )
+    }
+}
+
+impl Watch for Cases {
+    fn world(&self, name: &str, cases: usize) {
+        let mut tally = self.tally();
+        tally.world = name.into();
+        tally.number += 1;
+        tally.expected = cases;
+        tally.done = 0;
+        tally.began = Instant::now();
+        self.show(&mut tally);
+    }
+
+    fn case(&self, held: bool) {
+        let mut tally = self.tally();
+        tally.done += 1;
+        tally.all += 1;
+        tally.failed += usize::from(!held);
+        self.show(&mut tally);
+    }
+
+    fn stop(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
     }
 }

@@ -85,6 +85,8 @@ pub struct Campaign {
     pub random: Option<Sample>,
     /// When to stop.
     pub budget: Option<Duration>,
+    /// After how many cases to stop, undisturbed runs and those of all workers included.
+    pub max_cases: Option<u64>,
     /// Workers, each with a database of its own.
     pub jobs: usize,
 }
@@ -105,6 +107,7 @@ impl Campaign {
             options: EngineOptions::default(),
             random: None,
             budget: None,
+            max_cases: None,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -179,6 +182,8 @@ impl Campaign {
                 &mut report,
             )?;
             if over {
+                let rest = &self.worlds[index + 1..];
+                report.unreached = rest.iter().map(|w| w.name.clone()).collect();
                 break;
             }
         }
@@ -360,15 +365,16 @@ impl Campaign {
             jobs.extend(firsts.into_iter().map(Job::Pairs));
         }
         watch.world(&world.name, jobs.len());
-        let count = WorldCount {
-            name: world.name.clone(),
+        let count = report.count(&world.name);
+        *count = WorldCount {
             statements: points.len() as u64,
             operations: file_points,
             modes: modes.len() as u64,
             power_losses: losses.len() as u64,
-            ..WorldCount::default()
+            planned: jobs.len() as u64 + 1,
+            ..count.clone()
         };
-        let tally = Mutex::new((report, count));
+        let tally = Mutex::new(report);
         let next = AtomicUsize::new(0);
         let over = AtomicBool::new(false);
         let broken: Mutex<Option<Error>> = Mutex::new(None);
@@ -376,26 +382,28 @@ impl Campaign {
             for runner in &mut runners {
                 scope.spawn(|| {
                     loop {
-                        let spent = self.budget.is_some_and(|b| started.elapsed() > b);
+                        let index = next.fetch_add(1, Ordering::SeqCst);
+                        // With no job left there is nothing to stop.
+                        let Some(job) = jobs.get(index) else {
+                            break;
+                        };
+                        let cases = tally.lock().unwrap_or_else(PoisonError::into_inner).cases;
+                        let spent = self.budget.is_some_and(|b| started.elapsed() > b)
+                            || self.max_cases.is_some_and(|most| cases >= most);
                         if spent || watch.stop() {
                             over.store(true, Ordering::SeqCst);
                         }
-                        let index = next.fetch_add(1, Ordering::SeqCst);
-                        let stopped = over.load(Ordering::SeqCst);
-                        let (Some(job), false) = (jobs.get(index), stopped) else {
+                        if over.load(Ordering::SeqCst) {
                             break;
-                        };
+                        }
                         let done = self.job(runner, job, setting, &mut |case, judged| {
-                            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-                            let (report, count) = &mut *tally;
-                            count.cases += 1;
-                            count.fired += u64::from(judged.fired);
+                            let mut report = tally.lock().unwrap_or_else(PoisonError::into_inner);
                             let scenario = Scenario {
                                 case,
                                 ..template.clone()
                             };
                             report.judged(&scenario, judged);
-                            drop(tally);
+                            drop(report);
                             watch.case(judged.breaches.is_empty());
                         });
                         if let Err(error) = done {
@@ -410,8 +418,7 @@ impl Campaign {
         if let Some(error) = broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        let (report, count) = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
-        report.worlds.push(count);
+        let report = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
         let over = over.into_inner();
         report.stopped |= over;
         Ok(over)

@@ -38,6 +38,8 @@ pub struct Report {
     pub undetermined: Option<Undetermined>,
     /// Counts by world.
     pub worlds: Vec<WorldCount>,
+    /// Worlds that were not begun, because the campaign ended before.
+    pub unreached: Vec<String>,
     /// Whether the budget was used up, or the campaign was asked to stop.
     pub stopped: bool,
     /// Workers.
@@ -53,6 +55,15 @@ pub struct Verdict {
     pub held: u64,
     /// Cases in which it failed.
     pub failed: u64,
+}
+
+impl Verdict {
+    fn book(&mut self, failed: bool) {
+        match failed {
+            true => self.failed += 1,
+            false => self.held += 1,
+        }
+    }
 }
 
 /// A failure: the first case with this fingerprint on this world.
@@ -106,17 +117,22 @@ pub struct WorldCount {
     pub modes: u64,
     /// Images of lost power; 0 on servers, and where the files are too large for whole images.
     pub power_losses: u64,
-    /// Cases.
+    /// Cases that there are to run. A first fault that is followed by second ones counts once, however
+    /// many come of it.
+    pub planned: u64,
+    /// Cases, the undisturbed run included.
     pub cases: u64,
     /// Cases in which every fault and writer had its turn.
     pub fired: u64,
+    /// Judgements by oracle.
+    pub verdict: BTreeMap<Oracle, Verdict>,
 }
 
 /// How many cases without fault are listed.
 const LISTED: usize = 20;
 
 impl Report {
-    pub(super) fn new(engine: &str, database: Backend, oracles: &BTreeSet<Oracle>) -> Self {
+    pub(crate) fn new(engine: &str, database: Backend, oracles: &BTreeSet<Oracle>) -> Self {
         Self {
             version: 1,
             engine: engine.into(),
@@ -130,6 +146,7 @@ impl Report {
             not_fired: Vec::new(),
             undetermined: None,
             worlds: Vec::new(),
+            unreached: Vec::new(),
             stopped: false,
             jobs: 1,
             elapsed_ms: 0,
@@ -153,13 +170,15 @@ impl Report {
             let what = format!("{}: {}", scenario.world.name, scenario.describe());
             self.not_fired.push(what);
         }
+        let count = self.count(&scenario.world.name);
+        count.cases += 1;
+        count.fired += u64::from(judged.fired);
         let failed: BTreeSet<_> = judged.breaches.iter().map(|b| b.oracle).collect();
         for oracle in judged.asked.iter().chain(&failed).collect::<BTreeSet<_>>() {
+            let of_world = self.count(&scenario.world.name).verdict.entry(*oracle);
+            of_world.or_default().book(failed.contains(oracle));
             let verdict = self.verdict.entry(*oracle).or_default();
-            match failed.contains(oracle) {
-                true => verdict.failed += 1,
-                false => verdict.held += 1,
-            }
+            verdict.book(failed.contains(oracle));
         }
         for breach in &judged.breaches {
             let fingerprint = breach.fingerprint();
@@ -190,6 +209,19 @@ impl Report {
                 }),
             }
         }
+    }
+
+    /// The counts of this world, which begin with its undisturbed run.
+    pub(super) fn count(&mut self, world: &str) -> &mut WorldCount {
+        let known = self.worlds.iter().position(|w| w.name == world);
+        let index = known.unwrap_or_else(|| {
+            self.worlds.push(WorldCount {
+                name: world.into(),
+                ..WorldCount::default()
+            });
+            self.worlds.len() - 1
+        });
+        &mut self.worlds[index]
     }
 
     /// The points and modes, once all worlds are counted.

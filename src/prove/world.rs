@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Engine, Value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::schema::{FamilyGraph, Model, Profile, ddl};
 
 /// Stands in a text value for the URL of the main database, as the engine under test is given it.
@@ -86,6 +86,18 @@ impl Row {
 }
 
 impl World {
+    /// Reads a world; `origin` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if it is none.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|e| {
+            Error::data(format!("{origin} is not a world: {e}"))
+                .hint("begin with what `sexton prove --print-world chain` prints")
+        })
+    }
+
     /// The family graph of the main database.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::{grouped, indented};
 use crate::audit::{AuditReport, Finding, Severity};
 
 /// The report as plain text.
@@ -27,11 +28,7 @@ pub fn audit_text(report: &AuditReport) -> String {
 fn block(out: &mut String, finding: &Finding) {
     let severity = finding.severity.as_str();
     let _ = writeln!(out, "{severity}[{}]: {}", finding.check, finding.message);
-    let mut line = |label: &str, value: &str| {
-        if !value.is_empty() {
-            let _ = writeln!(out, "    {label:<10}{value}");
-        }
-    };
+    let mut line = |label: &str, value: &str| indented(out, label, value);
     line("table", &finding.table);
     line(
         "reference",
@@ -76,19 +73,6 @@ fn summary(report: &AuditReport) -> String {
         let _ = write!(line, "; {} not checked", report.not_checked.len());
     }
     line
-}
-
-/// The number with a comma between thousands.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod arguments;
 mod compat;
 mod databases;
 mod output;
+mod prove;
 mod sample;
 mod secrets;
 mod servers;

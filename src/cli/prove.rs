@@ -1,0 +1,233 @@
+//! `sexton prove`: hits an archive engine at every point of a run, and judges what is left.
+
+mod list;
+
+use std::collections::BTreeSet;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use sexton::error::{Error, Result};
+use sexton::prove::oracle::Oracle;
+use sexton::prove::replay::{read_bundle, replay, write_bundles};
+use sexton::prove::spec::{Budget, EngineSpec, Faults};
+use sexton::prove::world::World;
+use sexton::prove::{Backend, Campaign, Engines, Report, catalogue};
+use sexton::report;
+
+use super::output::OutputFile;
+use super::progress::Cases;
+use super::signals::stop_flag;
+
+/// Interrupt an archive engine at every statement, in every way, and judge what is left.
+///
+/// Runs the engine again and again on small databases of its own making, each time with another
+/// fault: a lost connection, a kill, an error, a full disk, a writer beside it. After each fault,
+/// and again after a rerun, oracles judge: is every family whole, is nothing lost, does a rerun
+/// get to the same end? Touches no database of yours.
+///
+/// Without arguments: sexton's own engine on SQLite, every world, every fault.
+///
+/// Exit code 0: all oracles held. 2: an oracle failed. 65: the engine moves nothing, or does not
+/// do the same twice. 75: stopped early, all held so far.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The database: sqlite, or a private server that is thrown away: mariadb, postgres. Default is
+    /// sqlite.
+    #[arg(long, value_name = "DATABASE")]
+    server: Option<String>,
+    /// The archive engine: sexton, textbook, control:NAME, command:'LINE', warm:'LINE' or process.
+    /// In LINE {config}, {url}, {api_url}, {host} and {port} stand for the database of the case.
+    /// Default is sexton.
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<String>,
+    /// Only on this world, or on one of your own in a file; may be given several times. Default is
+    /// the whole catalogue.
+    #[arg(long = "world", value_name = "NAME|FILE.json")]
+    worlds: Vec<String>,
+    /// Faults at every statement (all), at those that write or end a transaction (deciding), or only
+    /// faults of these modes, and then no writers, no pairs and no loss of power. Default is all, and
+    /// deciding for engines that are processes.
+    #[arg(long, value_name = "all|deciding|MODE,...")]
+    faults: Option<String>,
+    /// No concurrent writers.
+    #[arg(long)]
+    no_writers: bool,
+    /// No second faults in the rerun (they are tried on the first world).
+    #[arg(long)]
+    no_pairs: bool,
+    /// No faults in operations on files, and no loss of power (SQLite).
+    #[arg(long)]
+    no_files: bool,
+    /// Only this judgement; may be given several times. Default is all.
+    #[arg(long = "oracle", value_name = "NAME")]
+    oracles: Vec<String>,
+    /// Most rows that the engine may take in one batch. Default is 8: the worlds are small, and should
+    /// take several batches.
+    #[arg(long, value_name = "N")]
+    max_rows: Option<NonZeroU64>,
+    /// Stop after this time (60s, 5m, 2h) or so many cases ('200 cases').
+    #[arg(long, value_name = "TIME|CASES")]
+    budget: Option<String>,
+    /// Workers, each with a database of its own. Default is one for each processor.
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Write each failure into a directory below this one, from which --replay runs it again.
+    #[arg(long, value_name = "DIR")]
+    bundles: Option<PathBuf>,
+    /// Run the one case of this directory again, with its engine or with that of --engine.
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "server", "worlds", "faults", "no_writers", "no_pairs", "no_files", "oracles", "max_rows",
+        "budget", "jobs", "bundles",
+    ])]
+    replay: Option<PathBuf>,
+    /// Show the worlds, modes, writers, oracles and engines there are.
+    #[arg(long, exclusive = true)]
+    list: bool,
+    /// Print a world of the catalogue as a file, to begin one of your own.
+    #[arg(long, value_name = "WORLD", exclusive = true)]
+    print_world: Option<String>,
+    /// No progress on stderr.
+    #[arg(long, short)]
+    quiet: bool,
+    /// How to write the report.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    output: OutputFile,
+}
+
+/// Report formats of this command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For scripts; carries a `version`.
+    Json,
+    /// For CI systems: a suite for each world, a test for each oracle.
+    Junit,
+}
+
+/// Runs the command; the exit code.
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    if args.list {
+        args.output.write(&list::text()?)?;
+        return Ok(0);
+    }
+    if let Some(name) = &args.print_world {
+        args.output
+            .write(&report::json(&catalogue::world(name)?)?)?;
+        return Ok(0);
+    }
+    args.output.check()?;
+    let report = match &args.replay {
+        Some(directory) => again(args, directory)?,
+        None => prove(args)?,
+    };
+    let text = match args.format {
+        Format::Text => report::prove_text(&report),
+        Format::Json => report::json(&report)?,
+        Format::Junit => report::prove_junit(&report)?,
+    };
+    args.output.write(&text)?;
+    Ok(report.exit_code() as u8)
+}
+
+/// The campaign that the arguments ask for.
+fn prove(args: &Args) -> Result<Report> {
+    let engine = engine(args)?.unwrap_or_default();
+    let campaign = campaign(args, &engine)?;
+    // What cannot be run is said before anything is started or written.
+    drop(engine.engine()?);
+    if let Some(directory) = &args.bundles {
+        std::fs::create_dir_all(directory).map_err(|e| {
+            Error::usage(format!("cannot make {}: {e}", directory.display()))
+                .hint("--bundles takes a directory that can be written to")
+        })?;
+    }
+    let stop = stop_flag()?;
+    let watch = Cases::new(args.quiet, campaign.worlds.len(), stop);
+    let done = campaign.run(&engine, &watch);
+    watch.finish();
+    let mut report = done?;
+    if let Some(directory) = &args.bundles {
+        write_bundles(&mut report, directory, &engine.to_string())?;
+    }
+    Ok(report)
+}
+
+/// The case of a bundle.
+fn again(args: &Args, directory: &Path) -> Result<Report> {
+    let scenario = read_bundle(directory)?;
+    let engine = match engine(args)? {
+        Some(engine) => engine,
+        None => scenario.engine.parse()?,
+    };
+    let mut report = replay(&scenario, &engine)?;
+    for failure in &mut report.failures {
+        failure.bundle = Some(directory.display().to_string());
+    }
+    Ok(report)
+}
+
+fn engine(args: &Args) -> Result<Option<EngineSpec>> {
+    args.engine.as_deref().map(str::parse).transpose()
+}
+
+fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
+    let backend: Option<Backend> = args.server.as_deref().map(str::parse).transpose()?;
+    let mut campaign = Campaign::new(backend.unwrap_or(Backend::Sqlite), worlds(&args.worlds)?);
+    let faults = match &args.faults {
+        Some(text) => text.parse()?,
+        None => Faults::default_for(engine),
+    };
+    faults.apply(&mut campaign);
+    campaign.writers &= !args.no_writers;
+    campaign.pairs &= !args.no_pairs;
+    campaign.files &= !args.no_files;
+    if !args.oracles.is_empty() {
+        let oracles: Result<BTreeSet<Oracle>> = args.oracles.iter().map(|o| o.parse()).collect();
+        campaign.oracles = oracles?;
+    }
+    if let Some(rows) = args.max_rows {
+        campaign.options.max_rows = rows.get();
+    }
+    if let Some(budget) = &args.budget {
+        budget.parse::<Budget>()?.apply(&mut campaign);
+    }
+    if let Some(jobs) = args.jobs {
+        campaign.jobs = jobs.get();
+    }
+    Ok(campaign)
+}
+
+fn worlds(names: &[String]) -> Result<Vec<World>> {
+    if names.is_empty() {
+        return catalogue::all();
+    }
+    let mut names_seen = BTreeSet::new();
+    let mut wanted = Vec::new();
+    for name in names {
+        let world = match name.ends_with(".json") {
+            true => read_world(name)?,
+            false => catalogue::world(name)?,
+        };
+        if !names_seen.insert(world.name.clone()) {
+            let message = format!("world '{}' is given twice", world.name);
+            return Err(Error::usage(message).hint("the report tells worlds apart by their names"));
+        }
+        wanted.push(world);
+    }
+    Ok(wanted)
+}
+
+fn read_world(path: &str) -> Result<World> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Error::usage(format!("{path} cannot be read: {e}"))
+            .hint("--world takes a name of --list, or a file that ends in .json")
+    })?;
+    let world = World::parse(&text, path)?;
+    // A profile that does not fit its schema is the file's fault, not the engine's.
+    world.graph()?;
+    Ok(world)
+}

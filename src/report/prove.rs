@@ -1,0 +1,319 @@
+//! What a campaign found, for people.
+
+mod junit;
+
+use std::fmt::Write as _;
+
+use super::{grouped, indented, right_aligned};
+use crate::exit::ExitCode;
+use crate::prove::Report;
+use crate::prove::report::{Failure, Undetermined};
+
+pub use junit::prove_junit;
+
+/// The whole report as text.
+pub fn prove_text(report: &Report) -> String {
+    let mut text = totals(report);
+    let _ = writeln!(text, "\n{}", by_world(report));
+    let _ = writeln!(text, "\n{}", by_oracle(report));
+    for failure in &report.failures {
+        text.push('\n');
+        block(&mut text, failure);
+    }
+    if report.cases > report.fired {
+        let _ = writeln!(
+            text,
+            "\n{} whose fault did not fire, which proves nothing:",
+            count(report.cases - report.fired, "case")
+        );
+        for case in &report.not_fired {
+            let _ = writeln!(text, "    {case}");
+        }
+    }
+    if let Some(found) = &report.undetermined {
+        let _ = writeln!(
+            text,
+            "\nThe engine does not do the same twice: {}",
+            place(found)
+        );
+        indented(&mut text, "first", &found.expected);
+        indented(&mut text, "then", &found.found);
+    }
+    let _ = writeln!(text, "\n{}", verdict(report));
+    text
+}
+
+/// What was run, with every denominator.
+fn totals(report: &Report) -> String {
+    let seconds = report.elapsed_ms as f64 / 1000.0;
+    let rate = report.cases as f64 / seconds.max(0.001);
+    let mut text = String::new();
+    for (label, value) in [
+        ("engine", report.engine.clone()),
+        ("database", report.database.name().into()),
+        ("points", points(report)),
+        ("modes", grouped(report.modes)),
+        ("cases", grouped(report.cases)),
+        ("fired", grouped(report.fired)),
+        ("time", format!("{seconds:.1} s")),
+        (
+            "rate",
+            format!("{rate:.0} cases/s, {}", count(report.jobs as u64, "worker")),
+        ),
+    ] {
+        let _ = writeln!(text, "{label:<10}{value}");
+    }
+    text
+}
+
+fn points(report: &Report) -> String {
+    let hit = if report.stopped { ", not all hit" } else { "" };
+    format!("{}{hit}", grouped(report.points))
+}
+
+fn by_world(report: &Report) -> String {
+    let head = [
+        "world",
+        "statements",
+        "file operations",
+        "power losses",
+        "modes",
+        "cases",
+        "fired",
+        "failures",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for world in &report.worlds {
+        let failures = report.failures.iter().filter(|f| f.world == world.name);
+        let mut row = vec![world.name.clone()];
+        row.extend(
+            [
+                world.statements,
+                world.operations,
+                world.power_losses,
+                world.modes,
+                world.cases,
+                world.fired,
+                failures.count() as u64,
+            ]
+            .map(grouped),
+        );
+        rows.push(row);
+    }
+    for name in &report.unreached {
+        rows.push(vec![name.clone(), "not begun".into()]);
+    }
+    right_aligned(rows, 1..head.len())
+}
+
+fn by_oracle(report: &Report) -> String {
+    let head = ["oracle", "held", "failed", "meaning"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (oracle, verdict) in &report.verdict {
+        rows.push(vec![
+            oracle.to_string(),
+            grouped(verdict.held),
+            grouped(verdict.failed),
+            oracle.meaning().into(),
+        ]);
+    }
+    right_aligned(rows, 1..3)
+}
+
+fn block(text: &mut String, failure: &Failure) {
+    let _ = writeln!(text, "failure {}", failure.fingerprint);
+    indented(text, "world", &failure.world);
+    indented(text, "fault", &failure.fault);
+    indented(text, "found", &failure.what);
+    indented(text, "cases", &grouped(failure.count));
+    indented(
+        text,
+        "bundle",
+        failure.bundle.as_deref().unwrap_or_default(),
+    );
+}
+
+fn place(found: &Undetermined) -> String {
+    match found.point {
+        0 => format!("world {}", found.world),
+        point => format!("world {}, point {point}", found.world),
+    }
+}
+
+/// The last lines: what it comes to.
+fn verdict(report: &Report) -> String {
+    let cases = count(report.cases, "case");
+    let failures = report.failures.len() as u64;
+    let mut text = match report.exit_code() {
+        ExitCode::Errors => format!("FAILED: {} in {cases}.", count(failures, "failure")),
+        ExitCode::Data => "UNDETERMINED: where runs differ, faults cannot be told apart.".into(),
+        ExitCode::Internal => {
+            "NOT PROVED: a fault that does not fire is a fault of sexton's own.".into()
+        }
+        ExitCode::Stopped => "STOPPED EARLY: all oracles held so far.".into(),
+        _ => format!("HELD: all oracles, in {cases}; every fault fired."),
+    };
+    if report.stopped {
+        let planned = report.worlds.iter().map(|w| w.planned).sum();
+        let _ = write!(
+            text,
+            "\n{} of {} cases or more were run in the worlds that were begun.",
+            grouped(report.cases),
+            grouped(planned)
+        );
+    }
+    let silent: Vec<_> = report
+        .verdict
+        .iter()
+        .filter(|(_, verdict)| verdict.held + verdict.failed == 0)
+        .map(|(oracle, _)| oracle.name())
+        .collect();
+    if !silent.is_empty() {
+        let _ = write!(text, "\nNever asked: {}.", silent.join(", "));
+    }
+    if failures > 0 && report.failures.iter().all(|f| f.bundle.is_none()) {
+        text.push_str("\nTo keep failures and run them again: --bundles DIR, --replay DIR.");
+    }
+    text
+}
+
+/// `1 case`, `2,000 cases`.
+fn count(number: u64, word: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {word}{plural}", grouped(number))
+}
+
+/// Two worlds, one of them with failures, for the tests of the formats.
+#[cfg(test)]
+fn example() -> Report {
+    use crate::prove::oracle::Oracle;
+    use crate::prove::report::{Verdict, WorldCount};
+    use crate::prove::{Backend, Case, Scenario, archiver, catalogue};
+
+    let scenario = Scenario {
+        version: 1,
+        seed: None,
+        database: Backend::Sqlite,
+        engine: "control:no-transaction".into(),
+        options: archiver::EngineOptions::default(),
+        oracles: Oracle::ALL.into_iter().collect(),
+        case: Case::default(),
+        world: std::sync::Arc::new(catalogue::world("chain").unwrap()),
+    };
+    let mut report = Report::new(&scenario.engine, scenario.database, &scenario.oracles);
+    (report.points, report.modes) = (212, 23);
+    (report.cases, report.fired) = (3_001, 3_001);
+    (report.jobs, report.elapsed_ms) = (2, 12_345);
+    for (name, cases, failed) in [("chain", 2_000, 12), ("cycle", 1_001, 0)] {
+        let held = cases - failed;
+        report.worlds.push(WorldCount {
+            name: name.into(),
+            statements: 26,
+            operations: 80,
+            modes: 23,
+            power_losses: 975,
+            planned: cases,
+            cases,
+            fired: cases,
+            verdict: [(Oracle::Whole, Verdict { held, failed })].into(),
+        });
+        let total = report.verdict.entry(Oracle::Whole).or_default();
+        total.held += held;
+        total.failed += failed;
+    }
+    for place in ["child.root_id -> root.id", "leaf.child_id -> child.id"] {
+        report.failures.push(Failure {
+            oracle: Oracle::Whole,
+            fingerprint: format!("whole@{place}"),
+            world: "chain".into(),
+            fault: "the engine is killed after the statement (statement 9: main: COMMIT)".into(),
+            what: "child:10 & the parent of it lie apart".into(),
+            count: 12,
+            undisturbed: false,
+            bundle: None,
+            scenario: scenario.clone(),
+        });
+    }
+    report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example, with nothing to complain of.
+    fn sound() -> Report {
+        Report {
+            failures: Vec::new(),
+            ..example()
+        }
+    }
+
+    #[test]
+    fn a_report_has_its_denominators() {
+        insta::assert_snapshot!(prove_text(&example()));
+    }
+
+    #[test]
+    fn a_campaign_that_holds_says_so_and_one_that_stopped_says_how_far_it_came() {
+        let text = prove_text(&sound());
+        assert!(text.contains("HELD: all oracles, in 3,001 cases"), "{text}");
+        assert!(text.contains("Never asked: conserved, "), "{text}");
+        let mut stopped = Report {
+            stopped: true,
+            unreached: vec!["nova".into()],
+            ..sound()
+        };
+        stopped.worlds[1].planned = 1_800;
+        insta::assert_snapshot!(prove_text(&stopped));
+        assert_eq!(stopped.exit_code(), ExitCode::Stopped);
+    }
+
+    #[test]
+    fn a_fault_that_did_not_fire_is_no_success() {
+        let mut report = sound();
+        report.fired -= 1;
+        report
+            .not_fired
+            .push("cycle: the connection is lost".into());
+        assert_eq!(report.exit_code(), ExitCode::Internal);
+        let text = prove_text(&report);
+        assert!(text.contains("1 case whose fault did not fire"), "{text}");
+        assert!(text.contains("    cycle: the connection is lost"), "{text}");
+        assert!(text.contains("NOT PROVED"), "{text}");
+    }
+
+    #[test]
+    fn an_engine_that_does_other_things_each_time_is_undetermined() {
+        let mut report = sound();
+        report.undetermined = Some(Undetermined {
+            world: "cycle".into(),
+            point: 7,
+            expected: "main: DELETE FROM server".into(),
+            found: "main: DELETE FROM disk".into(),
+        });
+        assert_eq!(report.exit_code(), ExitCode::Data);
+        let text = prove_text(&report);
+        for part in [
+            "world cycle, point 7",
+            "    first     main: DELETE FROM server",
+            "    then      main: DELETE FROM disk",
+            "UNDETERMINED",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        // A failure is one whatever else is true.
+        report.failures = example().failures;
+        assert_eq!(report.exit_code(), ExitCode::Errors);
+    }
+
+    /// Scripts rely on these names: they may grow, not change.
+    #[test]
+    fn the_json_is_stable() {
+        let mut report = example();
+        report.failures.truncate(1);
+        report.failures[0].bundle = Some("failures/chain-whole".into());
+        report.worlds.truncate(1);
+        insta::assert_snapshot!(crate::report::json(&report).unwrap());
+    }
+}

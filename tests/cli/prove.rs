@@ -1,0 +1,266 @@
+//! `sexton prove`: campaigns, their reports and exit codes, bundles.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value as Json;
+
+use crate::sample::{Ran, Sample, refused, refused_by_clap, sexton};
+
+/// A campaign of seconds.
+fn prove(arguments: &[&str]) -> Ran {
+    sexton(&[&["prove", "--quiet", "--jobs", "2"], arguments].concat())
+}
+
+/// Longest wait for anything here.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A lie of the database, which no engine survives: the way to failures.
+const LOST: [&str; 4] = ["--world", "chain", "--faults", "commit-lost"];
+
+fn number(json: &Json, name: &str) -> u64 {
+    let number = json[name].as_u64();
+    number.unwrap_or_else(|| panic!("{name} in {json}"))
+}
+
+#[test]
+fn a_world_under_every_fault() {
+    let ran = prove(&["--world", "chain", "--no-pairs", "--format", "json"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    let json = ran.json();
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["engine"], "sexton");
+    assert_eq!(json["database"], "sqlite");
+    assert_eq!(json["failures"], Json::Array(Vec::new()));
+    for name in ["points", "modes", "cases", "elapsed_ms"] {
+        assert!(number(&json, name) > 0, "{name} in {json}");
+    }
+    assert!(number(&json, "cases") > 1000, "{json}");
+    assert_eq!(number(&json, "fired"), number(&json, "cases"));
+    let world = &json["worlds"][0];
+    assert_eq!(number(world, "cases"), number(&json, "cases"));
+    assert_eq!(number(world, "planned"), number(&json, "cases"));
+    for (oracle, verdict) in json["verdict"].as_object().unwrap() {
+        assert_eq!(number(verdict, "failed"), 0, "{oracle} in {json}");
+        // Of API records chain knows nothing.
+        let asked = oracle != "api-consistent";
+        assert_eq!(number(verdict, "held") > 0, asked, "{oracle} in {json}");
+    }
+}
+
+/// A line without what differs from machine to machine.
+fn without_times(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.split_once(' ') {
+        Some((label @ ("time" | "rate"), _)) => format!("{label}      ..."),
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn text_has_totals_worlds_oracles_and_a_verdict() {
+    let ran = prove(&[
+        "--world",
+        "cycle",
+        "--faults",
+        "kill-before,error:SQLITE_BUSY",
+    ]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    for part in [
+        "engine",
+        "points",
+        "cases",
+        "fired",
+        "cycle",
+        "HELD: all oracles",
+    ] {
+        assert!(ran.stdout.contains(part), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_failure_is_reported_kept_and_run_again() {
+    let sample = Sample::empty();
+    let bundles = sample.name("failures");
+    // With one worker it is always the same case that stands for those like it.
+    let ran = sexton(&[&["prove", "--quiet", "--jobs", "1"], &LOST[..]].concat());
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    insta::assert_snapshot!(without_times(&ran.stdout));
+
+    let ran = prove(&[&LOST[..], &["--format", "json", "--bundles", &bundles]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let failures = ran.json()["failures"].as_array().unwrap().clone();
+    assert!(!failures.is_empty());
+    for failure in &failures {
+        let bundle = failure["bundle"].as_str().unwrap();
+        let again = sexton(&["prove", "--replay", bundle, "--format", "json"]);
+        assert_eq!(again.code, 2, "{}{}", again.stdout, again.stderr);
+        let found = again.json()["failures"].as_array().unwrap().clone();
+        let fingerprint = &failure["fingerprint"];
+        assert!(
+            found.iter().any(|f| f["fingerprint"] == *fingerprint),
+            "{fingerprint} in {}",
+            again.stdout
+        );
+        let words = std::fs::read_to_string(format!("{bundle}/README.txt")).unwrap();
+        assert!(words.contains(&format!("sexton prove --replay {bundle}")));
+    }
+    assert_eq!(
+        std::fs::read_dir(&bundles).unwrap().count(),
+        failures.len(),
+        "a directory for each failure"
+    );
+}
+
+#[test]
+fn junit_has_a_suite_for_each_world() {
+    let ran = prove(&[&LOST[..], &["--world", "nova", "--format", "junit"]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let report = quick_junit::Report::deserialize_from_str(&ran.stdout).unwrap();
+    let suites: Vec<_> = report.test_suites.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(suites, ["chain", "nova"]);
+    for suite in &report.test_suites {
+        assert_eq!((suite.tests, suite.failures), (8, 1), "{}", ran.stdout);
+        let failed = suite
+            .test_cases
+            .iter()
+            .find(|c| c.name.as_str() == "durable");
+        assert!(failed.is_some());
+    }
+}
+
+#[test]
+fn a_budget_ends_a_campaign_with_what_is_known_so_far() {
+    for budget in ["1 case", "1ms"] {
+        let arguments = ["--world", "chain", "--world", "cycle", "--budget", budget];
+        let ran = prove(&[&arguments[..], &["--format", "json"]].concat());
+        assert_eq!(ran.code, 75, "{}{}", ran.stdout, ran.stderr);
+        let json = ran.json();
+        assert_eq!(json["stopped"], true);
+        assert_eq!(json["unreached"], serde_json::json!(["cycle"]));
+        assert!(number(&json, "cases") >= 1);
+        assert_eq!(number(&json, "fired"), number(&json, "cases"));
+    }
+    let text = prove(&["--world", "chain", "--budget", "1 case"]);
+    assert_eq!(text.code, 75);
+    assert!(text.stdout.contains("\n1 of 1,"), "{}", text.stdout);
+}
+
+/// Whether the process has a handler for SIGINT, as the kernel tells.
+fn hears_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.is_some_and(|mask| mask >> (Signal::INT.as_raw() - 1) & 1 == 1)
+}
+
+#[test]
+fn a_signal_ends_a_campaign_with_a_report() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sexton"))
+        .args(["prove", "--format", "json", "--jobs", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !hears_interrupts(child.id()) {
+        assert!(started.elapsed() < PATIENCE, "it does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let asked = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if asked.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(75));
+    let json: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["stopped"], true);
+    assert!(number(&json, "cases") >= 1, "{json}");
+}
+
+#[test]
+fn bad_arguments() {
+    let sample = Sample::empty();
+    let none = sample.name("none.json");
+    for (option, value, said) in [
+        ("--world", "nothing", "unknown world 'nothing'"),
+        ("--world", &none, "none.json cannot be read"),
+        ("--faults", "nothing", "unknown fault mode 'nothing'"),
+        ("--faults", "all,cut-before", "unknown fault mode 'all'"),
+        ("--oracle", "nothing", "unknown oracle 'nothing'"),
+        ("--engine", "nothing", "unknown engine 'nothing'"),
+        ("--engine", "control:", "needs the name of an engine"),
+        ("--budget", "nothing", "'nothing' is not a budget"),
+        ("--budget", "60", "'60' is not a budget"),
+        ("--server", "oracle", "unknown database 'oracle'"),
+        ("--print-world", "nothing", "unknown world 'nothing'"),
+        (
+            "--replay",
+            &sample.name("none"),
+            "scenario.json cannot be read",
+        ),
+        ("--output", "/nonexistent/report", "/nonexistent/report"),
+        ("--bundles", "/dev/null/failures", "/dev/null/failures"),
+    ] {
+        let message = refused(64, &["prove", option, value]);
+        assert!(message.contains(said), "{option} {value}: {message}");
+    }
+    let twice = ["prove", "--world", "chain", "--world", "chain"];
+    assert!(refused(64, &twice).contains("world 'chain' is given twice"));
+    let bad = sample.file("bad.json", "{}");
+    assert!(refused(65, &["prove", "--world", &bad]).contains("bad.json is not a world"));
+    refused_by_clap(&["prove", "--jobs", "0"], "--jobs");
+    refused_by_clap(&["prove", "--max-rows", "0"], "--max-rows");
+    refused_by_clap(&["prove", "--list", "--quiet"], "--list");
+    refused_by_clap(&["prove", "--replay", "x", "--world", "chain"], "--replay");
+}
+
+#[test]
+fn a_world_from_a_file() {
+    let sample = Sample::empty();
+    let printed = sexton(&["prove", "--print-world", "chain"]);
+    assert_eq!(printed.code, 0);
+    let renamed = printed.stdout.replacen("\"chain\"", "\"mine\"", 1);
+    let file = sample.file("mine.json", &renamed);
+    let ran = prove(&[
+        "--world",
+        &file,
+        "--faults",
+        "kill-after",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.json()["worlds"][0]["name"], "mine");
+    // Nothing in it may be archived: then there is nothing to prove.
+    let live = renamed.replace("\"deleted\": 1", "\"deleted\": 0");
+    let file = sample.file("live.json", &live);
+    assert!(refused(65, &["prove", "--world", &file]).contains("moved nothing in world mine"));
+}
+
+#[test]
+fn the_list_has_everything_there_is_to_choose_from() {
+    let ran = sexton(&["prove", "--list"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    for part in [
+        "Worlds (--world)\n  chain ",
+        "\n  missing-foreign-key ",
+        "\n  cut-before ",
+        "\n  error-for-good:CODE ",
+        "\n  freeze ",
+        "1213",
+        "\n  second-archiver ",
+        "Oracles (--oracle)\n  whole ",
+        "\n  api-consistent ",
+        "\n  control:NAME ",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+}
