@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use sexton::error::{Error, Result};
+use sexton::prove::campaign::Sample;
 use sexton::prove::oracle::Oracle;
 use sexton::prove::replay::{read_bundle, replay, write_bundles};
 use sexton::prove::spec::{Budget, EngineSpec, Faults};
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     /// Faults at every statement (all), at those that write or end a transaction (deciding), or only
     /// faults of these modes, and then no writers, no pairs and no loss of power. Default is all, and
     /// deciding for engines that are processes.
-    #[arg(long, value_name = "all|deciding|MODE,...")]
+    #[arg(long, value_name = "all|deciding|[deciding,]MODE,...")]
     faults: Option<String>,
     /// No concurrent writers.
     #[arg(long)]
@@ -66,6 +67,13 @@ pub(crate) struct Args {
     /// take several batches.
     #[arg(long, value_name = "N")]
     max_rows: Option<NonZeroU64>,
+    /// So many worlds at random after the others, each with 100 cases: half of them with a fault and a
+    /// writer, or with a second fault in the rerun.
+    #[arg(long, value_name = "N")]
+    random: Option<NonZeroU64>,
+    /// Where random worlds and cases come from: the same seed makes the same ones.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "random")]
+    seed: u64,
     /// Stop after this time (60s, 5m, 2h) or so many cases ('200 cases').
     #[arg(long, value_name = "TIME|CASES")]
     budget: Option<String>,
@@ -78,7 +86,7 @@ pub(crate) struct Args {
     /// Run the one case of this directory again, with its engine or with that of --engine.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "server", "worlds", "faults", "no_writers", "no_pairs", "no_files", "oracles", "max_rows",
-        "budget", "jobs", "bundles",
+        "random", "budget", "jobs", "bundles",
     ])]
     replay: Option<PathBuf>,
     /// Show the worlds, modes, writers, oracles and engines there are.
@@ -191,6 +199,13 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
     }
     if let Some(rows) = args.max_rows {
         campaign.options.max_rows = rows.get();
+    }
+    if let Some(worlds) = args.random {
+        campaign.random = Some(Sample {
+            seed: args.seed,
+            worlds: worlds.get(),
+            cases: 100,
+        });
     }
     if let Some(budget) = &args.budget {
         budget.parse::<Budget>()?.apply(&mut campaign);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::archiver::{Archiver, Own};
+use super::archiver::{Archiver, Control, Own, Program, Warm};
 use super::campaign::{Campaign, Engines, Points};
 use super::fault::Mode;
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ pub const ENGINE_FORMS: [(&str, &str); 6] = [
     ("sexton", "sexton's own archive engine, in this process"),
     (
         "textbook",
-        "the shortest engine that is right: one transaction, everything or nothing",
+        "a plain engine without a mistake: what the controls differ from by one",
     ),
     (
         "control:NAME",
@@ -59,12 +59,11 @@ impl Engines for EngineSpec {
         // The one place where an engine is made from its name.
         match self {
             Self::Own => Ok(Box::new(Own)),
-            Self::Textbook
-            | Self::Control(_)
-            | Self::Command(_)
-            | Self::Warm(_)
-            | Self::Process => Err(Error::usage(format!("engine '{self}' is not built in yet"))
-                .hint("sexton is; another in Rust is proved with sexton::prove::Campaign")),
+            Self::Textbook => Ok(Box::new(Control::textbook())),
+            Self::Control(name) => Ok(Box::new(Control::of(name.parse()?))),
+            Self::Command(line) => Ok(Box::new(Program::new(line)?)),
+            Self::Warm(line) => Ok(Box::new(Warm::new(line)?)),
+            Self::Process => Ok(Box::new(Program::own()?)),
         }
     }
 }
@@ -124,8 +123,8 @@ pub enum Faults {
     All,
     /// Every mode at statements that write or end a transaction.
     Deciding,
-    /// These modes only, wherever they apply: no writers, no pairs, no loss of power.
-    Modes(BTreeSet<Mode>),
+    /// These modes only, at these statements: no writers, no pairs, no loss of power.
+    Modes(Points, BTreeSet<Mode>),
 }
 
 impl Faults {
@@ -143,8 +142,8 @@ impl Faults {
         match self {
             Self::All => campaign.points = Points::All,
             Self::Deciding => campaign.points = Points::Deciding,
-            Self::Modes(modes) => {
-                campaign.points = Points::All;
+            Self::Modes(points, modes) => {
+                campaign.points = *points;
                 campaign.modes = Some(modes.clone());
                 campaign.writers = false;
                 campaign.pairs = false;
@@ -161,12 +160,18 @@ impl FromStr for Faults {
             "all" => Ok(Self::All),
             "deciding" => Ok(Self::Deciding),
             _ => {
+                // `deciding,kill-before`: these modes at those statements.
+                let (points, modes) = match text.strip_prefix("deciding,") {
+                    Some(rest) => (Points::Deciding, rest),
+                    None => (Points::All, text),
+                };
                 let modes: Result<BTreeSet<Mode>> =
-                    text.split(',').map(|m| m.trim().parse()).collect();
-                Ok(Self::Modes(modes.map_err(|error| {
+                    modes.split(',').map(|m| m.trim().parse()).collect();
+                let modes = modes.map_err(|error| {
                     let hint = error.hint.unwrap_or_default();
                     Error::usage(error.message).hint(format!("all, deciding, or modes: {hint}"))
-                })?))
+                })?;
+                Ok(Self::Modes(points, modes))
             }
         }
     }
