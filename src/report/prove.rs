@@ -154,12 +154,13 @@ fn verdict(report: &Report) -> String {
         _ => format!("HELD: all oracles, in {cases}; every fault fired."),
     };
     if report.stopped {
-        let planned = report.worlds.iter().map(|w| w.planned).sum();
+        // Of second faults a world may have more than were planned: no other world has fewer for it.
+        let left = report.worlds.iter();
+        let left = left.map(|w| w.planned.saturating_sub(w.cases)).sum();
         let _ = write!(
             text,
-            "\n{} of {} cases or more were run in the worlds that were begun.",
-            grouped(report.cases),
-            grouped(planned)
+            "\nRun: {cases}. Not run: {} or more in the worlds that were begun.",
+            count(left, "case")
         );
     }
     let silent: Vec<_> = report

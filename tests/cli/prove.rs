@@ -144,7 +144,11 @@ fn a_budget_ends_a_campaign_with_what_is_known_so_far() {
     }
     let text = prove(&["--world", "chain", "--budget", "1 case"]);
     assert_eq!(text.code, 75);
-    assert!(text.stdout.contains("\n1 of 1,"), "{}", text.stdout);
+    assert!(
+        text.stdout.contains("\nRun: 1 case. Not run: 1,"),
+        "{}",
+        text.stdout
+    );
 }
 
 /// Whether the process has a handler for SIGINT, as the kernel tells.
