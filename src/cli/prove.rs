@@ -10,10 +10,10 @@ use clap::ValueEnum;
 use sexton::error::{Error, Result};
 use sexton::prove::campaign::Sample;
 use sexton::prove::oracle::Oracle;
-use sexton::prove::replay::{read_bundle, replay, write_bundles};
+use sexton::prove::replay;
 use sexton::prove::spec::{Budget, EngineSpec, Faults};
 use sexton::prove::world::World;
-use sexton::prove::{Backend, Campaign, Engines, Report, catalogue};
+use sexton::prove::{Backend, Campaign, Engines, Report, bundle, catalogue};
 use sexton::report;
 
 use super::output::OutputFile;
@@ -147,31 +147,21 @@ fn prove(args: &Args) -> Result<Report> {
     let campaign = campaign(args, &engine)?;
     // What cannot be run is said before anything is started or written.
     drop(engine.engine()?);
-    if let Some(directory) = &args.bundles {
-        std::fs::create_dir_all(directory).map_err(|e| {
-            Error::usage(format!("cannot make {}: {e}", directory.display()))
-                .hint("--bundles takes a directory that can be written to")
-        })?;
-    }
     let stop = stop_flag()?;
     let watch = Cases::new(args.quiet, campaign.worlds.len(), stop);
     let done = campaign.run(&engine, &watch);
     watch.finish();
-    let mut report = done?;
-    if let Some(directory) = &args.bundles {
-        write_bundles(&mut report, directory, &engine.to_string())?;
-    }
-    Ok(report)
+    done
 }
 
 /// The case of a bundle.
 fn again(args: &Args, directory: &Path) -> Result<Report> {
-    let scenario = read_bundle(directory)?;
+    let scenario = bundle::read(directory)?;
     let engine = match engine(args)? {
         Some(engine) => engine,
         None => scenario.engine.parse()?,
     };
-    let mut report = replay(&scenario, &engine)?;
+    let mut report = replay::report(&scenario, &engine)?;
     for failure in &mut report.failures {
         failure.bundle = Some(directory.display().to_string());
     }
@@ -210,6 +200,7 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
     if let Some(budget) = &args.budget {
         budget.parse::<Budget>()?.apply(&mut campaign);
     }
+    campaign.bundles.clone_from(&args.bundles);
     if let Some(jobs) = args.jobs {
         campaign.jobs = jobs.get();
     }

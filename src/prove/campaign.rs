@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::archiver::{Archiver, EngineOptions};
+use super::bundle;
 use super::fault::{Fault, Mode, Setting};
 use super::injector::Passed;
 use super::normal::Kind;
@@ -89,6 +91,8 @@ pub struct Campaign {
     pub max_cases: Option<u64>,
     /// Workers, each with a database of its own.
     pub jobs: usize,
+    /// Where a bundle of each failure is written, shrunk; beyond the budget, in a few minutes.
+    pub bundles: Option<PathBuf>,
 }
 
 impl Campaign {
@@ -109,6 +113,7 @@ impl Campaign {
             budget: None,
             max_cases: None,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            bundles: None,
         }
     }
 }
@@ -127,8 +132,8 @@ pub trait Watch: Sync {
 
 impl Watch for () {}
 
-/// Images of lost power hold whole files, one for each moment: of larger databases none are made.
-const POWER_LOSS_BYTES: usize = 128 << 10;
+/// Images of lost power hold whole files: of larger databases than this only two are kept for each moment.
+const POWER_LOSS_BYTES: usize = 48 << 10;
 
 /// A case to be run: from the enumeration, or an image of lost power.
 enum Job<'a> {
@@ -147,6 +152,9 @@ impl Campaign {
     /// code 65): there would be nothing to prove. What oracles say is in the report.
     pub fn run(&self, engines: &dyn Engines, watch: &dyn Watch) -> Result<Report> {
         let started = Instant::now();
+        if let Some(directory) = &self.bundles {
+            bundle::prepare(directory)?;
+        }
         let mut grounds = Vec::new();
         for _ in 0..self.jobs.max(1) {
             grounds.push(Ground::new(self.backend)?);
@@ -188,6 +196,9 @@ impl Campaign {
             }
         }
         report.sum();
+        if let (Some(directory), Some(ground)) = (&self.bundles, grounds.first_mut()) {
+            bundle::keep(directory, &mut report, ground, engines, watch)?;
+        }
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)
     }
@@ -272,13 +283,22 @@ impl Campaign {
             false => (None, Vec::new()),
         };
         let graph = Arc::clone(&first.stage.graph);
-        let small = first.stage.size() <= POWER_LOSS_BYTES && self.modes.is_none();
+        let all_images = first.stage.size() <= POWER_LOSS_BYTES;
+        let mut moment = (0, 0);
         let losses: Vec<PowerLoss> = recording
             .as_ref()
-            .filter(|_| small)
+            .filter(|_| self.modes.is_none())
             .map(Recording::power_loss_states)
             .into_iter()
             .flatten()
+            .filter(|loss| {
+                // The first two of each moment: all that was not synced is there, none of it is.
+                moment = match moment.0 == loss.after_operation {
+                    true => (moment.0, moment.1 + 1),
+                    false => (loss.after_operation, 0),
+                };
+                all_images || moment.1 < 2
+            })
             .collect();
         for other in &mut runners[1..] {
             other.adopt(&base);
@@ -467,7 +487,7 @@ impl Campaign {
                     power_loss: Some(point.clone()),
                     ..Case::default()
                 };
-                let judged = runner.run_power_loss(loss, &case)?;
+                let judged = runner.run_power_loss(loss, &case, false)?;
                 book(case, &judged);
             }
             // The rerun's points depend on what the first fault left: tried until none is left.

@@ -7,8 +7,10 @@
 //! the statements, a pass-through VFS.
 
 pub mod archiver;
+pub mod bundle;
 pub mod campaign;
 pub mod catalogue;
+pub mod evidence;
 pub mod fault;
 pub mod gate;
 mod injector;
@@ -21,6 +23,7 @@ pub mod replay;
 pub mod report;
 mod runner;
 pub mod scenario;
+pub mod shrink;
 pub mod spec;
 mod stage;
 pub mod state;
@@ -30,7 +33,11 @@ pub mod world;
 pub mod writer;
 
 pub use campaign::{Campaign, Engines, Points, Watch};
+pub use evidence::Evidence;
+pub use injector::Passed;
+pub use replay::replay;
 pub use report::Report;
 pub use runner::{Case, Judged, PowerLossPoint};
 pub use scenario::Scenario;
+pub use shrink::shrink;
 pub use stage::Backend;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::archiver::{Archiver, Ended, EngineOptions, Ran};
+use super::evidence::{Evidence, Names, When};
 use super::fault::{Fault, Mode};
 use super::injector::{Orders, Passed, Sight};
 use super::model::free_rows;
@@ -65,6 +66,8 @@ pub struct Judged {
     pub ran: Vec<Ran>,
     /// Points of the run with the last fault: of the rerun, if the case has a second fault.
     pub points: u64,
+    /// All of it from near; of case 0, and where a trace was asked for.
+    pub evidence: Option<Box<Evidence>>,
 }
 
 /// An undisturbed run: what the others are measured by.
@@ -87,6 +90,8 @@ pub(super) struct Runner {
     oracles: BTreeSet<Oracle>,
     base: Option<Arc<Reference>>,
     by_action: BTreeMap<Action, Arc<Reference>>,
+    /// The statements of each run of a case, if they are to be kept.
+    runs: Option<Vec<Vec<Passed>>>,
 }
 
 impl Runner {
@@ -106,7 +111,44 @@ impl Runner {
             oracles,
             base: None,
             by_action: BTreeMap::new(),
+            runs: None,
         })
+    }
+
+    /// The engine, for another runner.
+    pub(super) fn into_engine(self) -> Box<dyn Archiver> {
+        self.engine
+    }
+
+    /// Begins to keep what a case looks like from near.
+    fn witness(&mut self, start: &State) -> Option<Box<Evidence>> {
+        self.runs = Some(Vec::new());
+        Some(Evidence::new(&self.stage.shape, start))
+    }
+
+    /// Which run it was that has just ended.
+    fn last_run(&self) -> usize {
+        let runs = self.runs.as_ref().map_or(0, Vec::len);
+        runs.saturating_sub(1)
+    }
+
+    /// Ends what `witness` began.
+    fn testify(&mut self, judged: &mut Judged, expected: &State, calm: &[Passed]) {
+        let runs = self.runs.take().unwrap_or_default();
+        let Some(evidence) = &mut judged.evidence else {
+            return;
+        };
+        let names = Names::of(&self.stage.place(&self.options));
+        evidence.expected = expected.clone();
+        evidence.calm = calm.to_vec();
+        evidence.runs = runs;
+        evidence.tidy(&names);
+        judged.ran.iter_mut().for_each(|ran| names.tidy_ran(ran));
+    }
+
+    /// The engine's name in reports.
+    pub(super) fn engine_name(&self) -> String {
+        self.engine.name()
     }
 
     /// Takes over what another runner on the same world has found out.
@@ -125,6 +167,7 @@ impl Runner {
         let start = self.stage.state()?;
         let mut judged = Judged {
             fired: true,
+            evidence: self.witness(&start),
             ..Judged::default()
         };
         let (ran, sight) = self.go(
@@ -152,24 +195,26 @@ impl Runner {
             judged: &mut judged,
             counted: true,
         };
-        for (_, state) in &sight.commits {
-            bench.moment(&mut lineage, state);
+        for (point, state) in &sight.commits {
+            bench.moment(&mut lineage, state, commit(0, *point));
         }
-        bench.moment(&mut lineage, &after);
+        bench.moment(&mut lineage, &after, When::End { run: 0 });
         bench.truthful(&reference.start, &after, &ran);
         judged.ran.push(ran.clone());
         let end = self.rerun(&mut judged, &after, ran)?;
         let reference = Reference { end, ..reference };
+        let run = self.last_run();
         let mut bench = Bench {
             runner: self,
             reference: &reference,
             judged: &mut judged,
             counted: true,
         };
-        bench.moment(&mut lineage, &reference.end);
+        bench.moment(&mut lineage, &reference.end, When::End { run });
         bench.final_state(&reference.end);
         bench.stuck(&reference.end);
         self.idempotent(&mut judged, &reference.end)?;
+        self.testify(&mut judged, &reference.end, &reference.trace);
         self.base = Some(Arc::new(reference));
         Ok(judged)
     }
@@ -188,10 +233,14 @@ impl Runner {
     pub(super) fn run(&mut self, case: &Case, trace: bool) -> Result<Judged> {
         let mut judged = Judged::default();
         let base = self.base()?;
+        self.runs = None;
         if let Some(writer) = &case.writer
             && writer.action != Action::SecondArchiver
         {
             self.prepare(writer.action)?;
+        }
+        if trace {
+            judged.evidence = self.witness(&base.start);
         }
         self.stage.reset(None)?;
         let orders = Orders {
@@ -231,12 +280,29 @@ impl Runner {
     }
 
     /// Judges an image that a loss of power left behind.
-    pub(super) fn run_power_loss(&mut self, loss: &PowerLoss, case: &Case) -> Result<Judged> {
+    pub(super) fn run_power_loss(
+        &mut self,
+        loss: &PowerLoss,
+        case: &Case,
+        trace: bool,
+    ) -> Result<Judged> {
         let mut judged = Judged {
             fired: true,
             ..Judged::default()
         };
         let base = self.base()?;
+        if trace {
+            // The image tells nothing of statements: those of a process that dies at the same moment
+            // stand in for them.
+            judged.evidence = self.witness(&base.start);
+            self.stage.reset(None)?;
+            let fault = Fault {
+                point: loss.after_operation + 1,
+                mode: Mode::Freeze,
+                text: String::new(),
+            };
+            judged.trace = self.go(Orders::default(), Some(&fault))?.1.trace;
+        }
         self.stage.lose_power(loss)?;
         let acknowledged = loss
             .after_marks
@@ -325,10 +391,10 @@ impl Runner {
             // The writer may have come later than the fault, and than commits after it.
             let written = case.writer.as_ref().is_none_or(|w| w.point <= *point);
             bench.reference = if written { reference } else { &base };
-            bench.moment(&mut lineage, state);
+            bench.moment(&mut lineage, state, commit(0, *point));
         }
         bench.reference = reference;
-        bench.moment(&mut lineage, &after);
+        bench.moment(&mut lineage, &after, When::End { run: 0 });
         if let Some(acknowledged) = &acknowledged {
             for (_, state) in &sight.commits {
                 bench.durable(acknowledged, state);
@@ -366,10 +432,10 @@ impl Runner {
                 judged: &mut *judged,
                 counted: true,
             };
-            for (_, state) in &sight.commits {
-                bench.moment(&mut lineage, state);
+            for (point, state) in &sight.commits {
+                bench.moment(&mut lineage, state, commit(1, *point));
             }
-            bench.moment(&mut lineage, &after);
+            bench.moment(&mut lineage, &after, When::End { run: 1 });
             bench.truthful(&before, &after, &ran);
             judged.ran.push(ran.clone());
             before = after;
@@ -380,16 +446,19 @@ impl Runner {
             last.ended = Ended::Killed;
         }
         let end = self.rerun(judged, &before, last)?;
+        let run = self.last_run();
         let mut bench = Bench {
             runner: self,
             reference,
             judged: &mut *judged,
             counted: true,
         };
-        bench.moment(&mut lineage, &end);
+        bench.moment(&mut lineage, &end, When::End { run });
         bench.convergent(&end);
         bench.final_state(&end);
-        self.idempotent(judged, &end)
+        self.idempotent(judged, &end)?;
+        self.testify(judged, &reference.end, &base.trace);
+        Ok(())
     }
 
     /// What an undisturbed run makes of the world with the writer's change made beforehand.
@@ -427,8 +496,9 @@ impl Runner {
     }
 
     /// One run of the engine under these orders; afterwards the database does nothing any more.
-    fn go(&mut self, orders: Orders, fault: Option<&Fault>) -> Result<(Ran, Sight)> {
+    fn go(&mut self, mut orders: Orders, fault: Option<&Fault>) -> Result<(Ran, Sight)> {
         let vfs = self.stage.vfs();
+        orders.trace |= self.runs.is_some();
         let on_files = fault.filter(|f| f.mode.is_of_files());
         if let Some(vfs) = &vfs {
             vfs.arm(on_files.and_then(io_fault), false);
@@ -450,6 +520,9 @@ impl Runner {
             }
         }
         self.stage.settle()?;
+        if let Some(runs) = &mut self.runs {
+            runs.push(sight.trace.clone());
+        }
         if let Some(broken) = &sight.broken {
             return Err(Error::internal(format!(
                 "the harness itself failed: {broken}"
@@ -497,6 +570,10 @@ impl Runner {
     }
 }
 
+fn commit(run: usize, point: u64) -> When {
+    When::Commit { run, point }
+}
+
 /// Whether the server itself lied: what the engine then says is not its fault.
 fn is_lie(case: &Case) -> bool {
     case.fault
@@ -542,14 +619,20 @@ impl Bench<'_> {
             let known = self.judged.breaches.iter();
             let fingerprint = breach.fingerprint();
             if !known.map(Breach::fingerprint).any(|f| f == fingerprint) {
+                if let Some(evidence) = &mut self.judged.evidence {
+                    evidence.breach(&fingerprint);
+                }
                 self.judged.breaches.push(breach);
             }
         }
     }
 
     /// What must hold in every committed state.
-    fn moment(&mut self, lineage: &mut Lineage, state: &State) {
+    fn moment(&mut self, lineage: &mut Lineage, state: &State, when: When) {
         let shape = &self.runner.stage.shape;
+        if let Some(evidence) = &mut self.judged.evidence {
+            evidence.moment(when, state);
+        }
         if self.ask(Oracle::Whole) {
             let breaches = lineage.judge(shape, state);
             self.say(breaches);

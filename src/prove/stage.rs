@@ -62,7 +62,7 @@ impl Stage {
             directory: ground.directory(),
         };
         stage.side().main_url = match engine {
-            Engine::Sqlite => stage.main.url.clone(),
+            Engine::Sqlite => "sqlite:///main.db".into(),
             Engine::Mysql | Engine::Postgres => alchemy(&stage.main.url),
         };
         stage.side().create(&world)?;

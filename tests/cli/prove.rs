@@ -103,8 +103,8 @@ fn a_failure_is_reported_kept_and_run_again() {
             "{fingerprint} in {}",
             again.stdout
         );
-        let words = std::fs::read_to_string(format!("{bundle}/README.txt")).unwrap();
-        assert!(words.contains(&format!("sexton prove --replay {bundle}")));
+        let words = std::fs::read_to_string(format!("{bundle}/README.md")).unwrap();
+        assert!(words.contains(fingerprint.as_str().unwrap()), "{words}");
     }
     assert_eq!(
         std::fs::read_dir(&bundles).unwrap().count(),
@@ -205,11 +205,7 @@ fn bad_arguments() {
         ("--budget", "60", "'60' is not a budget"),
         ("--server", "oracle", "unknown database 'oracle'"),
         ("--print-world", "nothing", "unknown world 'nothing'"),
-        (
-            "--replay",
-            &sample.name("none"),
-            "scenario.json cannot be read",
-        ),
+        ("--replay", &sample.name("none"), "there is no bundle at"),
         ("--output", "/nonexistent/report", "/nonexistent/report"),
         ("--bundles", "/dev/null/failures", "/dev/null/failures"),
     ] {

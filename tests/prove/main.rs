@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod broken;
+mod bundle;
 mod controls;
 mod nova;
 mod own;
 mod random;
+mod shrink;

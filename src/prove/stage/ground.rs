@@ -231,8 +231,9 @@ impl Ground {
             attached,
             gate: injector.gate(database),
         };
-        let label = path.display().to_string();
-        let url = label.clone();
+        // The same for every worker, as API records name it: images of lost power are handed on.
+        let label = format!("{database}.db");
+        let url = path.display().to_string();
         Door::new(
             url,
             Arc::new(move || {

@@ -1,0 +1,121 @@
+//! Failing cases are made smaller.
+
+use sexton::error::Result;
+use sexton::exit::ExitCode;
+use sexton::prove::archiver::{Archiver, EngineOptions};
+use sexton::prove::fault::{Fault, Mode};
+use sexton::prove::oracle::Breach;
+use sexton::prove::shrink::Budget;
+use sexton::prove::writer::{Action, Writer};
+use sexton::prove::{Case, Scenario, catalogue, replay, shrink};
+
+use crate::broken::{
+    Brittle, Loses, SPLIT, STUCK, fingerprints, halves, killed, none, rows, scenario, small, tables,
+};
+
+#[test]
+fn a_failure_that_needs_no_fault_shrinks_to_one_family() {
+    let small = small(&killed(), SPLIT);
+    assert_eq!(small.scenario.case, Case::default());
+    assert_eq!(rows(&small.scenario), [("child", 1), ("root", 1)].into());
+    assert_eq!(
+        tables(&small.scenario),
+        ["child", "root", "shadow_child", "shadow_root"]
+    );
+    assert_eq!(small.scenario.world.profile.reference.len(), 1);
+    assert_eq!(small.scenario.options, EngineOptions::default());
+}
+
+#[test]
+fn a_failure_that_needs_a_kill_keeps_it_and_all_that_makes_it_fail() {
+    let small = small(&killed(), STUCK);
+    // Without the child the engine would leave the root alone with no kill at all.
+    assert_eq!(rows(&small.scenario), [("child", 1), ("root", 1)].into());
+    assert_eq!(
+        tables(&small.scenario),
+        ["child", "root", "shadow_child", "shadow_root"]
+    );
+    let fault = small.scenario.case.fault.clone().unwrap();
+    assert_eq!(
+        (fault.point, fault.mode, fault.text.as_str()),
+        (6, Mode::KillBefore, "main: BEGIN IMMEDIATE")
+    );
+    let again = shrink(&killed(), STUCK, &halves, Budget::default()).unwrap();
+    assert_eq!(again.scenario, small.scenario);
+    assert_eq!(again.tries, small.tries);
+}
+
+#[test]
+fn what_a_case_does_not_need_is_left_out() {
+    let mut case = killed().case;
+    case.second = Some(Fault {
+        point: 1,
+        mode: Mode::KillBefore,
+        text: String::new(),
+    });
+    case.writer = Some(Writer {
+        point: 1,
+        action: Action::UpdateChild,
+        text: "main: BEGIN IMMEDIATE".into(),
+    });
+    let small = small(&scenario(case), STUCK);
+    assert!(small.scenario.case.second.is_none());
+    assert!(small.scenario.case.writer.is_none());
+    assert!(small.scenario.case.fault.is_some());
+}
+
+#[test]
+fn no_budget_leaves_the_case_as_it_is() {
+    let small = shrink(&killed(), STUCK, &halves, none()).unwrap();
+    assert!(!small.finished);
+    assert_eq!(small.scenario, killed());
+    let error = shrink(&killed(), "durable@root", &halves, none()).unwrap_err();
+    assert_eq!(error.code, ExitCode::Data);
+}
+
+#[test]
+fn every_world_of_the_catalogue_shrinks_to_one_family() {
+    let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Loses)) };
+    for name in catalogue::NAMES {
+        let scenario = Scenario {
+            engine: "loses".into(),
+            world: catalogue::world(name).unwrap().into(),
+            ..scenario(Case::default())
+        };
+        let judged = replay(&scenario, &engines).unwrap();
+        let mut lost = judged.breaches.iter().map(Breach::fingerprint);
+        let fingerprint = lost.rfind(|f| f.starts_with("conserved@")).unwrap();
+        let small = shrink(&scenario, &fingerprint, &engines, Budget::default()).unwrap();
+        assert!(small.finished, "{name}");
+        assert_eq!(small.breach.fingerprint(), fingerprint);
+        let rows = rows(&small.scenario);
+        assert!(
+            rows.values().all(|n| *n == 1) && rows.len() <= 4,
+            "{name}: {rows:?}"
+        );
+    }
+}
+
+#[test]
+fn a_smaller_world_does_not_fail_for_another_reason() {
+    let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Brittle)) };
+    let fingerprint = "conserved@root";
+    let found = (1..100).find_map(|point| {
+        let fault = Fault {
+            point,
+            mode: Mode::KillBefore,
+            text: String::new(),
+        };
+        let case = Case {
+            fault: Some(fault),
+            ..Case::default()
+        };
+        let judged = replay(&scenario(case.clone()), &engines).unwrap();
+        fingerprints(&judged).contains(fingerprint).then_some(case)
+    });
+    let scenario = scenario(found.unwrap());
+    let small = shrink(&scenario, fingerprint, &engines, Budget::default()).unwrap();
+    assert!(small.scenario.case.fault.is_some());
+    // One that is archived, and one that is left to do.
+    assert_eq!(rows(&small.scenario), [("root", 2)].into());
+}
