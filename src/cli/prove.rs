@@ -7,6 +7,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use sexton::db::Engine;
 use sexton::error::{Error, Result};
 use sexton::prove::campaign::Sample;
 use sexton::prove::oracle::Oracle;
@@ -234,6 +235,6 @@ fn read_world(path: &str) -> Result<World> {
     })?;
     let world = World::parse(&text, path)?;
     // A profile that does not fit its schema is the file's fault, not the engine's.
-    world.graph()?;
+    world.graph(Engine::Sqlite)?;
     Ok(world)
 }

@@ -40,7 +40,7 @@ impl Stage {
     /// Creates the world's tables on the ground, in place of what was there.
     pub(super) fn new(ground: &mut Ground, world: Arc<World>) -> Result<Self> {
         let engine = ground.backend.engine();
-        let graph = Arc::new(world.graph()?);
+        let graph = Arc::new(world.graph(engine)?);
         let shape = Arc::new(Shape::new(&graph, &world));
         let stop = Arc::new(AtomicBool::new(false));
         let process = Arc::new(ProcessSlot::default());

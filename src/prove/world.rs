@@ -98,13 +98,15 @@ impl World {
         })
     }
 
-    /// The family graph of the main database.
+    /// The family graph of the main database, as an engine would find it there.
     ///
     /// # Errors
     ///
     /// Exit code 65 if the profile and the schema do not fit.
-    pub fn graph(&self) -> Result<FamilyGraph> {
-        self.profile.families(&self.main.schema.schema()?)
+    pub fn graph(&self, engine: Engine) -> Result<FamilyGraph> {
+        let mut schema = self.main.schema.schema()?;
+        ddl::name_enum_types(&mut schema, engine);
+        self.profile.families(&schema)
     }
 
     /// The databases with their names: `main`, `api`.

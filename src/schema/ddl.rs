@@ -184,6 +184,21 @@ fn enum_name(table: &str, column: &str) -> String {
     format!("{table}0{column}")
 }
 
+/// Gives enum columns the types that [`create_statements`] makes for them, as introspection would find
+/// them: on PostgreSQL each column has a type of its own.
+pub fn name_enum_types(schema: &mut Schema, engine: Engine) {
+    if engine != Engine::Postgres {
+        return;
+    }
+    for table in schema.tables.values_mut() {
+        for column in &mut table.columns {
+            if matches!(column.ty, ColumnType::Enum(_)) {
+                column.native = Some(engine.quote(&enum_name(&table.name, &column.name)));
+            }
+        }
+    }
+}
+
 fn create_enum(table: &Table, column: &Column) -> Option<String> {
     let ColumnType::Enum(labels) = &column.ty else {
         return None;

@@ -65,7 +65,7 @@ pub(super) fn real(release: &str, instances: std::ops::RangeInclusive<i64>) -> W
             ("name", text("cell1")),
             ("transport_url", text("none:///")),
             ("database_connection", text(MAIN_URL)),
-            ("disabled", Value::Int(0)),
+            ("disabled", Value::Bool(false)),
         ],
     )];
     for id in instances {
