@@ -25,6 +25,15 @@ impl Row {
     }
 }
 
+/// Why a family moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Its first row is marked.
+    Marked,
+    /// The parent of its first row is archived already.
+    Straggler,
+}
+
 /// Rows that move together, or not at all.
 #[derive(Debug, Default)]
 pub(super) struct Family {
@@ -92,10 +101,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The family of the row with this key; `None` if it is not there or marked any more.
-    pub(super) fn read(mut self, member: &Member, key: &Tuple) -> Result<Option<Family>, DbError> {
+    pub(super) fn read(
+        mut self,
+        member: &Member,
+        key: &Tuple,
+        start: Start,
+    ) -> Result<Option<Family>, DbError> {
         let keys = std::slice::from_ref(key);
         let root = self.rows(member, &member.key, keys)?.pop();
-        let Some(root) = root.filter(|r| r.marked) else {
+        let Some(root) = root.filter(|r| r.marked || start == Start::Straggler) else {
             return Ok(None);
         };
         self.family.rows.push(root);

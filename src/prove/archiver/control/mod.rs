@@ -10,6 +10,7 @@ mod link;
 mod mistake;
 mod records;
 mod sql;
+mod tables;
 mod textbook;
 mod write;
 

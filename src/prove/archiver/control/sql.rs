@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::db::{Engine, Value};
-use crate::schema::{ColumnType, FamilyGraph, Member};
+use crate::schema::{ColumnType, FamilyGraph, Member, Reference};
 
 use super::Mistake;
 
@@ -75,6 +75,32 @@ impl Sql<'_> {
             self.engine.quote(&member.table),
             terms.join(" AND "),
         )
+    }
+
+    /// Keys of children whose parent lies in the shadow table alone; `None` where a foreign key keeps
+    /// that from happening.
+    pub(super) fn stragglers(&self, reference: &Reference) -> Option<String> {
+        let child = self.graph.member(&reference.child)?;
+        let parent = self.graph.member(&reference.parent)?;
+        let shadow = parent.shadow.as_ref()?;
+        let concerned = reference.is_owned() && !reference.declared && child.obstacle.is_none();
+        let key: Vec<_> = child
+            .key
+            .iter()
+            .map(|c| self.engine.column("c", c))
+            .collect();
+        let key = key.join(", ");
+        concerned.then(|| {
+            format!(
+                "SELECT {key} FROM {} c WHERE EXISTS (SELECT 1 FROM {} s WHERE {}) AND NOT EXISTS \
+                 (SELECT 1 FROM {} p WHERE {}) ORDER BY {key}",
+                self.engine.quote(&reference.child),
+                self.engine.quote(shadow),
+                reference.join(self.engine, "c", "s"),
+                self.engine.quote(&reference.parent),
+                reference.join(self.engine, "c", "p"),
+            )
+        })
     }
 
     /// The columns that tell what a row is and how it hangs on others: its key, and what references

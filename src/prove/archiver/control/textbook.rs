@@ -11,7 +11,7 @@ use crate::prove::archiver::{Ended, Place, Ran};
 use crate::schema::Member;
 
 use super::Mistake;
-use super::family::{Family, Reader};
+use super::family::{Family, Reader, Start};
 use super::link::{Link, RETRIES, passes};
 use super::records::Records;
 use super::sql::{Sql, Tuple};
@@ -22,13 +22,13 @@ const PAGE: u64 = 1;
 
 /// One run.
 pub(super) struct Textbook<'p> {
-    place: &'p Place,
-    sql: Sql<'p>,
-    link: Link,
+    pub(super) place: &'p Place,
+    pub(super) sql: Sql<'p>,
+    pub(super) link: Link,
     records: Option<Records<'p>>,
     counts: Counts,
     blocked: bool,
-    stopped: bool,
+    pub(super) stopped: bool,
 }
 
 impl<'p> Textbook<'p> {
@@ -73,7 +73,7 @@ impl<'p> Textbook<'p> {
     }
 
     /// Tables with rows that can be roots, owners before what they own.
-    fn root_tables(&self) -> Vec<&'p Member> {
+    pub(super) fn root_tables(&self) -> Vec<&'p Member> {
         let order = self.sql.graph.delete_order.iter().rev();
         order
             .filter_map(|t| self.sql.graph.member(t))
@@ -81,7 +81,20 @@ impl<'p> Textbook<'p> {
             .collect()
     }
 
+    /// Pass after pass, for what one family keeps back may be free once another one is gone.
     fn families(&mut self) -> Result<()> {
+        loop {
+            let before = self.counts.clone();
+            self.blocked = false;
+            self.pass()?;
+            self.stragglers()?;
+            if self.stopped || !self.blocked || self.counts == before {
+                return Ok(());
+            }
+        }
+    }
+
+    fn pass(&mut self) -> Result<()> {
         let notes = self.sql.makes(Mistake::GivesUp).then(|| self.note());
         let noted = notes.as_ref().and_then(|n| std::fs::read_to_string(n).ok());
         for member in self.root_tables() {
@@ -108,7 +121,7 @@ impl<'p> Textbook<'p> {
                         }
                         std::fs::write(notes, &name).map_err(|e| Error::internal(e.to_string()))?;
                     }
-                    self.family(member, &key)?;
+                    self.family(member, &key, Start::Marked)?;
                 }
                 if last {
                     break;
@@ -122,13 +135,34 @@ impl<'p> Textbook<'p> {
         Ok(())
     }
 
+    /// Children whose parent went without them: added when it was archived already, where no foreign
+    /// key objects.
+    fn stragglers(&mut self) -> Result<()> {
+        for reference in &self.sql.graph.references {
+            let (Some(member), Some(sql)) = (
+                self.sql.graph.member(&reference.child),
+                self.sql.stragglers(reference),
+            ) else {
+                continue;
+            };
+            for key in self.link.again(|session| session.query(&sql))? {
+                if self.place.stop.load(Ordering::SeqCst) {
+                    self.stopped = true;
+                    return Ok(());
+                }
+                self.family(member, &key, Start::Straggler)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The file of [`Mistake::GivesUp`].
     fn note(&self) -> PathBuf {
         self.place.directory.join("control-gives-up")
     }
 
     /// Moves one family, if it may move.
-    fn family(&mut self, member: &Member, key: &Tuple) -> Result<()> {
+    fn family(&mut self, member: &Member, key: &Tuple, start: Start) -> Result<()> {
         if self.sql.makes(Mistake::ApiFirst)
             && let Some(records) = self.records.as_mut()
         {
@@ -138,7 +172,7 @@ impl<'p> Textbook<'p> {
         // What an attempt meant to move whose end is not known.
         let mut again = None;
         loop {
-            let trouble = match self.attempt(member, key, again.take()) {
+            let trouble = match self.attempt((member, key, start), again.take()) {
                 Ok(counts) => {
                     self.count(counts);
                     return Ok(());
@@ -177,8 +211,7 @@ impl<'p> Textbook<'p> {
     /// One transaction.
     fn attempt(
         &mut self,
-        member: &Member,
-        key: &Tuple,
+        (member, key, start): (&Member, &Tuple, Start),
         known: Option<Family>,
     ) -> Result<Counts, Trouble> {
         let sql = self.sql;
@@ -194,7 +227,7 @@ impl<'p> Textbook<'p> {
         }
         let family = match known {
             Some(family) => Some(family),
-            None => Reader::new(session, sql).read(member, key)?,
+            None => Reader::new(session, sql).read(member, key, start)?,
         };
         let Some(family) = family.and_then(|f| self.admit(f)) else {
             if !early {
@@ -259,76 +292,10 @@ impl<'p> Textbook<'p> {
         Ok(self.link.again(|session| session.query_count(&sql))? == 0)
     }
 
-    fn count(&mut self, counts: Counts) {
+    pub(super) fn count(&mut self, counts: Counts) {
         for (table, rows) in counts {
             *self.counts.entry(table).or_default() += rows;
         }
-    }
-
-    /// [`Mistake::ChildFirst`]: what Nova did until bug 1837995 was mended. Each table by itself,
-    /// children first; where a foreign key objects the table is left for another time.
-    fn tables(&mut self) -> Result<()> {
-        let sql = self.sql;
-        let limit = self.place.options.max_rows;
-        let order = sql.graph.delete_order.iter();
-        let members = order.filter_map(|t| sql.graph.member(t));
-        for member in members.filter(|m| m.obstacle.is_none() && m.marker.is_some()) {
-            let (table, key) = (
-                sql.engine.quote(&member.table),
-                sql.engine.quote_all(&member.key),
-            );
-            let select = format!(
-                "SELECT {key} FROM {table} WHERE {} ORDER BY {key} LIMIT {limit}",
-                sql.marked(member, "")
-            );
-            loop {
-                if self.place.stop.load(Ordering::SeqCst) {
-                    self.stopped = true;
-                    return Ok(());
-                }
-                let keys = self.link.again(|session| session.query(&select))?;
-                let Some(copy) = sql.copy(member, &keys).filter(|_| !keys.is_empty()) else {
-                    break;
-                };
-                let delete = format!(
-                    "DELETE FROM {table} WHERE {}",
-                    sql.among(&member.key, &keys)
-                );
-                let session = self.link.session();
-                session.begin()?;
-                let mut work = || {
-                    session.execute(&copy)?;
-                    session.execute(&delete)?;
-                    session.commit()
-                };
-                match work() {
-                    Ok(()) => self.count([(member.table.clone(), keys.len() as u64)].into()),
-                    Err(error) => {
-                        self.link.recover(&error);
-                        if error.kind == DbErrorKind::ForeignKey {
-                            break;
-                        }
-                        return Err(error.into());
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// [`Mistake::NotIdempotent`]: a new stamp on all that was archived so far.
-    fn stamp(&mut self) -> Result<()> {
-        for member in self.root_tables() {
-            if let (Some(shadow), Some(marker)) = (&member.shadow, &member.marker) {
-                let column = self.sql.engine.quote(&marker.column);
-                let sql = format!(
-                    "UPDATE {} SET {column} = {column} + 1",
-                    self.sql.engine.quote(shadow)
-                );
-                self.link.again(|session| session.execute(&sql).map(drop))?;
-            }
-        }
-        Ok(())
     }
 }
 
