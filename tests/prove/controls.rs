@@ -76,6 +76,16 @@ fn every_mistake_is_caught_on_sqlite() {
 }
 
 #[test]
+fn every_mistake_is_caught_on_mariadb() {
+    all_are_caught(Backend::Mariadb);
+}
+
+#[test]
+fn every_mistake_is_caught_on_postgres() {
+    all_are_caught(Backend::Postgres);
+}
+
+#[test]
 fn without_its_oracle_a_mistake_goes_unseen_by_it() {
     for mistake in Mistake::ALL {
         let mut campaign = campaign(Backend::Sqlite, mistake);
