@@ -110,7 +110,7 @@ pub fn read(directory: &Path) -> Result<Scenario> {
 
 /// Rows that no table could take would only show as a database's complaint, much later.
 fn fits(scenario: &Scenario) -> Result<()> {
-    scenario.world.graph()?;
+    scenario.world.graph(scenario.database.engine())?;
     for (database, content) in scenario.world.databases() {
         let schema = content.schema.schema()?;
         for row in &content.rows {
@@ -247,4 +247,5 @@ fn make_executable(path: &Path) -> Result<()> {
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Error {
     Error::usage(format!("cannot write {}: {error}", path.display()))
+        .hint("--bundles takes a directory that can be written to")
 }

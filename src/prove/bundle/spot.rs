@@ -80,7 +80,11 @@ fn of_writer<'a>(scenario: &Scenario, writer: &Writer, evidence: &'a Evidence) -
 }
 
 fn statement(scenario: &Scenario, action: Action, world: &World) -> Option<String> {
-    let change = Change::of(action, world, &world.graph().ok()?)?;
+    let change = Change::of(
+        action,
+        world,
+        &world.graph(scenario.database.engine()).ok()?,
+    )?;
     Some(change.sql(scenario.database.engine()))
 }
 

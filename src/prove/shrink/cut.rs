@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::super::world::{Content, Row, World};
+use crate::db::Engine;
 use crate::error::Result;
 use crate::schema::{Model, Profile, Schema};
 
@@ -142,7 +143,7 @@ impl Rows {
 }
 
 fn links(world: &World) -> Result<Vec<Link>> {
-    let graph = world.graph()?;
+    let graph = world.graph(Engine::Sqlite)?;
     let mut links: Vec<Link> = graph
         .references
         .iter()
@@ -178,7 +179,7 @@ fn links(world: &World) -> Result<Vec<Link>> {
 pub(super) fn idle_tables(world: &World, kept: &BTreeSet<String>) -> Result<Vec<Vec<String>>> {
     let profile = &world.profile;
     let schema = world.main.schema.schema()?;
-    let graph = world.graph()?;
+    let graph = world.graph(Engine::Sqlite)?;
     let mut idle: Vec<Vec<String>> = Vec::new();
     loop {
         let gone: BTreeSet<String> = idle.iter().flatten().cloned().collect();
