@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use self::spot::spots;
 use super::campaign::{Engines, Watch};
+use super::case::Judged;
 use super::oracle::Breach;
 use super::replay::Rig;
 use super::report::{Failure, Report};
-use super::runner::Judged;
 use super::scenario::Scenario;
 use super::shrink::{Budget, shrink_on};
 use super::stage::{Backend, Ground};

@@ -1,5 +1,7 @@
 //! A campaign: every point, every mode, on every world, counted.
 
+mod enumeration;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,20 +9,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::enumeration::Enumeration;
 use super::archiver::{Archiver, EngineOptions};
 use super::bundle;
-use super::fault::{Fault, Mode, Setting};
+use super::case::Case;
+use super::fault::Mode;
 use super::injector::Passed;
-use super::normal::Kind;
 use super::oracle::Oracle;
 use super::random::Plan;
 use super::report::{Report, Undetermined, WorldCount};
-use super::runner::{Case, Judged, PowerLossPoint, Runner};
+use super::runner::Runner;
 use super::scenario::Scenario;
 use super::stage::{Backend, Ground};
-use super::vfs::{PowerLoss, Recording};
-use super::world::{Layout, World};
-use super::writer::{Action, Change, Writer};
+use super::world::World;
 use crate::error::{Error, Result};
 use crate::generate::Random;
 
@@ -132,17 +133,6 @@ pub trait Watch: Sync {
 
 impl Watch for () {}
 
-/// Images of lost power hold whole files: of larger databases than this only two are kept for each moment.
-const POWER_LOSS_BYTES: usize = 48 << 10;
-
-/// A case to be run: from the enumeration, or an image of lost power.
-enum Job<'a> {
-    Case(Case),
-    Combined(Case),
-    Pairs(Case),
-    PowerLoss(PowerLossPoint, &'a PowerLoss),
-}
-
 impl Campaign {
     /// Runs it.
     ///
@@ -190,7 +180,7 @@ impl Campaign {
                 &mut report,
             )?;
             if over {
-                let rest = &self.worlds[index + 1..];
+                let rest = self.worlds.get(index + 1..).unwrap_or_default();
                 report.unreached = rest.iter().map(|w| w.name.clone()).collect();
                 break;
             }
@@ -278,119 +268,24 @@ impl Campaign {
             });
             return Ok(true);
         }
-        let (recording, operations) = match self.files && first.stage.vfs().is_some() && !process {
-            true => (Some(first.record()?), first.operations()?),
-            false => (None, Vec::new()),
-        };
-        let graph = Arc::clone(&first.stage.graph);
-        let all_images = first.stage.size() <= POWER_LOSS_BYTES;
-        let mut moment = (0, 0);
-        let losses: Vec<PowerLoss> = recording
-            .as_ref()
-            .filter(|_| self.modes.is_none())
-            .map(Recording::power_loss_states)
-            .into_iter()
-            .flatten()
-            .filter(|loss| {
-                // The first two of each moment: all that was not synced is there, none of it is.
-                moment = match moment.0 == loss.after_operation {
-                    true => (moment.0, moment.1 + 1),
-                    false => (loss.after_operation, 0),
-                };
-                all_images || moment.1 < 2
-            })
-            .collect();
+        let mut found = Enumeration::new(self, first, &base, process)?;
+        if let (Some(sample), Some(_)) = (self.random, seed) {
+            found.sample(sample.cases, &mut random);
+        }
+        if pairs {
+            found.add_pairs();
+        }
         for other in &mut runners[1..] {
             other.adopt(&base);
         }
-        let setting = Setting {
-            engine: self.backend.engine(),
-            process,
-        };
-        let mut jobs = Vec::new();
-        let mut points = BTreeSet::new();
-        let mut modes = BTreeSet::new();
-        let deciding = deciding(&base.trace);
-        for (passed, point) in base.trace.iter().filter_map(|p| Some((p, p.point?))) {
-            if self.points == Points::Deciding && !deciding.contains(&point) {
-                continue;
-            }
-            for mode in self.modes_at(passed, setting) {
-                points.insert(point);
-                modes.insert(mode.to_string());
-                jobs.push(Job::Case(Case {
-                    fault: Some(Fault {
-                        point,
-                        mode,
-                        text: passed.identity(),
-                    }),
-                    ..Case::default()
-                }));
-            }
-            for action in Action::ALL.into_iter().filter(|_| self.writers) {
-                let can = action == Action::SecondArchiver && world.layout == Layout::OneDatabase
-                    || Change::of(action, world, &graph).is_some();
-                if can {
-                    points.insert(point);
-                    modes.insert(format!("writer {}", action.name()));
-                    jobs.push(Job::Case(Case {
-                        writer: Some(Writer {
-                            point,
-                            action,
-                            text: passed.identity(),
-                        }),
-                        ..Case::default()
-                    }));
-                }
-            }
-        }
-        let mut file_points = 0;
-        for (number, text) in (1..).zip(&operations) {
-            let wanted = Mode::of_files().into_iter().filter(|m| self.wants(*m));
-            for mode in wanted {
-                modes.insert(mode.to_string());
-                file_points = number;
-                jobs.push(Job::Case(Case {
-                    fault: Some(Fault {
-                        point: number,
-                        mode,
-                        text: text.clone(),
-                    }),
-                    ..Case::default()
-                }));
-            }
-        }
-        for loss in &losses {
-            modes.insert("power-loss".into());
-            let point = PowerLossPoint {
-                after_operation: loss.after_operation,
-                lost: loss.lost.clone(),
-            };
-            jobs.push(Job::PowerLoss(point, loss));
-        }
-        if let (Some(sample), Some(_)) = (self.random, seed) {
-            jobs = sampled(jobs, sample.cases, &mut random);
-        }
-        if pairs {
-            // Second faults after every first one that leaves the rerun something to do.
-            let firsts: Vec<_> = jobs
-                .iter()
-                .filter_map(|job| match job {
-                    Job::Case(case) if case.fault.as_ref().is_some_and(is_kill) => {
-                        Some(case.clone())
-                    }
-                    _ => None,
-                })
-                .collect();
-            jobs.extend(firsts.into_iter().map(Job::Pairs));
-        }
+        let jobs = &found.jobs;
         watch.world(&world.name, jobs.len());
         let count = report.count(&world.name);
         *count = WorldCount {
-            statements: points.len() as u64,
-            operations: file_points,
-            modes: modes.len() as u64,
-            power_losses: losses.len() as u64,
+            statements: found.points.len() as u64,
+            operations: found.operations,
+            modes: found.modes.len() as u64,
+            power_losses: found.power_losses,
             planned: jobs.len() as u64 + 1,
             ..count.clone()
         };
@@ -416,7 +311,7 @@ impl Campaign {
                         if over.load(Ordering::SeqCst) {
                             break;
                         }
-                        let done = self.job(runner, job, setting, &mut |case, judged| {
+                        let done = job.run(runner, &mut |case, judged| {
                             let mut report = tally.lock().unwrap_or_else(PoisonError::into_inner);
                             let scenario = Scenario {
                                 case,
@@ -443,151 +338,6 @@ impl Campaign {
         report.stopped |= over;
         Ok(over)
     }
-
-    fn wants(&self, mode: Mode) -> bool {
-        self.modes
-            .as_ref()
-            .is_none_or(|modes| modes.contains(&mode))
-    }
-
-    fn modes_at(&self, passed: &Passed, setting: Setting) -> Vec<Mode> {
-        let mut modes = Mode::at(passed.kind, setting);
-        if self.server_kills && self.backend != Backend::Sqlite && passed.kind.decides() {
-            modes.extend(Mode::of_server());
-        }
-        // A mode that is asked for by name is used wherever it makes sense at all.
-        let asked = self.modes.iter().flatten().copied();
-        modes.extend(asked.filter(|m| *m == Mode::CommitLost && passed.kind == Kind::Commit));
-        modes.retain(|m| self.wants(*m));
-        modes
-    }
-
-    fn job(
-        &self,
-        runner: &mut Runner,
-        job: &Job<'_>,
-        _setting: Setting,
-        book: &mut dyn FnMut(Case, &Judged),
-    ) -> Result<()> {
-        match job {
-            Job::Case(case) => {
-                let judged = runner.run(case, false)?;
-                book(case.clone(), &judged);
-            }
-            // The one may leave the other without its turn: then it was the one alone, and does not
-            // count.
-            Job::Combined(case) => {
-                let judged = runner.run(case, false)?;
-                if judged.fired {
-                    book(case.clone(), &judged);
-                }
-            }
-            Job::PowerLoss(point, loss) => {
-                let case = Case {
-                    power_loss: Some(point.clone()),
-                    ..Case::default()
-                };
-                let judged = runner.run_power_loss(loss, &case, false)?;
-                book(case, &judged);
-            }
-            // The rerun's points depend on what the first fault left: tried until none is left.
-            Job::Pairs(first) => {
-                for point in 1.. {
-                    let case = Case {
-                        second: Some(Fault {
-                            point,
-                            mode: Mode::KillBefore,
-                            text: String::new(),
-                        }),
-                        ..first.clone()
-                    };
-                    let judged = runner.run(&case, false)?;
-                    if !judged.fired {
-                        break;
-                    }
-                    book(case, &judged);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Statements that write, and those that end a transaction in which something was written.
-fn deciding(trace: &[Passed]) -> BTreeSet<u64> {
-    let mut written = BTreeSet::new();
-    let mut deciding = BTreeSet::new();
-    for passed in trace {
-        let connection = (passed.database.as_str(), passed.connection);
-        let decides = match passed.kind {
-            Kind::Write => {
-                written.insert(connection);
-                true
-            }
-            Kind::Commit | Kind::Rollback => written.remove(&connection),
-            Kind::Read | Kind::Begin | Kind::Setup => false,
-        };
-        deciding.extend(passed.point.filter(|_| decides));
-    }
-    deciding
-}
-
-/// Some of the jobs, and some pairs of them in one run and its rerun.
-fn sampled<'a>(jobs: Vec<Job<'a>>, cases: usize, random: &mut Random) -> Vec<Job<'a>> {
-    if jobs.is_empty() {
-        return jobs;
-    }
-    let cases_of = |wanted: fn(&Case) -> bool| -> Vec<Case> {
-        let all = jobs.iter().filter_map(|job| match job {
-            Job::Case(case) => Some(case.clone()),
-            _ => None,
-        });
-        all.filter(wanted).collect()
-    };
-    let faults = cases_of(|c| c.fault.is_some());
-    let writers = cases_of(|c| c.writer.is_some());
-    let mut chosen = Vec::new();
-    for _ in 0..cases.div_ceil(2) {
-        if faults.is_empty() {
-            break;
-        }
-        let mut case = faults[random.index(faults.len())].clone();
-        if writers.is_empty() || random.index(2) == 0 {
-            case.second = faults[random.index(faults.len())].fault.clone();
-            // What the rerun says there is not known beforehand.
-            if let Some(second) = &mut case.second {
-                second.text.clear();
-            }
-        } else {
-            case.writer = writers[random.index(writers.len())].writer.clone();
-            for text in [
-                case.writer.as_mut().map(|w| &mut w.text),
-                case.fault.as_mut().map(|f| &mut f.text),
-            ]
-            .into_iter()
-            .flatten()
-            {
-                text.clear();
-            }
-        }
-        chosen.push(Job::Combined(case));
-    }
-    let mut jobs = jobs;
-    for _ in 0..cases / 2 {
-        if jobs.is_empty() {
-            break;
-        }
-        chosen.push(jobs.swap_remove(random.index(jobs.len())));
-    }
-    chosen
-}
-
-/// Faults after which another run has to begin anew.
-fn is_kill(fault: &Fault) -> bool {
-    matches!(
-        fault.mode,
-        Mode::KillBefore | Mode::KillAfter | Mode::Freeze | Mode::ServerKillAfter
-    )
 }
 
 /// The first point at which two undisturbed runs differ.

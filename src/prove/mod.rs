@@ -9,6 +9,7 @@
 pub mod archiver;
 pub mod bundle;
 pub mod campaign;
+mod case;
 pub mod catalogue;
 pub mod evidence;
 pub mod fault;
@@ -33,11 +34,11 @@ pub mod world;
 pub mod writer;
 
 pub use campaign::{Campaign, Engines, Points, Watch};
+pub use case::{Case, Judged, PowerLossPoint};
 pub use evidence::Evidence;
 pub use injector::Passed;
 pub use replay::replay;
 pub use report::Report;
-pub use runner::{Case, Judged, PowerLossPoint};
 pub use scenario::Scenario;
 pub use shrink::shrink;
 pub use stage::Backend;

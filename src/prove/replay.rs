@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::archiver::{Archiver, EngineOptions};
 use super::campaign::Engines;
+use super::case::{Case, Judged};
 use super::oracle::Oracle;
 use super::report::{Report, WorldCount};
-use super::runner::{Case, Judged, Runner};
+use super::runner::Runner;
 use super::scenario::Scenario;
 use super::stage::Ground;
 use super::vfs::{PowerLoss, Recording};

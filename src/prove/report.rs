@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::case::{Case, Judged};
 use super::oracle::Oracle;
-use super::runner::{Case, Judged};
 use super::scenario::Scenario;
 use super::stage::Backend;
 use crate::exit::ExitCode;

@@ -1,74 +1,26 @@
 //! One case: reset, run, hit, wait, judge; run again, judge again.
 
+mod bench;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use self::bench::{Bench, claims, hasty};
 use super::archiver::{Archiver, Ended, EngineOptions, Ran};
+use super::case::{Case, Judged};
 use super::evidence::{Evidence, Names, When};
 use super::fault::{Fault, Mode};
 use super::injector::{Orders, Passed, Sight};
-use super::model::free_rows;
-use super::oracle::{Breach, Lineage, Oracle, api_consistent, conserved, durable, same, untouched};
+use super::oracle::{Lineage, Oracle, same};
 use super::stage::{Ground, Stage};
-use super::state::{Shape, State, movable};
+use super::state::{State, movable};
 use super::vfs::{IoFault, IoMode, PowerLoss, Recording};
 use super::world::World;
-use super::writer::{Action, Change, Writer};
+use super::writer::{Action, Change};
 use crate::error::{Error, Result};
 
 /// Reruns until an engine has to say that it is done.
 const RERUNS: usize = 4;
-
-/// What is done to one run, and to the rerun after it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Case {
-    /// The fault; none for the undisturbed run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<Fault>,
-    /// A concurrent writer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub writer: Option<Writer>,
-    /// A second fault, in the rerun.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub second: Option<Fault>,
-    /// A loss of power, instead of a fault (SQLite).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub power_loss: Option<PowerLossPoint>,
-}
-
-/// A loss of power: which of the operations on files had reached the disk.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PowerLossPoint {
-    /// Operations that had been asked for.
-    pub after_operation: u64,
-    /// Those of them that had not reached the disk.
-    pub lost: Vec<u64>,
-}
-
-/// What came of a case.
-#[derive(Debug, Clone, Default)]
-pub struct Judged {
-    /// What oracles say no to.
-    pub breaches: Vec<Breach>,
-    /// The oracles that were asked.
-    pub asked: BTreeSet<Oracle>,
-    /// Whether every fault and writer of the case had its turn.
-    pub fired: bool,
-    /// Expected and found text at the point, where they differ.
-    pub other_text: Option<(String, String)>,
-    /// The statements of the first run.
-    pub trace: Vec<Passed>,
-    /// What the runs said of themselves, in order.
-    pub ran: Vec<Ran>,
-    /// Points of the run with the last fault: of the rerun, if the case has a second fault.
-    pub points: u64,
-    /// All of it from near; of case 0, and where a trace was asked for.
-    pub evidence: Option<Box<Evidence>>,
-}
 
 /// An undisturbed run: what the others are measured by.
 #[derive(Debug, Clone)]
@@ -594,138 +546,4 @@ fn io_fault(fault: &Fault) -> Option<IoFault> {
         operation: fault.point,
         mode,
     })
-}
-
-/// Oracles at work on one case.
-struct Bench<'a> {
-    runner: &'a Runner,
-    reference: &'a Reference,
-    judged: &'a mut Judged,
-    /// Whether counts can be held against the engine.
-    counted: bool,
-}
-
-impl Bench<'_> {
-    fn ask(&mut self, oracle: Oracle) -> bool {
-        let asked = self.runner.oracles.contains(&oracle);
-        if asked {
-            self.judged.asked.insert(oracle);
-        }
-        asked
-    }
-
-    fn say(&mut self, breaches: Vec<Breach>) {
-        for breach in breaches {
-            let known = self.judged.breaches.iter();
-            let fingerprint = breach.fingerprint();
-            if !known.map(Breach::fingerprint).any(|f| f == fingerprint) {
-                if let Some(evidence) = &mut self.judged.evidence {
-                    evidence.breach(&fingerprint);
-                }
-                self.judged.breaches.push(breach);
-            }
-        }
-    }
-
-    /// What must hold in every committed state.
-    fn moment(&mut self, lineage: &mut Lineage, state: &State, when: When) {
-        let shape = &self.runner.stage.shape;
-        if let Some(evidence) = &mut self.judged.evidence {
-            evidence.moment(when, state);
-        }
-        if self.ask(Oracle::Whole) {
-            let breaches = lineage.judge(shape, state);
-            self.say(breaches);
-        }
-        if self.ask(Oracle::Conserved) {
-            self.say(conserved(shape, &self.reference.start, state));
-        }
-        if self.ask(Oracle::Untouched) {
-            let (start, movable) = (&self.reference.start, &self.reference.movable);
-            self.say(untouched(shape, start, movable, state));
-        }
-    }
-
-    fn durable(&mut self, acknowledged: &State, found: &State) {
-        if self.ask(Oracle::Durable) {
-            self.say(durable(&self.runner.stage.shape, acknowledged, found));
-        }
-    }
-
-    /// What the engine says of its run against what has happened.
-    fn truthful(&mut self, before: &State, after: &State, ran: &Ran) {
-        if self.counted && self.ask(Oracle::Truthful) {
-            self.say(claims(&self.runner.stage.shape, before, after, ran));
-        }
-    }
-
-    fn convergent(&mut self, end: &State) {
-        if self.ask(Oracle::Convergent) {
-            let shape = &self.runner.stage.shape;
-            self.say(same(Oracle::Convergent, shape, &self.reference.end, end));
-        }
-    }
-
-    /// What must hold once the engine is done.
-    fn final_state(&mut self, end: &State) {
-        let Some(records) = self.runner.world.profile.api.clone() else {
-            return;
-        };
-        if self.runner.world.api.is_some() && self.ask(Oracle::ApiConsistent) {
-            let shape = &self.runner.stage.shape;
-            self.say(api_consistent(shape, &records, &self.reference.start, end));
-        }
-    }
-
-    /// Rows that nothing holds back and that are live after an undisturbed run: what it was run for
-    /// has not happened.
-    fn stuck(&mut self, end: &State) {
-        if !self.ask(Oracle::Convergent) {
-            return;
-        }
-        let (graph, shape) = (&self.runner.stage.graph, &self.runner.stage.shape);
-        let free: BTreeSet<_> = free_rows(graph, shape, &self.reference.start)
-            .into_iter()
-            .collect();
-        for (table, sides) in shape.tables.iter().zip(&end.tables) {
-            let names = sides.live.iter().map(|r| table.row_name(r));
-            let stuck: Vec<_> = names.filter(|name| free.contains(name)).collect();
-            if let Some(first) = stuck.first() {
-                let what = format!(
-                    "{} rows that nothing holds back are still live after an undisturbed run: {first} ...",
-                    stuck.len()
-                );
-                self.say(vec![Breach::new(Oracle::Convergent, &table.name, what)]);
-            }
-        }
-    }
-}
-
-/// An engine that said it was done, and had more to do.
-fn hasty(shape: &Shape, before: &State, after: &State) -> Vec<Breach> {
-    let (was, is) = (before.archived(shape), after.archived(shape));
-    let more = |(table, now): (&String, &u64)| {
-        let moved = now.saturating_sub(was.get(table).copied().unwrap_or(0));
-        let what = format!("said that it was done; the next run moved {moved} rows more");
-        (moved > 0).then(|| Breach::new(Oracle::Truthful, table, what))
-    };
-    is.iter().find_map(more).into_iter().collect()
-}
-
-/// Counts that the engine gives against rows that came into the shadow tables.
-fn claims(shape: &Shape, before: &State, after: &State, ran: &Ran) -> Vec<Breach> {
-    let Some(rows) = &ran.rows else {
-        return Vec::new();
-    };
-    let (was, is) = (before.archived(shape), after.archived(shape));
-    let mut wrong = Vec::new();
-    for (table, now) in &is {
-        let moved = now.saturating_sub(was.get(table).copied().unwrap_or(0));
-        let claimed = rows.get(table).copied().unwrap_or(0);
-        if moved != claimed {
-            let what = format!("says {claimed} rows, moved {moved}");
-            wrong.push(Breach::new(Oracle::Truthful, table, what));
-        }
-    }
-    wrong
 }

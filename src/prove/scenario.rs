@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::archiver::EngineOptions;
+use super::case::Case;
 use super::oracle::Oracle;
-use super::runner::Case;
 use super::stage::Backend;
 use super::world::World;
 use crate::error::{Error, Result};

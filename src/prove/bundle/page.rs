@@ -1,11 +1,11 @@
 //! `README.md`: the page that tells a failure in words.
 
 use super::super::archiver::{Ended, Ran};
+use super::super::case::{Case, Judged};
 use super::super::evidence::Evidence;
 use super::super::fault::Mode;
 use super::super::injector::Passed;
 use super::super::oracle::Breach;
-use super::super::runner::{Case, Judged};
 use super::super::scenario::Scenario;
 use super::super::world::MAIN_URL;
 use super::rows;

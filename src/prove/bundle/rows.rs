@@ -57,7 +57,7 @@ fn columns<'a>(scenario: &Scenario, evidence: &'a Evidence, breach: &Breach) -> 
     };
     let seen = evidence.seen.get(&breach.fingerprint());
     let seen = seen.and_then(|index| evidence.moments.get(*index));
-    let disturbed = scenario.case != super::super::runner::Case::default();
+    let disturbed = scenario.case != super::super::case::Case::default();
     let after = evidence.after(0).filter(|_| disturbed);
     if let Some(moment) = seen.filter(|m| matches!(m.when, When::Commit { run: 0, .. })) {
         add(head(moment.when), &moment.state);

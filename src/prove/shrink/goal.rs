@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::super::archiver::Ended;
+use super::super::case::Judged;
 use super::super::normal::normalise;
 use super::super::oracle::{Breach, Oracle};
-use super::super::runner::Judged;
 use super::Budget;
 use crate::error::Error;
 

@@ -1,10 +1,10 @@
 //! Where a fault goes when the world is another and statements have moved; and which faults are
 //! simpler than others.
 
+use super::super::case::{Case, PowerLossPoint};
 use super::super::fault::{Fault, Mode, Setting};
 use super::super::normal::Kind;
 use super::super::replay::SetUp;
-use super::super::runner::{Case, PowerLossPoint};
 use super::super::writer::Writer;
 use crate::error::Result;
 

@@ -1,0 +1,61 @@
+//! Cases and what came of them, as values.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::archiver::Ran;
+use super::evidence::Evidence;
+use super::fault::Fault;
+use super::injector::Passed;
+use super::oracle::{Breach, Oracle};
+use super::writer::Writer;
+
+/// What is done to one run, and to the rerun after it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// The fault; none for the undisturbed run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// A concurrent writer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<Writer>,
+    /// A second fault, in the rerun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<Fault>,
+    /// A loss of power, instead of a fault (SQLite).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_loss: Option<PowerLossPoint>,
+}
+
+/// A loss of power: which of the operations on files had reached the disk.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PowerLossPoint {
+    /// Operations that had been asked for.
+    pub after_operation: u64,
+    /// Those of them that had not reached the disk.
+    pub lost: Vec<u64>,
+}
+
+/// What came of a case.
+#[derive(Debug, Clone, Default)]
+pub struct Judged {
+    /// What oracles say no to.
+    pub breaches: Vec<Breach>,
+    /// The oracles that were asked.
+    pub asked: BTreeSet<Oracle>,
+    /// Whether every fault and writer of the case had its turn.
+    pub fired: bool,
+    /// Expected and found text at the point, where they differ.
+    pub other_text: Option<(String, String)>,
+    /// The statements of the first run.
+    pub trace: Vec<Passed>,
+    /// What the runs said of themselves, in order.
+    pub ran: Vec<Ran>,
+    /// Points of the run with the last fault: of the rerun, if the case has a second fault.
+    pub points: u64,
+    /// All of it from near; of case 0, and where a trace was asked for.
+    pub evidence: Option<Box<Evidence>>,
+}

@@ -1,0 +1,147 @@
+//! Oracles at work on one case.
+
+use std::collections::BTreeSet;
+
+use super::super::archiver::Ran;
+use super::super::case::Judged;
+use super::super::evidence::When;
+use super::super::model::free_rows;
+use super::super::oracle::{
+    Breach, Lineage, Oracle, api_consistent, conserved, durable, same, untouched,
+};
+use super::super::state::{Shape, State};
+use super::{Reference, Runner};
+
+/// What oracles need to judge a case, and where they put what they say.
+pub(super) struct Bench<'a> {
+    pub(super) runner: &'a Runner,
+    pub(super) reference: &'a Reference,
+    pub(super) judged: &'a mut Judged,
+    /// Whether counts can be held against the engine.
+    pub(super) counted: bool,
+}
+
+impl Bench<'_> {
+    pub(super) fn ask(&mut self, oracle: Oracle) -> bool {
+        let asked = self.runner.oracles.contains(&oracle);
+        if asked {
+            self.judged.asked.insert(oracle);
+        }
+        asked
+    }
+
+    pub(super) fn say(&mut self, breaches: Vec<Breach>) {
+        for breach in breaches {
+            let known = self.judged.breaches.iter();
+            let fingerprint = breach.fingerprint();
+            if !known.map(Breach::fingerprint).any(|f| f == fingerprint) {
+                if let Some(evidence) = &mut self.judged.evidence {
+                    evidence.breach(&fingerprint);
+                }
+                self.judged.breaches.push(breach);
+            }
+        }
+    }
+
+    /// What must hold in every committed state.
+    pub(super) fn moment(&mut self, lineage: &mut Lineage, state: &State, when: When) {
+        let shape = &self.runner.stage.shape;
+        if let Some(evidence) = &mut self.judged.evidence {
+            evidence.moment(when, state);
+        }
+        if self.ask(Oracle::Whole) {
+            let breaches = lineage.judge(shape, state);
+            self.say(breaches);
+        }
+        if self.ask(Oracle::Conserved) {
+            self.say(conserved(shape, &self.reference.start, state));
+        }
+        if self.ask(Oracle::Untouched) {
+            let (start, movable) = (&self.reference.start, &self.reference.movable);
+            self.say(untouched(shape, start, movable, state));
+        }
+    }
+
+    pub(super) fn durable(&mut self, acknowledged: &State, found: &State) {
+        if self.ask(Oracle::Durable) {
+            self.say(durable(&self.runner.stage.shape, acknowledged, found));
+        }
+    }
+
+    /// What the engine says of its run against what has happened.
+    pub(super) fn truthful(&mut self, before: &State, after: &State, ran: &Ran) {
+        if self.counted && self.ask(Oracle::Truthful) {
+            self.say(claims(&self.runner.stage.shape, before, after, ran));
+        }
+    }
+
+    pub(super) fn convergent(&mut self, end: &State) {
+        if self.ask(Oracle::Convergent) {
+            let shape = &self.runner.stage.shape;
+            self.say(same(Oracle::Convergent, shape, &self.reference.end, end));
+        }
+    }
+
+    /// What must hold once the engine is done.
+    pub(super) fn final_state(&mut self, end: &State) {
+        let Some(records) = self.runner.world.profile.api.clone() else {
+            return;
+        };
+        if self.runner.world.api.is_some() && self.ask(Oracle::ApiConsistent) {
+            let shape = &self.runner.stage.shape;
+            self.say(api_consistent(shape, &records, &self.reference.start, end));
+        }
+    }
+
+    /// Rows that nothing holds back and that are live after an undisturbed run: what it was run for
+    /// has not happened.
+    pub(super) fn stuck(&mut self, end: &State) {
+        if !self.ask(Oracle::Convergent) {
+            return;
+        }
+        let (graph, shape) = (&self.runner.stage.graph, &self.runner.stage.shape);
+        let free: BTreeSet<_> = free_rows(graph, shape, &self.reference.start)
+            .into_iter()
+            .collect();
+        for (table, sides) in shape.tables.iter().zip(&end.tables) {
+            let names = sides.live.iter().map(|r| table.row_name(r));
+            let stuck: Vec<_> = names.filter(|name| free.contains(name)).collect();
+            if let Some(first) = stuck.first() {
+                let what = format!(
+                    "{} rows that nothing holds back are still live after an undisturbed run: {first} ...",
+                    stuck.len()
+                );
+                self.say(vec![Breach::new(Oracle::Convergent, &table.name, what)]);
+            }
+        }
+    }
+}
+
+/// An engine that said it was done, and had more to do.
+pub(super) fn hasty(shape: &Shape, before: &State, after: &State) -> Vec<Breach> {
+    let (was, is) = (before.archived(shape), after.archived(shape));
+    let more = |(table, now): (&String, &u64)| {
+        let moved = now.saturating_sub(was.get(table).copied().unwrap_or(0));
+        let what = format!("said that it was done; the next run moved {moved} rows more");
+        (moved > 0).then(|| Breach::new(Oracle::Truthful, table, what))
+    };
+    is.iter().find_map(more).into_iter().collect()
+}
+
+/// Counts that the engine gives against rows that came into the shadow tables.
+pub(super) fn claims(shape: &Shape, before: &State, after: &State, ran: &Ran) -> Vec<Breach> {
+    let Some(rows) = &ran.rows else {
+        return Vec::new();
+    };
+    let (was, is) = (before.archived(shape), after.archived(shape));
+    let mut wrong = Vec::new();
+    for (table, now) in &is {
+        let moved = now.saturating_sub(was.get(table).copied().unwrap_or(0));
+        let claimed = rows.get(table).copied().unwrap_or(0);
+        if moved != claimed {
+            let what = format!("says {claimed} rows, moved {moved}");
+            wrong.push(Breach::new(Oracle::Truthful, table, what));
+        }
+    }
+    wrong
+}
