@@ -95,7 +95,7 @@ impl FromStr for EngineSpec {
             ("process", None) => Ok(Self::Process),
             ("control" | "command" | "warm", None | Some("")) => {
                 let (what, example) = match word {
-                    "control" => ("the name of an engine", "control:no-transaction"),
+                    "control" => ("the name of an engine", "control:child-first"),
                     "command" => ("a command line", "command:'./archive --db {url}'"),
                     _ => ("a command line", "warm:'python nova_warm.py'"),
                 };
@@ -233,7 +233,7 @@ mod tests {
         for text in [
             "sexton",
             "textbook",
-            "control:no-transaction",
+            "control:child-first",
             "command:./archive --db {url} --note 'a: b'",
             "warm:python nova_warm.py",
             "process",
