@@ -1,8 +1,9 @@
-//! Tasks of the project that are not the product: tests with real servers, schema capture,
+//! Tasks of the project that are not the product: tests with real servers, fuzzing, schema capture,
 //! comparisons with other engines.
 
 mod compare;
 mod docker;
+mod fuzz;
 mod image;
 mod install;
 mod nova;
@@ -24,6 +25,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Test(test::Args),
+    Fuzz(fuzz::Args),
     NovaSync(nova::Args),
     Schemas(schemas::Args),
     #[command(subcommand)]
@@ -33,6 +35,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::NovaSync(args) => nova::run(&args),
         Task::Schemas(args) => schemas::run(&args),
         Task::Compare(peer) => compare::run(&peer),
