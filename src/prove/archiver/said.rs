@@ -74,7 +74,8 @@ fn nova_table(stdout: &str) -> Option<BTreeMap<String, u64>> {
     };
     let mut rows = BTreeMap::new();
     for (table, count) in stdout.lines().filter_map(row) {
-        *rows.entry(table).or_default() += count;
+        let sum: &mut u64 = rows.entry(table).or_default();
+        *sum = sum.saturating_add(count);
     }
     Some(rows)
 }
@@ -103,6 +104,8 @@ fn sexton(code: i32, report: &serde_json::Value) -> (Ended, Option<BTreeMap<Stri
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -144,5 +147,69 @@ mod tests {
         let ran = read(Exit::Code(1), own, "");
         assert_eq!(ran.ended, Ended::Blocked);
         assert_eq!(ran.rows, Some(BTreeMap::from([("a".to_owned(), 2)])));
+    }
+
+    /// A table as `nova-manage db archive_deleted_rows --verbose` prints it.
+    fn table(rows: &[(String, u64)]) -> String {
+        let mut text = "+--+--+\n| Table | Number of Rows Archived |\n+--+--+\n".to_owned();
+        for (table, count) in rows {
+            text += &format!("| {table:<21} | {count:<23} |\n");
+        }
+        text + "+--+--+\n"
+    }
+
+    proptest! {
+        #[test]
+        fn no_output_makes_it_panic(
+            code in -1..300,
+            before in ".{0,40}",
+            cells in prop::collection::vec(("[a-zA-Z_. |]{0,12}", any::<u64>()), 0..6),
+            after in "(?s).{0,40}",
+        ) {
+            let text = format!("{before}\n{}{after}", table(&cells));
+            for output in [&text, &before, &after] {
+                let ran = read(Exit::Code(code), output, &after);
+                prop_assert_eq!(ran.output, format!("{output}{after}"));
+            }
+        }
+
+        #[test]
+        fn what_a_table_lists_is_read(
+            rows in prop::collection::btree_map("[a-z_]{1,12}", any::<u64>(), 0..6),
+            records in any::<u64>(),
+            complete: bool,
+        ) {
+            let mut listed: Vec<_> = rows.clone().into_iter().collect();
+            listed.push(("API_DB.instance_mappings".into(), records));
+            let dots = if complete { "Archiving...complete\n" } else { "" };
+            let ran = read(Exit::Code(1), &format!("{dots}{}", table(&listed)), "");
+            prop_assert_eq!(ran.rows, Some(rows));
+            prop_assert_eq!(ran.ended, if complete { Ended::Done } else { Ended::Stopped });
+        }
+
+        #[test]
+        fn what_sexton_reports_is_read(
+            rows in prop::collection::btree_map("[a-z_]{1,12}", any::<u64>(), 0..6),
+            before in "[^{]{0,40}",
+        ) {
+            let report = serde_json::json!({"version": 1, "rows": rows, "total_rows": 0});
+            let ran = read(Exit::Code(0), &format!("{before}{report}\n"), "");
+            prop_assert_eq!((ran.ended, ran.rows), (Ended::Done, Some(rows)));
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_listed_twice_counts_twice() {
+        let listed = |first, second| {
+            let rows = [
+                ("cell1.instances".to_owned(), first),
+                ("cell2.instances".to_owned(), second),
+            ];
+            let ran = read(Exit::Code(1), &table(&rows), "");
+            ran.rows.unwrap()["instances"]
+        };
+        assert_eq!(listed(2, 3), 5);
+        // A number that nobody archived, but a program may say anything.
+        assert_eq!(listed(u64::MAX, 3), u64::MAX);
     }
 }
