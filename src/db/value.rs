@@ -71,3 +71,18 @@ impl fmt::Display for Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// serde_json rounds as it reads, unless told not to (its feature float_roundtrip).
+    #[test]
+    fn a_number_reads_back_as_it_is_written() {
+        for number in [-217.578_265_107_833_66, 0.1, 1e300] {
+            let text = serde_json::to_string(&Value::Real(number)).unwrap();
+            let read: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, Value::Real(number), "{text}");
+        }
+    }
+}
