@@ -18,15 +18,16 @@ impl Before {
     /// Reads a date, a date and time, or an age counted back from `now`.
     pub fn parse(text: &str, now: Timestamp) -> Result<Self> {
         let text = text.trim();
-        let utc = |timestamp: Timestamp| Self::at(timestamp.to_zoned(TimeZone::UTC).datetime());
+        let moment = |moment: DateTime| Self::at(moment).ok_or_else(|| bad(text));
+        let utc = |timestamp: Timestamp| moment(timestamp.to_zoned(TimeZone::UTC).datetime());
         if let Some(seconds) = age_in_seconds(text) {
             let then = i64::try_from(seconds)
                 .ok()
                 .and_then(|s| now.checked_sub(jiff::SignedDuration::from_secs(s)).ok());
-            return then.map(utc).ok_or_else(|| bad(text));
+            return then.ok_or_else(|| bad(text)).and_then(utc);
         }
         if let Ok(timestamp) = text.parse::<Timestamp>() {
-            return Ok(utc(timestamp));
+            return utc(timestamp);
         }
         // Only the plain forms: jiff would also read week dates and the like.
         let shape: String = text
@@ -44,12 +45,14 @@ impl Before {
             return Err(bad(text));
         }
         text.parse::<DateTime>()
-            .map(Self::at)
             .map_err(|_| bad(text))
+            .and_then(moment)
     }
 
-    fn at(moment: DateTime) -> Self {
-        Self(moment)
+    /// Without the fraction of a second. No database knows a year before 0.
+    fn at(moment: DateTime) -> Option<Self> {
+        let whole = moment.with().subsec_nanosecond(0).build().ok()?;
+        (whole.year() >= 0).then_some(Self(whole))
     }
 }
 
@@ -109,6 +112,15 @@ mod tests {
         assert_eq!(read("90d").as_deref(), Some("2025-12-01 00:00:00"));
     }
 
+    #[test]
+    fn a_moment_is_read_to_the_second() {
+        let now: Timestamp = "2026-03-01T00:00:00.75Z".parse().unwrap();
+        let read = |text: &str| Before::parse(text, now).unwrap();
+        let half = read("2026-01-31T12:00:00.5Z");
+        assert_eq!(half, read("2026-01-31 12:00:00"));
+        assert_eq!(read("0h"), read("2026-03-01"));
+    }
+
     /// nova-manage takes "30 days ago" for the 30th of the current month.
     #[test]
     fn anything_else_is_refused() {
@@ -126,6 +138,9 @@ mod tests {
             "3m",
             "99999999999999999999d",
             "9999999999999d",
+            // Before the year 0.
+            "-000001-01-01T00:00:00Z",
+            "200000w",
         ] {
             assert_eq!(read(text), None, "{text}");
         }
