@@ -26,7 +26,7 @@ impl Error {
     pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: one_line(message.into()),
             hint: None,
         }
     }
@@ -54,13 +54,41 @@ impl Error {
     /// The same error with advice on what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(one_line(hint.into()));
         self
     }
+}
+
+/// The text with control characters escaped. Messages quote what others wrote: a key of a file, a name
+/// in a database. Whatever is in it, they stay one line and cannot speak to the terminal.
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
 }
 
 impl From<DbError> for Error {
     fn from(error: DbError) -> Self {
         Self::unavailable(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        let error = Error::data("unknown field `a\nb\u{1b}[2J é`").hint("see\r\n`c`");
+        let shown = r"unknown field `a\nb\u{1b}[2J é`; see\r\n`c`";
+        assert_eq!(error.to_string(), shown);
     }
 }
