@@ -102,18 +102,25 @@ fn ends_in_word(text: &str) -> bool {
 
 /// Lists `?, ?, ?` and lists of tuples become one `?`, so that the number of keys does not matter.
 fn collapse(text: &str) -> String {
-    let mut text = text.replace("-?", "?").replace("X?", "?");
-    for (from, to) in [
-        ("?, ?", "?"),
-        ("?,?", "?"),
-        ("(?), (?)", "(?)"),
-        ("(?),(?)", "(?)"),
-    ] {
-        while text.contains(from) {
+    let mut text = text.to_owned();
+    // One makes room for another (`-X'0a'`): until nothing changes, so that a normalised text stays
+    // as it is.
+    loop {
+        let before = text.len();
+        for (from, to) in [
+            ("-?", "?"),
+            ("X?", "?"),
+            ("?, ?", "?"),
+            ("?,?", "?"),
+            ("(?), (?)", "(?)"),
+            ("(?),(?)", "(?)"),
+        ] {
             text = text.replace(from, to);
         }
+        if text.len() == before {
+            return text;
+        }
     }
-    text
 }
 
 #[cfg(test)]
@@ -134,6 +141,10 @@ mod tests {
             "INSERT INTO `a 1` VALUES (?), (?, NULL)"
         );
         assert_ne!(normalise("DELETE FROM a"), normalise("DELETE FROM b"));
+        for text in ["SELECT -X'0a'", "SELECT - -1, --1", "SELECT XX'0a'"] {
+            let normal = normalise(text);
+            assert_eq!(normalise(&normal), normal, "{text}");
+        }
         // Statements end wherever they end.
         for text in ["'", "''", "'\\", "`", "1", ""] {
             normalise(text);
