@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Column, ForeignKey, Index, Schema, Table};
+use super::{Column, ColumnType, ForeignKey, Index, Schema, Table};
 use crate::error::{Error, Result};
 
 /// Models that come with sexton, by `service-release[-api]`.
@@ -188,9 +188,14 @@ fn parse_column(text: &str) -> Option<Column> {
         Some(ty) => (ty, false),
         None => (rest, true),
     };
+    let parsed: ColumnType = ty.parse().ok()?;
+    // Reading a type forgives what it does not know. Here that may be a `NOT NULL` that would be lost.
+    if parsed.to_string() != ty {
+        return None;
+    }
     Some(Column {
         name: name.into(),
-        ty: ty.parse().ok()?,
+        ty: parsed,
         nullable,
         default,
         auto_increment,
@@ -273,5 +278,19 @@ mod tests {
             schema.tables["t"].columns[1].default.as_deref(),
             Some("it's")
         );
+    }
+
+    #[test]
+    fn a_column_is_read_as_it_is_written_or_not_at_all() {
+        for text in [
+            "id int NOT NULL",
+            "id INT",
+            "id int(11)",
+            "id int  not null",
+            "id int auto not null",
+            "state enum('a",
+        ] {
+            assert_eq!(parse_column(text), None, "{text}");
+        }
     }
 }
