@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Engine;
 use crate::error::{Error, Result};
@@ -22,10 +22,22 @@ const FORMS: &str = "give a SQLite file, mysql://USER:PASSWORD@HOST/DATABASE or 
 const ESCAPED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'%')
+    .add(b':')
     .add(b'@')
     .add(b'/')
     .add(b'?')
     .add(b'#');
+
+/// The same in a parameter, where a path need not be escaped.
+const IN_PARAMETER: &AsciiSet = &ESCAPED.remove(b'/').add(b'&').add(b'+');
+
+/// The same in the name of a host, which may be an IPv6 address.
+const IN_HOST: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':');
 
 /// A database to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,16 +189,18 @@ impl ConnectOptions {
         if let Some(user) = &self.user {
             url += &format!("{}@", utf8_percent_encode(user, ESCAPED));
         }
+        let host = utf8_percent_encode(&self.host, IN_HOST);
         url += &match self.host.contains(':') {
-            true => format!("[{}]", self.host),
-            false => self.host.clone(),
+            true => format!("[{host}]"),
+            false => host.to_string(),
         };
         if self.port != default_port {
             url += &format!(":{}", self.port);
         }
         url += &format!("/{}", utf8_percent_encode(&self.database, ESCAPED));
         if let Some(path) = &self.socket {
-            url += &format!("?{socket}={}", path.display());
+            let path = path.display().to_string();
+            url += &format!("?{socket}={}", utf8_percent_encode(&path, IN_PARAMETER));
         }
         url
     }
@@ -391,6 +405,7 @@ mod tests {
             "s3cret://u",
             "postgresql://u:s3cret@h/n?sslmode=maybe",
             "postgresql://u:s3cret@h/n?port=x",
+            "postgresql://u:s3cret@h/n?port=0",
             "mysql://u:s3cret",
         ] {
             let message = refusal(text);
@@ -404,5 +419,24 @@ mod tests {
         assert!(!format!("{target:?} {target:#?} {target}").contains("s3cret"));
         assert_eq!(target.to_string(), "mysql://u@h/n?unix_socket=/s");
         assert_eq!(parse("mysql://a%0Ab@h/n").to_string(), "mysql://a%0Ab@h/n");
+    }
+
+    #[test]
+    fn what_is_shown_reads_as_the_same_again() {
+        for (text, shown) in [
+            ("mysql://a%3Ab@h/n", "mysql://a%3Ab@h/n"),
+            ("mysql://a%20%0Ab/n", "mysql://a%20%0Ab/n"),
+            ("mysql://h/n?host=a%2Cb@c", "mysql://a%2Cb%40c/n"),
+            ("mysql://[::1]/n", "mysql://[::1]/n"),
+            (
+                "mysql://h/n?unix_socket=%2Fa%26b%2Bc%0A%25",
+                "mysql://h/n?unix_socket=/a%26b%2Bc%0A%25",
+            ),
+            ("postgresql://%2Fs/n?host=h", "postgresql://h/n"),
+        ] {
+            let target = parse(text);
+            assert_eq!(target.to_string(), shown);
+            assert_eq!(parse(shown), target);
+        }
     }
 }

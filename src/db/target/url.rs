@@ -176,9 +176,16 @@ impl Url {
         for (name, value) in parameters {
             let path = || Some(PathBuf::from(&value));
             match name.as_str() {
-                "host" => set_host(&mut options, &value),
+                "host" => {
+                    // The last one wins, be it a name or a directory.
+                    options.socket = None;
+                    set_host(&mut options, &value);
+                }
                 "port" => {
-                    options.port = value.parse().map_err(|_| bad_port("postgresql"))?;
+                    options.port = match value.parse() {
+                        Ok(port) if port != 0 => port,
+                        _ => return Err(bad_port("postgresql")),
+                    };
                 }
                 "user" => options.user = Some(value),
                 "password" => options.password = Some(value),
