@@ -439,4 +439,16 @@ mod tests {
             assert_eq!(parse(shown), target);
         }
     }
+
+    /// SQLAlchemy takes anything but `@` for a password.
+    #[test]
+    fn a_login_is_not_taken_for_host_and_port() {
+        let o = options("mysql://nova:1/a?b@h/nova");
+        assert_eq!(o.password.as_deref(), Some("1/a?b"));
+        assert_eq!((o.host.as_str(), o.database.as_str()), ("h", "nova"));
+        let shown = parse("mysql://nova:/a?unix_socket=s3cret@h/nova").to_string();
+        assert_eq!(shown, "mysql://nova@h/nova");
+        let o = options("mysql://h:3307/nova?read_default_file=a@b");
+        assert_eq!((o.host.as_str(), o.port, o.user), ("h", 3307, None));
+    }
 }
