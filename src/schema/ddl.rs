@@ -285,3 +285,33 @@ fn foreign_key(key: &ForeignKey, engine: Engine) -> String {
         }
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_may_be_of_any_length() {
+        let text = |name: &str| Column {
+            name: name.into(),
+            ty: ColumnType::Varchar(u32::MAX),
+            nullable: true,
+            default: None,
+            auto_increment: false,
+            generated: false,
+            native: None,
+        };
+        let table = Table {
+            name: "t".into(),
+            columns: vec![text("a"), text("b")],
+            indexes: vec![Index {
+                name: "i".into(),
+                columns: vec!["a".into(), "b".into()],
+            }],
+            ..Table::default()
+        };
+        let schema: Schema = [table].into_iter().collect();
+        let statements = create_statements(&schema, Engine::Mysql);
+        assert!(statements[0].contains("KEY `i` (`a`(100), `b`(100))"));
+    }
+}
