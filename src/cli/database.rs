@@ -162,16 +162,23 @@ impl Databases {
     fn profile(&self, schema: &Schema) -> Result<Profile> {
         match self.profile.as_deref() {
             None => Ok(Profile::detect(schema)),
-            Some("convention") => Ok(Profile::convention()),
-            Some(path) if path.contains(['/', '.']) => {
-                let text = std::fs::read_to_string(path).map_err(|e| {
-                    Error::usage(format!("cannot read profile {path}: {e}"))
-                        .hint("--profile takes a name, or the path of a profile file")
-                })?;
-                Profile::parse(&text, path)
-            }
-            Some(name) => Profile::built_in(name),
+            Some(name) => profile(name),
         }
+    }
+}
+
+/// The profile that `--profile` names: `convention`, one that comes with sexton, or a file.
+pub(crate) fn profile(name: &str) -> Result<Profile> {
+    match name {
+        "convention" => Ok(Profile::convention()),
+        path if path.contains(['/', '.']) => {
+            let text = std::fs::read_to_string(path).map_err(|e| {
+                Error::usage(format!("cannot read profile {path}: {e}"))
+                    .hint("--profile takes a name, or the path of a profile file")
+            })?;
+            Profile::parse(&text, path)
+        }
+        name => Profile::built_in(name),
     }
 }
 

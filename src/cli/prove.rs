@@ -17,6 +17,7 @@ use sexton::prove::world::World;
 use sexton::prove::{Backend, Campaign, Engines, Report, bundle, catalogue};
 use sexton::report;
 
+use super::database::profile;
 use super::output::OutputFile;
 use super::progress::Cases;
 use super::signals::stop_flag;
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// the whole catalogue.
     #[arg(long = "world", value_name = "NAME|FILE.json")]
     worlds: Vec<String>,
+    /// The profile of the worlds instead of the one that each holds: a name or a file.
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
     /// Faults at every statement (all), at those that write or end a transaction (deciding), or only
     /// faults of these modes, and then no writers, no pairs and no loss of power. Default is all, and
     /// deciding for engines that are processes.
@@ -86,7 +90,7 @@ pub(crate) struct Args {
     bundles: Option<PathBuf>,
     /// Run the one case of this directory again, with its engine or with that of --engine.
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "server", "worlds", "faults", "no_writers", "no_pairs", "no_files", "oracles", "max_rows",
+        "server", "worlds", "profile", "faults", "no_writers", "no_pairs", "no_files", "oracles", "max_rows",
         "random", "budget", "jobs", "bundles",
     ])]
     replay: Option<PathBuf>,
@@ -175,7 +179,14 @@ fn engine(args: &Args) -> Result<Option<EngineSpec>> {
 
 fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
     let backend: Option<Backend> = args.server.as_deref().map(str::parse).transpose()?;
-    let mut campaign = Campaign::new(backend.unwrap_or(Backend::Sqlite), worlds(&args.worlds)?);
+    let mut worlds = worlds(&args.worlds)?;
+    if let Some(name) = &args.profile {
+        let profile = profile(name)?;
+        for world in &mut worlds {
+            world.profile = profile.clone();
+        }
+    }
+    let mut campaign = Campaign::new(backend.unwrap_or(Backend::Sqlite), worlds);
     let faults = match &args.faults {
         Some(text) => text.parse()?,
         None => Faults::default_for(engine),

@@ -239,6 +239,19 @@ fn a_world_from_a_file() {
     ]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(ran.json()["worlds"][0]["name"], "mine");
+    // Under another profile the same rows are other families.
+    let profile = sample.file("mine.toml", "name = \"mine\"\n");
+    let options = [
+        "--world",
+        &file,
+        "--profile",
+        &profile,
+        "--faults",
+        "kill-after",
+    ];
+    let ran = prove(&[&options[..], &["--format", "json"]].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(refused(65, &["prove", "--profile", "nothing"]).contains("unknown profile"));
     // Nothing in it may be archived: then there is nothing to prove.
     let live = renamed.replace("\"deleted\": 1", "\"deleted\": 0");
     let file = sample.file("live.json", &live);
