@@ -4,7 +4,7 @@ use sexton::error::Result;
 use sexton::prove::archiver::{Archiver, Own};
 use sexton::prove::fault::Mode;
 use sexton::prove::oracle::Oracle;
-use sexton::prove::{Backend, Campaign, Report, catalogue};
+use sexton::prove::{Backend, Campaign, Points, Report, catalogue};
 
 fn own() -> Result<Box<dyn Archiver>> {
     Ok(Box::new(Own))
@@ -48,4 +48,27 @@ fn a_commit_that_the_database_loses_is_seen_and_is_not_the_engines_fault() {
         .iter()
         .filter(|f| f.oracle != Oracle::Durable);
     assert_eq!(others.count(), 0, "{}", show(&report));
+}
+
+/// Every fault at the statements that decide, server kills and writers among them.
+fn no_fault_does_harm_on(backend: Backend) {
+    let world = catalogue::world("two-references").unwrap();
+    let mut campaign = Campaign::new(backend, vec![world]);
+    campaign.points = Points::Deciding;
+    campaign.pairs = false;
+    let report = campaign.run(&own, &()).unwrap();
+    assert!(report.failures.is_empty(), "{}", show(&report));
+    assert_eq!(report.undetermined, None);
+    assert_eq!(report.fired, report.cases, "{}", show(&report));
+    assert!(report.cases > 100, "{}", show(&report));
+}
+
+#[test]
+fn no_fault_does_harm_on_mariadb() {
+    no_fault_does_harm_on(Backend::Mariadb);
+}
+
+#[test]
+fn no_fault_does_harm_on_postgresql() {
+    no_fault_does_harm_on(Backend::Postgres);
 }
