@@ -67,11 +67,9 @@ pub fn write(
         files.push(("api-schema.sql", schema(api, engine)?));
         files.push(("api-data.sql", data(api, engine)));
     }
-    let name = slug(&[
-        &scenario.engine,
-        &scenario.world.name,
-        &breach.fingerprint(),
-    ]);
+    // A command line is long, and world and fingerprint tell more.
+    let engine: String = scenario.engine.chars().take(24).collect();
+    let name = slug(&[&engine, &scenario.world.name, &breach.fingerprint()]);
     let bundle = new_directory(directory, &name)?;
     for (name, text) in files {
         let path = bundle.join(name);
