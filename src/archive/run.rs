@@ -101,7 +101,22 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Passes over all tables, until nothing moves any more: what blocks a family may itself move
+    /// later in the same pass. Without blocked families one pass is enough.
     fn all(&mut self) -> Result<()> {
+        loop {
+            let before = self.outcome.total_rows;
+            self.pass()?;
+            let again = self.outcome.total_rows > before && self.outcome.has_blocked();
+            if !again || self.halted.is_some() || self.sql.options.dry_run {
+                return Ok(());
+            }
+            self.outcome.blocked.clear();
+            self.outcome.blocked_families.clear();
+        }
+    }
+
+    fn pass(&mut self) -> Result<()> {
         self.ageless()?;
         let mut deferred: BTreeMap<&str, Vec<(Key, Blocked)>> = BTreeMap::new();
         for table in self.sql.graph.root_order() {
