@@ -16,7 +16,7 @@ use super::stage::{Ground, Stage};
 use super::state::{State, movable};
 use super::vfs::{IoFault, IoMode, PowerLoss, Recording};
 use super::world::World;
-use super::writer::{Action, Change};
+use super::writer::{Action, Change, Writer};
 use crate::error::{Error, Result};
 
 /// Reruns until an engine has to say that it is done.
@@ -406,7 +406,11 @@ impl Runner {
             counted: true,
         };
         bench.moment(&mut lineage, &end, When::End { run });
-        bench.convergent(&end);
+        let marks = |w: &Writer| matches!(w.action, Action::SoftDelete | Action::Revive);
+        match case.writer.as_ref().is_some_and(marks) && sight.wrote == Some(true) {
+            true => bench.settled(&end),
+            false => bench.convergent(&end),
+        }
         bench.final_state(&end);
         self.idempotent(judged, &end)?;
         self.testify(judged, &reference.end, &base.trace);

@@ -96,3 +96,23 @@ fn seeds_make_the_same_cases_and_do_no_harm() {
     let again = run();
     assert_eq!((again.cases, again.worlds), (report.cases, report.worlds));
 }
+
+/// Seeds that found something once: families that came free late in a run, and stayed for the next.
+#[test]
+fn seeds_that_found_something_do_no_harm_any_more() {
+    for seed in [80, 127, 276, 279] {
+        let mut campaign = Campaign::new(Backend::Sqlite, Vec::new());
+        campaign.random = Some(Sample {
+            seed,
+            worlds: 1,
+            cases: 100,
+        });
+        let report = campaign.run(&own, &()).unwrap();
+        let failures: Vec<_> = report
+            .failures
+            .iter()
+            .map(|f| (&f.fingerprint, &f.fault))
+            .collect();
+        assert!(failures.is_empty(), "{seed}: {failures:#?}");
+    }
+}
