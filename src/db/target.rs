@@ -448,7 +448,9 @@ mod tests {
         assert_eq!((o.host.as_str(), o.database.as_str()), ("h", "nova"));
         let shown = parse("mysql://nova:/a?unix_socket=s3cret@h/nova").to_string();
         assert_eq!(shown, "mysql://nova@h/nova");
-        let o = options("mysql://h:3307/nova?read_default_file=a@b");
+        // What is behind the @ is no server: still a password, and not shown.
+        refusal("postgresql://nova:/a?sslrootcert=s3cret@=b");
+        let o = options("mysql://h:3307/nova?read_default_file=a%40b");
         assert_eq!((o.host.as_str(), o.port, o.user), ("h", 3307, None));
     }
 }

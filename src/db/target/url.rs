@@ -26,29 +26,28 @@ enum Fault {
 
 /// Reads what follows `scheme://`.
 pub(super) fn parse(scheme: &str, rest: &str, default_port: u16) -> Result<Url> {
-    let mut found = server(None, rest, default_port);
     // `u:1/a?b@host/name` reads as host, port and database, and is a login with an odd password.
     let first = rest.split(['/', '@']).next().unwrap_or_default();
-    let certain = found.is_ok() && (!first.contains(':') || first.starts_with('['));
+    let login = rest.contains('@') && first.contains(':') && !first.starts_with('[');
     // The user ends at the first `@` behind which a host and a database can be read.
-    let ends = rest.match_indices('@').filter(|_| !certain);
-    for (i, (at, _)) in ends.enumerate() {
+    let mut fault = match server(None, rest, default_port) {
+        Ok(url) if !login => return Ok(url),
+        Ok(_) => Fault::Host,
+        Err(fault) => fault,
+    };
+    for (i, (at, _)) in rest.match_indices('@').enumerate() {
         match server(Some(&rest[..at]), &rest[at + 1..], default_port) {
             Ok(url) => return Ok(url),
-            Err(fault) if i == 0 && found.is_err() => found = Err(fault),
+            Err(f) if i == 0 => fault = f,
             Err(_) => {}
         }
     }
-    found.map_err(|fault| error(scheme, fault))
-}
-
-fn error(scheme: &str, fault: Fault) -> Error {
-    match fault {
+    Err(match fault {
         Fault::Host => Error::usage(format!("the {scheme} URL names no host that can be read"))
             .hint(format!("percent-encode special characters; {FORMS}")),
         Fault::Port => bad_port(scheme),
         Fault::Database => Error::usage(format!("the {scheme} URL names no database")).hint(FORMS),
-    }
+    })
 }
 
 fn bad_port(scheme: &str) -> Error {
