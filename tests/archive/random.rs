@@ -2,6 +2,7 @@
 //! batches, nothing is lost, no family is split, and a further run changes nothing.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use sexton::archive::{self, Options, Stop};
 use sexton::db::{Engine, Session, introspect};
 use sexton::schema::{FamilyGraph, Ownership, Profile, ProfileReference};
@@ -156,7 +157,12 @@ fn splits(session: &mut Session, graph: &FamilyGraph) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    // The same graphs each time; `sexton prove --random` looks for new ones.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(3),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn no_cut_of_a_run_splits_or_loses_anything(
