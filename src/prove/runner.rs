@@ -1,11 +1,13 @@
 //! One case: reset, run, hit, wait, judge; run again, judge again.
 
 mod bench;
+mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::bench::{Bench, claims, hasty};
+use self::files::io_fault;
 use super::archiver::{Archiver, Ended, EngineOptions, Ran};
 use super::case::{Case, Judged};
 use super::evidence::{Evidence, Names, When};
@@ -14,7 +16,6 @@ use super::injector::{Orders, Passed, Sight};
 use super::oracle::{Lineage, Oracle, same};
 use super::stage::{Ground, Stage};
 use super::state::{State, movable};
-use super::vfs::{IoFault, IoMode, PowerLoss, Recording};
 use super::world::World;
 use super::writer::{Action, Change, Writer};
 use crate::error::{Error, Result};
@@ -229,73 +230,6 @@ impl Runner {
             Some(ran),
         )?;
         Ok(judged)
-    }
-
-    /// Judges an image that a loss of power left behind.
-    pub(super) fn run_power_loss(
-        &mut self,
-        loss: &PowerLoss,
-        case: &Case,
-        trace: bool,
-    ) -> Result<Judged> {
-        let mut judged = Judged {
-            fired: true,
-            ..Judged::default()
-        };
-        let base = self.base()?;
-        if trace {
-            // The image tells nothing of statements: those of a process that dies at the same moment
-            // stand in for them.
-            judged.evidence = self.witness(&base.start);
-            self.stage.reset(None)?;
-            let fault = Fault {
-                point: loss.after_operation + 1,
-                mode: Mode::Freeze,
-                text: String::new(),
-            };
-            judged.trace = self.go(Orders::default(), Some(&fault))?.1.trace;
-        }
-        self.stage.lose_power(loss)?;
-        let acknowledged = loss
-            .after_marks
-            .checked_sub(1)
-            .and_then(|i| base.commits.get(i))
-            .map(|(_, state)| state.clone());
-        let sight = Sight::default();
-        self.judge(&mut judged, case, &base, acknowledged, &sight, None)?;
-        Ok(judged)
-    }
-
-    /// Records an undisturbed run's operations on files (SQLite).
-    pub(super) fn record(&mut self) -> Result<Recording> {
-        self.stage.reset(None)?;
-        let Some(vfs) = self.stage.vfs() else {
-            return Err(Error::internal("only files can lose power"));
-        };
-        vfs.arm(None, true);
-        self.stage.injector.arm(Orders::default());
-        self.engine.run(&self.stage.place(&self.options))?;
-        self.stage.injector.disarm();
-        let recording = vfs.disarm();
-        self.stage.settle()?;
-        Ok(recording)
-    }
-
-    /// How many operations on files an undisturbed run asks for, with their text.
-    pub(super) fn operations(&mut self) -> Result<Vec<String>> {
-        self.stage.reset(None)?;
-        let Some(vfs) = self.stage.vfs() else {
-            return Ok(Vec::new());
-        };
-        vfs.arm(None, false);
-        self.stage.injector.arm(Orders::default());
-        self.engine.run(&self.stage.place(&self.options))?;
-        self.stage.injector.disarm();
-        vfs.disarm();
-        let seen = vfs.seen();
-        let texts = seen.operations.iter().map(ToString::to_string).collect();
-        self.stage.settle()?;
-        Ok(texts)
     }
 
     fn judge(
@@ -535,19 +469,4 @@ fn is_lie(case: &Case) -> bool {
     case.fault
         .as_ref()
         .is_some_and(|f| f.mode == Mode::CommitLost)
-}
-
-fn io_fault(fault: &Fault) -> Option<IoFault> {
-    let mode = match fault.mode {
-        Mode::IoError => IoMode::Error,
-        Mode::IoErrorForGood => IoMode::ErrorForGood,
-        Mode::DiskFull => IoMode::Full,
-        Mode::DiskFullForGood => IoMode::FullForGood,
-        Mode::Freeze => IoMode::Freeze,
-        _ => return None,
-    };
-    Some(IoFault {
-        operation: fault.point,
-        mode,
-    })
 }

@@ -81,15 +81,11 @@ impl Archiver for Program {
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
-            .env("OS_NOVA_DISABLE_EVENTLET_PATCHING", "1")
             .stdin(Stdio::null())
             .stdout(file(&out)?)
             .stderr(file(&err)?)
             .process_group(0);
-        let mut child = command.spawn().map_err(|e| {
-            Error::usage(format!("engine {}: cannot start: {e}", words[0]))
-                .hint("check its path, and that it is executable")
-        })?;
+        let mut child = command.spawn().map_err(|e| unstartable(&words[0], &e))?;
         place.process.set(child.id().cast_signed());
         let status = wait(&mut child);
         place.process.clear();
@@ -131,6 +127,12 @@ fn wait(child: &mut Child) -> Result<Option<ExitStatus>> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// A program that does not start.
+pub(super) fn unstartable(program: &str, error: &std::io::Error) -> Error {
+    Error::usage(format!("engine {program}: cannot start: {error}"))
+        .hint("check its path, and that it is executable")
 }
 
 /// A command line as words.

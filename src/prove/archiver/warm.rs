@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::command::{PATIENCE, fill, words};
+use super::command::{PATIENCE, fill, unstartable, words};
 use super::said::{Exit, read};
 use super::{Archiver, Place, Ran};
 use crate::db::Engine;
@@ -136,10 +136,7 @@ impl Adapter {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|e| {
-                Error::usage(format!("engine {program}: cannot start: {e}"))
-                    .hint("check its path, and that it is executable")
-            })?;
+            .map_err(|e| unstartable(program, &e))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::internal("an adapter without pipes"));
         };

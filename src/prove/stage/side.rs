@@ -1,16 +1,15 @@
 //! Our own way to the databases, beside the engine's: to fill and read them, to play the writer,
 //! to kill.
 
+mod neighbour;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::super::archiver::ProcessSlot;
-use super::super::injector::Hands;
 use super::super::state::{Shape, State};
 use super::super::tap::attach_shadows;
 use super::super::vfs::{PowerLoss, Vfs};
@@ -19,9 +18,10 @@ use super::super::writer::{Action, Change};
 use super::Script;
 use super::ground::{Ground, Host, companions};
 use crate::archive::{Options, Stop, archive};
-use crate::db::{Access, DbErrorKind, Engine, Session, SqliteDriver, SqliteMode, Target, open};
+use crate::db::{Access, Engine, Session, SqliteDriver, SqliteMode, Target, open};
 use crate::error::{Error, Result};
 use crate::schema::FamilyGraph;
+pub(super) use neighbour::Neighbour;
 
 /// How long a killed process, or a busy server, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -397,124 +397,4 @@ fn in_shadows(statement: &str, prefix: &str) -> String {
 
 fn failed(what: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
     Error::internal(format!("cannot {what} {}: {error}", path.display()))
-}
-
-/// The injector's hands: the same side, shared.
-pub(super) struct Neighbour(pub(super) Arc<Mutex<Side>>);
-
-impl Neighbour {
-    fn side(&self) -> MutexGuard<'_, Side> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Hands for Neighbour {
-    fn kill_engine(&mut self) -> Result<bool> {
-        let process = Arc::clone(&self.side().process);
-        let Some(pid) = process.get() else {
-            return Ok(false);
-        };
-        send(pid, Signal::KILL)?;
-        let patience = Instant::now() + PATIENCE;
-        while is_running(pid) {
-            if Instant::now() > patience {
-                return Err(Error::internal(format!("process {pid} survives SIGKILL")));
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        Ok(true)
-    }
-
-    fn signal(&mut self, terminate: bool) -> Result<()> {
-        let side = self.side();
-        match side.process.get() {
-            Some(pid) => send(pid, if terminate { Signal::TERM } else { Signal::INT }),
-            None => {
-                side.stop.store(true, Ordering::SeqCst);
-                Ok(())
-            }
-        }
-    }
-
-    fn crash_server(&mut self) -> Result<()> {
-        let mut side = self.side();
-        let Some(host) = side.host.clone() else {
-            return Err(Error::internal("there is no server to kill"));
-        };
-        side.close();
-        host.with_server(|server| {
-            server.kill()?;
-            server.restart()
-        })
-    }
-
-    fn kill_connections(&mut self) -> Result<u64> {
-        let mut side = self.side();
-        let ids = side.engine_connections()?;
-        let engine = side.engine;
-        let session = side.session("main")?;
-        let mut killed = 0;
-        for id in ids {
-            let sql = match engine {
-                Engine::Postgres => format!("SELECT pg_terminate_backend({id})"),
-                Engine::Mysql | Engine::Sqlite => format!("KILL CONNECTION {id}"),
-            };
-            // One that has just ended on its own is not there to be killed.
-            match session.execute(&sql) {
-                Ok(_) => killed += 1,
-                Err(error) if error.kind == DbErrorKind::Other => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(killed)
-    }
-
-    fn write(&mut self, action: Action) -> Result<bool> {
-        let mut side = self.side();
-        if action == Action::SecondArchiver {
-            return side.second_archiver();
-        }
-        let Some(change) = side.changes.get(&action) else {
-            return Ok(false);
-        };
-        let sql = change.sql(side.engine);
-        match side.session("main")?.execute(&sql) {
-            Ok(affected) => Ok(affected > 0),
-            Err(error) if error.kind == DbErrorKind::Connection => Err(error.into()),
-            // Locked out, or refused by a key: the service would be, too.
-            Err(_) => Ok(false),
-        }
-    }
-
-    fn observe(&mut self) -> Result<State> {
-        self.side().state()
-    }
-
-    fn acknowledged(&mut self, number: u64) {
-        if let Some(vfs) = &self.side().vfs {
-            vfs.mark(number);
-        }
-    }
-}
-
-fn send(pid: i32, signal: Signal) -> Result<()> {
-    match Pid::from_raw(pid) {
-        Some(pid) => kill_process(pid, signal)
-            .or_else(|e| match e {
-                rustix::io::Errno::SRCH => Ok(()),
-                other => Err(other),
-            })
-            .map_err(|e| Error::internal(format!("no signal to process {pid:?}: {e}"))),
-        None => Err(Error::internal(format!("{pid} is no process"))),
-    }
-}
-
-/// Whether the process is there and no zombie.
-fn is_running(pid: i32) -> bool {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
-        return false;
-    };
-    !status
-        .lines()
-        .any(|l| l.starts_with("State:") && (l.contains('Z') || l.contains('X')))
 }
