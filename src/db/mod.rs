@@ -32,6 +32,7 @@ pub use open::{Access, open};
 pub use oslo::{oslo_connection, oslo_has_connection};
 pub use postgres::PostgresDriver;
 pub use session::Session;
+pub(crate) use sqlite::Midway;
 pub use sqlite::{SqliteDriver, SqliteMode, attach, refuse_wal_attach};
 pub use target::{ConnectOptions, Target, Tls, TlsMode};
 pub use value::Value;

@@ -5,10 +5,13 @@ mod error;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::hooks::Action;
 use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Connection, OpenFlags};
 
@@ -31,6 +34,15 @@ pub enum SqliteMode {
     ReadWrite,
     /// Reading and writing; a missing file is made.
     Create,
+}
+
+/// Where a statement stops that is not to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Midway {
+    /// After its first step: one that reads.
+    FirstStep,
+    /// After the first row that it changes: one that writes.
+    FirstChange,
 }
 
 /// A SQLite database file, opened.
@@ -69,6 +81,22 @@ impl SqliteDriver {
     /// Whether a transaction is open.
     pub fn in_transaction(&self) -> bool {
         self.connection.as_ref().is_some_and(|c| !c.is_autocommit())
+    }
+
+    /// Has statements stop in their middle, with `SQLITE_INTERRUPT`, until told `None`. For fault
+    /// injection.
+    pub(crate) fn stop_midway(&mut self, when: Option<Midway>) -> Result<(), DbError> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        let due = Arc::new(AtomicBool::new(when == Some(Midway::FirstStep)));
+        let noted = Arc::clone(&due);
+        let change = move |_: Action, _: &str, _: &str, _: i64| noted.store(true, Ordering::SeqCst);
+        let look = move || due.load(Ordering::SeqCst);
+        connection
+            .update_hook(when.map(|_| change))
+            .and_then(|()| connection.progress_handler(1, when.map(|_| look)))
+            .map_err(db_error)
     }
 
     fn connection(&self) -> Result<&Connection, DbError> {
@@ -271,6 +299,39 @@ mod tests {
     fn session(path: &Path) -> Session {
         let driver = SqliteDriver::open(path, SqliteMode::Create).unwrap();
         Session::new(Box::new(driver), Engine::Sqlite, path.display().to_string())
+    }
+
+    #[test]
+    fn a_statement_stops_in_its_middle() {
+        let mut driver = SqliteDriver::open(":memory:", SqliteMode::Create).unwrap();
+        let one = "INSERT INTO b SELECT i, n FROM a WHERE i IN (2)";
+        let many = "INSERT INTO b SELECT i, n FROM a WHERE i IN (2, 3, 4)";
+        let delete = "DELETE FROM a WHERE i IN (2, 3)";
+        let read = "SELECT n FROM a";
+        let (change, step) = (Midway::FirstChange, Midway::FirstStep);
+        for (sql, when) in [
+            (one, change),
+            (many, change),
+            (delete, change),
+            (read, step),
+        ] {
+            driver
+                .execute(
+                    "DROP TABLE IF EXISTS a; DROP TABLE IF EXISTS b; \
+                     CREATE TABLE a (i INT NOT NULL, n TEXT, PRIMARY KEY (i)); \
+                     CREATE TABLE b (i INT NOT NULL, n TEXT, PRIMARY KEY (i)); \
+                     INSERT INTO a VALUES (1, 'x'), (2, 'y'), (3, 'z'), (4, NULL); BEGIN",
+                )
+                .unwrap();
+            driver.stop_midway(Some(when)).unwrap();
+            let stopped = driver.execute(sql);
+            driver.stop_midway(None).unwrap();
+            assert_eq!(stopped.unwrap_err().code, "SQLITE_INTERRUPT", "{sql}");
+            // SQLite gives up the whole transaction of a statement that writes.
+            assert_eq!(driver.in_transaction(), when == step, "{sql}");
+            drop(driver.execute("ROLLBACK"));
+            assert!(driver.execute("UPDATE a SET n = 'w'").unwrap() == 4);
+        }
     }
 
     fn refusal(path: &Path) -> DbError {

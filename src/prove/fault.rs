@@ -53,6 +53,12 @@ pub enum Mode {
     ServerKillAfter,
     /// An administrator kills the connection before the statement.
     KillConnection,
+    /// The statement is killed in its middle (KILL QUERY, `pg_cancel_backend`, `sqlite3_interrupt`): some
+    /// of its rows are written.
+    StatementKilled,
+    /// The session is killed while its statement is in the middle (KILL CONNECTION,
+    /// `pg_terminate_backend`).
+    SessionKilled,
     /// An operation on a file fails once with an I/O error.
     IoError,
     /// Every operation on a file that changes it fails from here on.
@@ -288,6 +294,20 @@ impl Mode {
         ]
     }
 
+    /// The modes that strike a statement in its middle; those that a server can do and SQLite cannot
+    /// left out on SQLite.
+    pub fn of_middle(engine: Engine) -> &'static [Self] {
+        match engine {
+            Engine::Sqlite => &[Self::StatementKilled],
+            Engine::Mysql | Engine::Postgres => &[Self::StatementKilled, Self::SessionKilled],
+        }
+    }
+
+    /// Whether the mode strikes a statement in its middle.
+    pub fn is_of_middle(self) -> bool {
+        matches!(self, Self::StatementKilled | Self::SessionKilled)
+    }
+
     /// Whether the point counts operations on files, not statements.
     pub fn is_of_files(self) -> bool {
         Self::of_files().contains(&self)
@@ -318,6 +338,8 @@ impl Mode {
             Self::ServerKillBefore => "the server is killed before the statement".into(),
             Self::ServerKillAfter => "the server is killed after the statement".into(),
             Self::KillConnection => "an administrator kills the connection".into(),
+            Self::StatementKilled => "the statement is killed in its middle".into(),
+            Self::SessionKilled => "the session is killed in the middle of the statement".into(),
             Self::IoError => "an operation on a file fails".into(),
             Self::IoErrorForGood => "operations on files fail from here on".into(),
             Self::DiskFull => "the disk is full for one operation".into(),
@@ -341,6 +363,8 @@ impl Mode {
             Self::ServerKillBefore => "server-kill-before",
             Self::ServerKillAfter => "server-kill-after",
             Self::KillConnection => "kill-connection",
+            Self::StatementKilled => "statement-killed",
+            Self::SessionKilled => "session-killed",
             Self::IoError => "io-error",
             Self::IoErrorForGood => "io-error-for-good",
             Self::DiskFull => "disk-full",
@@ -363,7 +387,7 @@ impl FromStr for Mode {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        const PLAIN: [Mode; 16] = [
+        const PLAIN: [Mode; 18] = [
             Mode::CutBefore,
             Mode::CutAfter,
             Mode::KillBefore,
@@ -375,6 +399,8 @@ impl FromStr for Mode {
             Mode::ServerKillBefore,
             Mode::ServerKillAfter,
             Mode::KillConnection,
+            Mode::StatementKilled,
+            Mode::SessionKilled,
             Mode::IoError,
             Mode::IoErrorForGood,
             Mode::DiskFull,
@@ -431,6 +457,7 @@ mod tests {
             let mut modes = Mode::at(Kind::Commit, setting);
             modes.extend(Mode::of_files());
             modes.extend(Mode::of_server());
+            modes.extend(Mode::of_middle(engine));
             modes.push(Mode::CommitLost);
             for mode in modes {
                 assert_eq!(mode.to_string().parse::<Mode>().unwrap(), mode);

@@ -42,6 +42,9 @@ pub enum Verdict {
     /// The statement never runs and the engine gets this error, from the database itself where it can
     /// be made to say it.
     Refuse(Refusal),
+    /// It begins, and is stopped in the middle: by the layer where the layer runs it (SQLite), else by
+    /// whoever gave the verdict, over a session of its own; then the layer passes it.
+    Interrupt,
     /// Another statement runs in its place; the engine gets its answer.
     Replace(String),
 }

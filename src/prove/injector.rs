@@ -13,6 +13,7 @@ use super::fault::{Fault, Mode};
 use super::gate::{Gate, Refusal, Reply, Statement, Verdict};
 use super::normal::{Kind, normalise};
 use super::state::State;
+use super::victim::Victim;
 use super::writer::{Action, Writer};
 
 /// What the injector may do to the engine, its server and its data while it holds a statement.
@@ -27,17 +28,25 @@ pub(super) trait Hands: Send {
     fn kill_connections(&mut self) -> Result<u64>;
     /// Lets the concurrent writer act; whether that changed a row.
     fn write(&mut self, action: Action) -> Result<bool>;
+    /// Puts a row in the way of a statement that is about to run, and kills the statement, or its whole
+    /// session, when it waits there; `None` if the row could not be put.
+    fn ambush(&mut self, victim: &Victim, session: bool) -> Result<Option<Ambush>>;
     /// What is committed now.
     fn observe(&mut self) -> Result<State>;
     /// A commit was acknowledged, the so manieth of this run, from 1.
     fn acknowledged(&mut self, number: u64);
 }
 
+/// Ends an ambush, and says whether it has killed the statement.
+pub(super) type Ambush = Box<dyn FnOnce() -> Result<bool> + Send>;
+
 /// What to do to a run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Orders {
     pub(super) fault: Option<Fault>,
     pub(super) writer: Option<Writer>,
+    /// The row with which the statement of a fault in the middle is held, on servers.
+    pub(super) victim: Option<Victim>,
     /// Read every committed state, also before the fault.
     pub(super) observe_all: bool,
     /// Read committed states after the fault.
@@ -61,6 +70,9 @@ pub struct Passed {
     pub kind: Kind,
     /// What became of it: `ok`, `1213 Deadlock found`, `never sent`.
     pub outcome: String,
+    /// Rows that it changed.
+    #[serde(default)]
+    pub affected: u64,
     /// Whether it ended a transaction, or was one of its own.
     pub committed: bool,
 }
@@ -112,6 +124,10 @@ struct Inner {
     sight: Sight,
     /// The fault goes on: later statements like this one meet it too.
     lasting: bool,
+    /// What lies in wait for the statement that is running.
+    ambush: Option<Ambush>,
+    /// The statement that is running is to be stopped by the layer that runs it.
+    interrupted: bool,
 }
 
 impl Injector {
@@ -123,6 +139,8 @@ impl Injector {
                 orders: Orders::default(),
                 sight: Sight::default(),
                 lasting: false,
+                ambush: None,
+                interrupted: false,
             }),
         })
     }
@@ -133,12 +151,14 @@ impl Injector {
         inner.orders = orders;
         inner.sight = Sight::default();
         inner.lasting = false;
+        inner.interrupted = false;
         self.dead.store(false, Ordering::SeqCst);
     }
 
     /// Ends a run: what was seen. Whoever comes later finds everything closed.
     pub(super) fn disarm(&self) -> Sight {
         let mut inner = self.lock();
+        inner.spring();
         inner.orders = Orders::default();
         self.dead.store(true, Ordering::SeqCst);
         std::mem::take(&mut inner.sight)
@@ -174,6 +194,7 @@ impl Injector {
                 sql: statement.sql.clone(),
                 kind,
                 outcome: "never sent".into(),
+                affected: 0,
                 committed: false,
             });
         }
@@ -250,6 +271,19 @@ impl Injector {
                 }
                 Verdict::Pass
             }
+            Mode::StatementKilled | Mode::SessionKilled => {
+                if let Some(victim) = inner.orders.victim.take() {
+                    match inner.hands.ambush(&victim, mode == Mode::SessionKilled) {
+                        Ok(ambush) => inner.ambush = ambush,
+                        Err(error) => inner.broken(&error),
+                    }
+                } else {
+                    inner.interrupted = true;
+                }
+                // Not yet: it may end before it is stopped.
+                inner.sight.fired = false;
+                Verdict::Interrupt
+            }
             Mode::IoError
             | Mode::IoErrorForGood
             | Mode::DiskFull
@@ -270,6 +304,10 @@ impl Injector {
         if self.dead.load(Ordering::SeqCst) {
             return false;
         }
+        inner.spring();
+        if std::mem::take(&mut inner.interrupted) {
+            inner.sight.fired = reply.error.is_some();
+        }
         let kind = Kind::of(&statement.sql);
         let ended = kind == Kind::Commit || (kind == Kind::Write && !reply.in_transaction);
         let committed = ended && reply.error.is_none();
@@ -281,6 +319,7 @@ impl Injector {
                 .find(|p| p.database == database && p.connection == statement.connection)
             {
                 passed.committed = committed;
+                passed.affected = reply.affected;
                 passed.outcome = match &reply.error {
                     Some((code, message)) => format!("{code} {message}"),
                     None if kind == Kind::Write => format!("ok, {} rows", reply.affected),
@@ -310,12 +349,7 @@ impl Injector {
                 }
             }
         }
-        let at_fault = inner
-            .orders
-            .fault
-            .as_ref()
-            .filter(|f| inner.sight.fired && f.point == inner.sight.points);
-        match at_fault.map(|f| f.mode) {
+        match inner.at_fault() {
             Some(Mode::KillAfter) => {
                 self.kill(&mut inner);
                 false
@@ -332,6 +366,22 @@ impl Injector {
 }
 
 impl Inner {
+    /// The mode of the fault, if it has fired at the last statement.
+    fn at_fault(&self) -> Option<Mode> {
+        let fault = self.orders.fault.as_ref();
+        let at = fault.filter(|f| self.sight.fired && f.point == self.sight.points);
+        at.map(|f| f.mode)
+    }
+
+    /// Ends what lies in wait. A statement that came past it was not hit.
+    fn spring(&mut self) {
+        match self.ambush.take().map(|end| end()) {
+            None => {}
+            Some(Ok(killed)) => self.sight.fired = killed,
+            Some(Err(error)) => self.broken(&error),
+        }
+    }
+
     /// Whether the statement is the one that the fault is for.
     fn expect(&mut self, expected: &str, found: String) -> bool {
         let same = expected.is_empty() || expected == found;

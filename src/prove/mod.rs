@@ -30,6 +30,7 @@ mod stage;
 pub mod state;
 mod tap;
 pub mod vfs;
+mod victim;
 pub mod world;
 pub mod writer;
 

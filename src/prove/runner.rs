@@ -16,8 +16,10 @@ use super::injector::{Orders, Passed, Sight};
 use super::oracle::{Lineage, Oracle, same};
 use super::stage::{Ground, Stage};
 use super::state::{State, movable};
+use super::victim::{Victim, victims};
 use super::world::World;
 use super::writer::{Action, Change, Writer};
+use crate::db::Engine;
 use crate::error::{Error, Result};
 
 /// Reruns until an engine has to say that it is done.
@@ -32,6 +34,8 @@ pub(super) struct Reference {
     pub(super) trace: Vec<Passed>,
     /// Committed states, with the number of the statement that committed each.
     commits: Vec<(u64, State)>,
+    /// Rows with which statements can be held in their middle, by their number; on servers.
+    pub(super) victims: BTreeMap<u64, Victim>,
 }
 
 /// One worker's engine on its stage.
@@ -132,8 +136,16 @@ impl Runner {
             None,
         )?;
         let after = self.stage.state()?;
+        let victims = match self.stage.engine {
+            // There the layer that runs a statement stops it itself.
+            Engine::Sqlite => BTreeMap::new(),
+            Engine::Mysql | Engine::Postgres => {
+                victims(&self.stage.shape, &sight.trace, &start, &sight.commits)
+            }
+        };
         let reference = Reference {
             movable: movable(&self.stage.shape, &start),
+            victims,
             start,
             end: after.clone(),
             trace: sight.trace.clone(),
@@ -199,6 +211,10 @@ impl Runner {
         let orders = Orders {
             fault: case.fault.clone(),
             writer: case.writer.clone(),
+            victim: case.fault.as_ref().and_then(|fault| {
+                let victim = base.victims.get(&fault.point);
+                victim.filter(|_| fault.mode.is_of_middle()).cloned()
+            }),
             observe_all: false,
             observe: true,
             trace,
@@ -379,6 +395,7 @@ impl Runner {
             start,
             end: self.stage.state()?,
             trace: Vec::new(),
+            victims: BTreeMap::new(),
             commits: sight.commits,
         };
         self.by_action.insert(action, Arc::new(reference));

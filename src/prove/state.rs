@@ -78,6 +78,12 @@ impl TableShape {
         }
     }
 
+    /// Positions of the columns that the shadow table has too.
+    pub(super) fn shadow_columns(&self) -> impl Iterator<Item = usize> {
+        let there = self.in_shadow.iter().enumerate();
+        there.filter_map(|(i, there)| there.then_some(i))
+    }
+
     /// `instances:3`.
     pub fn row_name(&self, record: &Record) -> String {
         let key: Vec<_> = self

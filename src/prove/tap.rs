@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::db::{DbError, DbErrorKind, Driver, SqliteDriver, SqliteMode, Value};
+use crate::db::{DbError, DbErrorKind, Driver, Midway, SqliteDriver, SqliteMode, Value};
 
 use super::gate::{Gate, Refusal, Reply, Statement, Verdict};
+use super::normal::Kind;
 
 /// A SQLite driver behind a gate.
 pub(super) struct TapDriver {
@@ -75,6 +76,16 @@ impl TapDriver {
                 Err(refused(refusal))
             }
             Verdict::Replace(other) => run(driver, other),
+            Verdict::Interrupt => {
+                let when = match Kind::of(sql) {
+                    Kind::Read => Midway::FirstStep,
+                    _ => Midway::FirstChange,
+                };
+                driver.stop_midway(Some(when))?;
+                let done = run(driver, sql);
+                driver.stop_midway(None)?;
+                done
+            }
             Verdict::Pass | Verdict::CutAfter => run(driver, sql),
         };
         let reply = Reply {

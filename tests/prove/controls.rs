@@ -20,6 +20,7 @@ fn campaign(backend: Backend, mistake: Mistake) -> Campaign {
             .filter(|code| code.refusal().kind == DbErrorKind::Retryable)
             .map(Mode::Error)
             .collect(),
+        Mistake::SwallowKill => vec![Mode::StatementKilled],
         Mistake::BlindRetry => vec![Mode::CutAfter],
         Mistake::AttachWal => vec![Mode::Freeze],
         Mistake::GivesUp => vec![Mode::KillBefore],

@@ -51,6 +51,8 @@ fn modes() -> Vec<[String; 3]> {
     let anywhere = of(Kind::Read);
     let mut rows: Vec<[String; 3]> = Vec::new();
     let more = [Mode::CommitLost].into_iter();
+    let middle = Mode::of_middle(Engine::Mysql).iter().copied();
+    let more = more.chain(middle);
     let more = more.chain(Mode::of_server()).chain(Mode::of_files());
     for mode in of(Kind::Commit).into_iter().chain(more) {
         let (name, what) = match mode {
@@ -63,6 +65,8 @@ fn modes() -> Vec<[String; 3]> {
         let place = match mode {
             Mode::CommitLost => "COMMIT, if asked for",
             _ if mode.is_of_files() => "operation on a file",
+            Mode::SessionKilled => "copy",
+            _ if mode.is_of_middle() => "copy; SQLite: read, write",
             _ if mode.is_of_server() => "write or COMMIT",
             _ if anywhere.contains(&mode) => "statement",
             _ => "COMMIT",
@@ -76,6 +80,7 @@ fn modes() -> Vec<[String; 3]> {
         "write or COMMIT" => 1,
         "COMMIT" => 2,
         "COMMIT, if asked for" => 3,
+        "operation on a file" => 5,
         _ => 4,
     });
     rows

@@ -116,6 +116,8 @@ fn mark(fault: &Fault) -> String {
         Mode::Terminate => "the engine got SIGTERM".into(),
         Mode::ServerKillBefore | Mode::ServerKillAfter => "the server was killed".into(),
         Mode::KillConnection => "an administrator killed the connection".into(),
+        Mode::StatementKilled => "the next statement was killed in its middle".into(),
+        Mode::SessionKilled => "the session was killed in the middle of the next statement".into(),
         Mode::IoError => "an operation on a file failed".into(),
         Mode::IoErrorForGood => "operations on files failed from here on".into(),
         Mode::DiskFull => "the disk was full for one operation".into(),

@@ -12,6 +12,7 @@ use super::super::vfs::{PowerLoss, Recording};
 use super::super::world::{Layout, World};
 use super::super::writer::{Action, Change, Writer};
 use super::{Campaign, Points};
+use crate::db::Engine;
 use crate::error::Result;
 use crate::generate::Random;
 
@@ -86,7 +87,7 @@ impl Enumeration {
             if campaign.points == Points::Deciding && !deciding.contains(&point) {
                 continue;
             }
-            for mode in modes_at(campaign, passed, setting) {
+            for mode in modes_at(campaign, reference, passed, setting) {
                 let text = passed.identity();
                 self.fault(Fault { point, mode, text });
                 self.points.insert(point);
@@ -243,8 +244,22 @@ fn wants(campaign: &Campaign, mode: Mode) -> bool {
     modes.is_none_or(|modes| modes.contains(&mode))
 }
 
-fn modes_at(campaign: &Campaign, passed: &Passed, setting: Setting) -> Vec<Mode> {
+fn modes_at(
+    campaign: &Campaign,
+    reference: &Reference,
+    passed: &Passed,
+    setting: Setting,
+) -> Vec<Mode> {
     let mut modes = Mode::at(passed.kind, setting);
+    let has_middle = match setting.engine {
+        Engine::Sqlite => passed.kind == Kind::Read || passed.affected > 0,
+        Engine::Mysql | Engine::Postgres => passed
+            .point
+            .is_some_and(|p| reference.victims.contains_key(&p)),
+    };
+    if has_middle {
+        modes.extend(Mode::of_middle(setting.engine));
+    }
     if campaign.server_kills && campaign.backend != Backend::Sqlite && passed.kind.decides() {
         modes.extend(Mode::of_server());
     }

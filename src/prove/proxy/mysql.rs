@@ -193,7 +193,7 @@ impl Connection {
         let statement = self.watch.statement(text, self.in_transaction);
         let verdict = self.watch.before(&statement).await?;
         let instead = match &verdict {
-            Verdict::Pass | Verdict::CutAfter => None,
+            Verdict::Pass | Verdict::CutAfter | Verdict::Interrupt => None,
             Verdict::CutBefore => return Err(cut()),
             Verdict::Refuse(refused) => {
                 if refused.rolls_back {

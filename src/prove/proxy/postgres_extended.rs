@@ -74,7 +74,7 @@ impl Connection {
         let text = string(body(given)).and_then(|(portal, _)| self.portals.get(portal));
         let statement = self.statement(text.map(Vec::as_slice).unwrap_or_default());
         match self.watch.before(&statement).await? {
-            Verdict::Pass => self.server.send(given).await?,
+            Verdict::Pass | Verdict::Interrupt => self.server.send(given).await?,
             Verdict::CutBefore => return Err(cut()),
             Verdict::CutAfter => {
                 // Without a Sync it would not be committed.

@@ -1,6 +1,7 @@
 //! Our own way to the databases, beside the engine's: to fill and read them, to play the writer,
 //! to kill.
 
+mod ambush;
 mod neighbour;
 
 use std::collections::BTreeMap;
@@ -301,12 +302,8 @@ impl Side {
         let mut own = Vec::new();
         let names: Vec<_> = self.databases.iter().map(|(name, _)| *name).collect();
         let engine = self.engine;
-        let own_id = match engine {
-            Engine::Postgres => "SELECT pg_backend_pid()",
-            Engine::Mysql | Engine::Sqlite => "SELECT CONNECTION_ID()",
-        };
         for name in names {
-            own.push(self.session(name)?.query_count(own_id)?.to_string());
+            own.push(self.session(name)?.query_count(own_id(engine))?.to_string());
         }
         let own = own.join(", ");
         let sql = match engine {
@@ -350,6 +347,14 @@ impl Side {
         // outcome.
         let done = archive(session, &graph, &options, &Stop::default(), &mut ());
         Ok(done.is_ok_and(|outcome| outcome.total_rows > 0))
+    }
+}
+
+/// The query for the server's id of a session.
+fn own_id(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "SELECT pg_backend_pid()",
+        Engine::Mysql | Engine::Sqlite => "SELECT CONNECTION_ID()",
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Mistake {
     CommitPerTable,
     /// A failed copy does not keep it from deleting.
     SwallowLockTimeout,
+    /// A copy that was killed in its middle does not keep it from deleting.
+    SwallowKill,
     /// It deletes by a condition instead of by the keys that it copied.
     RequeryPredicate,
     /// It pages by OFFSET through what it removes.
@@ -44,10 +46,11 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ChildFirst,
         Self::CommitPerTable,
         Self::SwallowLockTimeout,
+        Self::SwallowKill,
         Self::RequeryPredicate,
         Self::OffsetPaging,
         Self::BlindRetry,
@@ -68,6 +71,7 @@ impl Mistake {
             Self::ChildFirst => "child-first",
             Self::CommitPerTable => "commit-per-table",
             Self::SwallowLockTimeout => "swallow-lock-timeout",
+            Self::SwallowKill => "swallow-kill",
             Self::RequeryPredicate => "requery-predicate",
             Self::OffsetPaging => "offset-paging",
             Self::BlindRetry => "blind-retry",
@@ -91,6 +95,7 @@ impl Mistake {
             }
             Self::CommitPerTable => "archives family by family and commits after each table",
             Self::SwallowLockTimeout => "deletes although the copy met a lock timeout",
+            Self::SwallowKill => "deletes although the copy was killed in its middle",
             Self::RequeryPredicate => "deletes by a condition, not by the keys that it copied",
             Self::OffsetPaging => "pages by OFFSET through rows that it moves away",
             Self::BlindRetry => "repeats a batch whose COMMIT was not answered, without a look",
@@ -116,6 +121,7 @@ impl Mistake {
             | Self::ForeignKeysOff
             | Self::SkipBlockedParent => Oracle::Whole,
             Self::SwallowLockTimeout
+            | Self::SwallowKill
             | Self::RequeryPredicate
             | Self::NullColumns
             | Self::AttachWal => Oracle::Conserved,
@@ -147,6 +153,7 @@ impl Mistake {
         matches!(
             self,
             Self::SwallowLockTimeout
+                | Self::SwallowKill
                 | Self::RequeryPredicate
                 | Self::BlindRetry
                 | Self::AttachWal

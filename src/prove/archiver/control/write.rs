@@ -56,7 +56,7 @@ pub(super) fn write(
         let copied = copy(session, sql, member, keys)?;
         counts.insert(member.table.clone(), copied);
         // A mistake of another kind would be found here and mended by trying again.
-        let expected = counted && !sql.makes(Mistake::SwallowLockTimeout);
+        let expected = counted && swallowed(sql).is_none();
         if expected && copied != keys.len() as u64 {
             return Err(Trouble::Mismatch(member.table.clone()));
         }
@@ -81,16 +81,16 @@ fn copy(
     let Some(statement) = sql.copy(member, keys) else {
         return Ok(0);
     };
-    if !sql.makes(Mistake::SwallowLockTimeout) {
+    let Some(swallowed) = swallowed(sql) else {
         return session.execute(&statement);
-    }
+    };
     // On PostgreSQL an error ends the transaction, and whoever wants to go on takes a savepoint.
     let savepoint = sql.engine == Engine::Postgres;
     if savepoint {
         session.execute("SAVEPOINT copy")?;
     }
     match session.execute(&statement) {
-        Err(error) if error.kind == DbErrorKind::Retryable => {
+        Err(error) if swallowed(&error) => {
             if savepoint {
                 session.execute("ROLLBACK TO SAVEPOINT copy")?;
             }
@@ -99,6 +99,16 @@ fn copy(
         }
         other => other,
     }
+}
+
+/// Which errors of a copy the engine takes for none.
+fn swallowed(sql: Sql<'_>) -> Option<fn(&DbError) -> bool> {
+    if sql.makes(Mistake::SwallowLockTimeout) {
+        return Some(|error| error.kind == DbErrorKind::Retryable);
+    }
+    let killed: fn(&DbError) -> bool =
+        |error| matches!(error.code.as_str(), "1317" | "57014" | "SQLITE_INTERRUPT");
+    sql.makes(Mistake::SwallowKill).then_some(killed)
 }
 
 /// Sets the columns of references to NULL that would keep rows in a circle from being deleted.

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::super::injector::Hands;
+use super::super::super::injector::{Ambush, Hands};
 use super::super::super::state::State;
+use super::super::super::victim::Victim;
 use super::super::super::writer::Action;
+use super::ambush::ambush;
 use super::{PATIENCE, Side};
 use crate::db::{DbErrorKind, Engine};
 use crate::error::{Error, Result};
@@ -98,6 +100,16 @@ impl Hands for Neighbour {
             // Locked out, or refused by a key: the service would be, too.
             Err(_) => Ok(false),
         }
+    }
+
+    fn ambush(&mut self, victim: &Victim, session: bool) -> Result<Option<Ambush>> {
+        let side = self.side();
+        ambush(
+            side.connect("main")?,
+            side.connect("main")?,
+            victim,
+            session,
+        )
     }
 
     fn observe(&mut self) -> Result<State> {
