@@ -81,6 +81,20 @@ fn every_mistake_is_caught_on_postgres() {
     all_are_caught(Backend::Postgres);
 }
 
+/// A child that only refers to a row is no part of its family: what it needs must stay all the same.
+#[test]
+fn a_parent_that_a_living_row_refers_to_must_stay() {
+    let mistake = Mistake::ForeignKeysOff;
+    let mut campaign = undisturbed(Backend::Sqlite, mistake);
+    campaign.worlds = vec![catalogue::world("two-references").unwrap()];
+    let report = run(&campaign, mistake);
+    assert_eq!(report.failures.len(), 1, "{}", show(&report));
+    assert_eq!(
+        report.failures[0].fingerprint,
+        "untouched@rule.grp_id -> grp.id"
+    );
+}
+
 #[test]
 fn without_its_oracle_a_mistake_goes_unseen_by_it() {
     for mistake in Mistake::ALL {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::state::{Record, Shape, State, TableShape};
+use super::super::state::{Record, ReferenceShape, Shape, State, TableShape, names};
 use super::{Breach, Oracle, some};
 
 /// Live and shadow rows together are those of `expected`, by key and content.
@@ -72,7 +72,7 @@ pub fn durable(shape: &Shape, acknowledged: &State, found: &State) -> Vec<Breach
 }
 
 /// Every row that came into a shadow table since `before` was allowed to (see
-/// [`super::super::state::movable`]).
+/// [`super::super::state::movable`]), and no foreign key of a live row leads to it.
 pub fn untouched(
     shape: &Shape,
     before: &State,
@@ -91,7 +91,39 @@ pub fn untouched(
             breaches.push(Breach::new(Oracle::Untouched, &table.name, what));
         }
     }
+    for reference in &shape.references {
+        // What a parent owns is for *whole*; what no foreign key declares keeps no parent here.
+        if reference.owned || !reference.declared {
+            continue;
+        }
+        let known = left_behind(shape, reference, before);
+        let left = left_behind(shape, reference, found);
+        let left: Vec<_> = left.difference(&known).cloned().collect();
+        if !left.is_empty() {
+            let what = format!(
+                "still live, and what they refer to is archived: {}",
+                some(&left)
+            );
+            breaches.push(Breach::new(Oracle::Untouched, &reference.name, what));
+        }
+    }
     breaches
+}
+
+/// Live children of archived parents.
+fn left_behind(shape: &Shape, reference: &ReferenceShape, state: &State) -> BTreeSet<String> {
+    let parents = &state.tables[reference.parent];
+    let (live, shadow) = (
+        names(reference, &parents.live),
+        names(reference, &parents.shadow),
+    );
+    let gone = |child: &&Record| {
+        let target = reference.target(child);
+        target.is_some_and(|t| shadow.contains(&t) && !live.contains(&t))
+    };
+    let children = state.tables[reference.child].live.iter().filter(gone);
+    let table = &shape.tables[reference.child];
+    children.map(|row| table.row_name(row)).collect()
 }
 
 fn keys(table: &TableShape, rows: &[Record]) -> BTreeSet<String> {
