@@ -9,7 +9,7 @@ use super::evidence::Evidence;
 use super::fault::Fault;
 use super::injector::Passed;
 use super::oracle::{Breach, Oracle};
-use super::writer::Writer;
+use super::writer::{Action, Writer};
 
 /// What is done to one run, and to the rerun after it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,6 +27,13 @@ pub struct Case {
     /// A loss of power, instead of a fault (SQLite).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_loss: Option<PowerLossPoint>,
+}
+
+impl Case {
+    /// Whether a concurrent writer does this.
+    pub(super) fn has_writer(&self, action: Action) -> bool {
+        self.writer.as_ref().is_some_and(|w| w.action == action)
+    }
 }
 
 /// A loss of power: which of the operations on files had reached the disk.

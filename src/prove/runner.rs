@@ -18,7 +18,7 @@ use super::stage::{Ground, Stage};
 use super::state::{State, movable};
 use super::victim::{Victim, victims};
 use super::world::World;
-use super::writer::{Action, Change, Writer};
+use super::writer::{Action, Change};
 use crate::db::Engine;
 use crate::error::{Error, Result};
 
@@ -151,30 +151,17 @@ impl Runner {
             trace: sight.trace.clone(),
             commits: sight.commits.clone(),
         };
-        judged.trace = sight.trace;
+        judged.trace.clone_from(&sight.trace);
         judged.points = sight.points;
         let mut lineage = Lineage::from(&self.stage.shape, &reference.start);
-        let mut bench = Bench {
-            runner: self,
-            reference: &reference,
-            judged: &mut judged,
-            counted: true,
-        };
-        for (point, state) in &sight.commits {
-            bench.moment(&mut lineage, state, commit(0, *point));
-        }
-        bench.moment(&mut lineage, &after, When::End { run: 0 });
+        let mut bench = self.bench(&mut judged, &reference);
+        bench.run(&mut lineage, 0, &sight, &after, (0, &reference));
         bench.truthful(&reference.start, &after, &ran);
         judged.ran.push(ran.clone());
-        let end = self.rerun(&mut judged, &after, ran)?;
+        let end = self.rerun(&mut judged, &after, ran.ended)?;
         let reference = Reference { end, ..reference };
         let run = self.last_run();
-        let mut bench = Bench {
-            runner: self,
-            reference: &reference,
-            judged: &mut judged,
-            counted: true,
-        };
+        let mut bench = self.bench(&mut judged, &reference);
         bench.moment(&mut lineage, &reference.end, When::End { run });
         bench.final_state(&reference.end);
         bench.stuck(&reference.end);
@@ -257,67 +244,20 @@ impl Runner {
         sight: &Sight,
         ran: Option<Ran>,
     ) -> Result<()> {
-        let after = self.stage.state()?;
         let base = self.base()?;
-        let mut lineage = Lineage::from(&self.stage.shape, &base.start);
-        for (_, state) in &base.commits {
-            // What an undisturbed run's earlier commits explain stays explained; what they break is
-            // case 0's failure, not this one's.
-            if case.writer.is_some() {
-                lineage.judge(&self.stage.shape, state);
-            }
-        }
-        if let Some(writer) = &case.writer
-            && let Some(Change::Insert(row)) =
-                Change::of(writer.action, &self.world, &self.stage.graph)
-            && let Some(table) = self.stage.shape.table(&row.table)
-        {
-            let table = &self.stage.shape.tables[table];
-            let record = table
-                .columns
-                .iter()
-                .map(|c| row.values.get(c).map(ToString::to_string));
-            lineage.excuse_insert(&self.stage.shape, &table.row_name(&record.collect()));
-        }
-        let second_archiver = case
-            .writer
-            .as_ref()
-            .is_some_and(|w| w.action == Action::SecondArchiver);
-        let mut bench = Bench {
-            runner: self,
-            reference,
-            judged: &mut *judged,
-            counted: !second_archiver && !is_lie(case),
-        };
-        for (point, state) in &sight.commits {
-            // The writer may have come later than the fault, and than commits after it.
-            let written = case.writer.as_ref().is_none_or(|w| w.point <= *point);
-            bench.reference = if written { reference } else { &base };
-            bench.moment(&mut lineage, state, commit(0, *point));
-        }
-        bench.reference = reference;
-        bench.moment(&mut lineage, &after, When::End { run: 0 });
-        if let Some(acknowledged) = &acknowledged {
-            for (_, state) in &sight.commits {
-                bench.durable(acknowledged, state);
-            }
-            bench.durable(acknowledged, &after);
-        }
-        for (_, state) in &sight.commits {
-            bench.durable(state, &after);
-        }
+        let mut lineage = self.lineage(case, &base);
+        let mut before = self.stage.state()?;
+        let mut bench = self.bench(judged, reference);
+        bench.counted = !case.has_writer(Action::SecondArchiver) && !is_lie(case);
+        let written = case.writer.as_ref().map_or(0, |w| w.point);
+        bench.run(&mut lineage, 0, sight, &before, (written, &base));
+        bench.lasting(acknowledged.as_ref(), sight, &before);
         if let Some(ran) = &ran {
-            bench.truthful(&base.start, &after, ran);
+            bench.truthful(&base.start, &before, ran);
         }
-        let undisturbed = Ran {
-            ended: Ended::Killed,
-            rows: None,
-            output: String::new(),
-        };
-        let first = ran.clone().unwrap_or(undisturbed);
+        // A loss of power is the end of a run that nobody hears of any more.
+        let mut last = ran.as_ref().map_or(Ended::Killed, |ran| ran.ended.clone());
         judged.ran.extend(ran);
-        let mut before = after;
-        let mut last = first;
         if case.second.is_some() {
             let orders = Orders {
                 fault: case.second.clone(),
@@ -328,36 +268,23 @@ impl Runner {
             judged.fired &= sight.fired;
             judged.points = sight.points;
             let after = self.stage.state()?;
-            let mut bench = Bench {
-                runner: self,
-                reference,
-                judged: &mut *judged,
-                counted: true,
-            };
-            for (point, state) in &sight.commits {
-                bench.moment(&mut lineage, state, commit(1, *point));
-            }
-            bench.moment(&mut lineage, &after, When::End { run: 1 });
+            let mut bench = self.bench(judged, reference);
+            bench.run(&mut lineage, 1, &sight, &after, (0, &base));
             bench.truthful(&before, &after, &ran);
-            judged.ran.push(ran.clone());
+            last = ran.ended.clone();
+            judged.ran.push(ran);
             before = after;
-            last = ran;
         }
         if case.writer.is_some() || is_lie(case) {
             // What it could not know of is not held against it.
-            last.ended = Ended::Killed;
+            last = Ended::Killed;
         }
         let end = self.rerun(judged, &before, last)?;
         let run = self.last_run();
-        let mut bench = Bench {
-            runner: self,
-            reference,
-            judged: &mut *judged,
-            counted: true,
-        };
+        let mut bench = self.bench(judged, reference);
         bench.moment(&mut lineage, &end, When::End { run });
-        let marks = |w: &Writer| matches!(w.action, Action::SoftDelete | Action::Revive);
-        match case.writer.as_ref().is_some_and(marks) && sight.wrote == Some(true) {
+        let marks = case.has_writer(Action::SoftDelete) || case.has_writer(Action::Revive);
+        match marks && sight.wrote == Some(true) {
             true => bench.settled(&end),
             false => bench.convergent(&end),
         }
@@ -365,6 +292,40 @@ impl Runner {
         self.idempotent(judged, &end)?;
         self.testify(judged, &reference.end, &base.trace);
         Ok(())
+    }
+
+    /// What is explained before the case begins.
+    fn lineage(&self, case: &Case, base: &Reference) -> Lineage {
+        let shape = &self.stage.shape;
+        let mut lineage = Lineage::from(shape, &base.start);
+        let Some(writer) = &case.writer else {
+            return lineage;
+        };
+        for (_, state) in &base.commits {
+            // What an undisturbed run's earlier commits explain stays explained; what they break is
+            // case 0's failure, not this one's.
+            lineage.judge(shape, state);
+        }
+        if let Some(Change::Insert(row)) = Change::of(writer.action, &self.world, &self.stage.graph)
+            && let Some(table) = shape.table(&row.table)
+        {
+            let table = &shape.tables[table];
+            let record = table
+                .columns
+                .iter()
+                .map(|c| row.values.get(c).map(ToString::to_string));
+            lineage.excuse_insert(shape, &table.row_name(&record.collect()));
+        }
+        lineage
+    }
+
+    fn bench<'a>(&'a self, judged: &'a mut Judged, reference: &'a Reference) -> Bench<'a> {
+        Bench {
+            runner: self,
+            reference,
+            judged,
+            counted: true,
+        }
     }
 
     /// What an undisturbed run makes of the world with the writer's change made beforehand.
@@ -440,12 +401,12 @@ impl Runner {
 
     /// Runs again, undisturbed, until the engine says that it is done; the state then. What it said
     /// after a run that had claimed to be done is judged.
-    fn rerun(&mut self, judged: &mut Judged, before: &State, mut last: Ran) -> Result<State> {
+    fn rerun(&mut self, judged: &mut Judged, before: &State, mut last: Ended) -> Result<State> {
         let mut state = before.clone();
         for _ in 0..RERUNS {
             let (ran, _) = self.go(Orders::default(), None)?;
             let after = self.stage.state()?;
-            if last.ended == Ended::Done && judged.asked.contains(&Oracle::Truthful) {
+            if last == Ended::Done && judged.asked.contains(&Oracle::Truthful) {
                 judged
                     .breaches
                     .extend(hasty(&self.stage.shape, &state, &after));
@@ -454,10 +415,10 @@ impl Runner {
                 let claims = claims(&self.stage.shape, &state, &after, &ran);
                 judged.breaches.extend(claims);
             }
-            judged.ran.push(ran.clone());
+            last = ran.ended.clone();
+            judged.ran.push(ran);
             state = after;
-            last = ran;
-            if last.ended.is_done() {
+            if last.is_done() {
                 break;
             }
         }
@@ -475,10 +436,6 @@ impl Runner {
         judged.breaches.extend(breaches);
         Ok(())
     }
-}
-
-fn commit(run: usize, point: u64) -> When {
-    When::Commit { run, point }
 }
 
 /// Whether the server itself lied: what the engine then says is not its fault.

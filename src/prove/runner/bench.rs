@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::archiver::Ran;
 use super::super::case::Judged;
 use super::super::evidence::When;
+use super::super::injector::Sight;
 use super::super::model::free_rows;
 use super::super::oracle::{
     Breach, Lineage, Oracle, api_consistent, conserved, durable, same, untouched,
@@ -43,8 +44,39 @@ impl Bench<'_> {
         }
     }
 
+    /// What must hold in every committed state of a run and at its end. The states up to the statement
+    /// before which a writer acted are measured by the run without it.
+    pub(super) fn run(
+        &mut self,
+        lineage: &mut Lineage,
+        run: usize,
+        sight: &Sight,
+        after: &State,
+        (written, unwritten): (u64, &Reference),
+    ) {
+        for (point, state) in &sight.commits {
+            let when = When::Commit { run, point: *point };
+            let reference = match written <= *point {
+                true => self.reference,
+                false => unwritten,
+            };
+            self.moment_by(reference, lineage, state, when);
+        }
+        self.moment(lineage, after, When::End { run });
+    }
+
     /// What must hold in every committed state.
     pub(super) fn moment(&mut self, lineage: &mut Lineage, state: &State, when: When) {
+        self.moment_by(self.reference, lineage, state, when);
+    }
+
+    fn moment_by(
+        &mut self,
+        reference: &Reference,
+        lineage: &mut Lineage,
+        state: &State,
+        when: When,
+    ) {
         let shape = &self.runner.stage.shape;
         if let Some(evidence) = &mut self.judged.evidence {
             evidence.moment(when, state);
@@ -54,15 +86,28 @@ impl Bench<'_> {
             self.say(breaches);
         }
         if self.ask(Oracle::Conserved) {
-            self.say(conserved(shape, &self.reference.start, state));
+            self.say(conserved(shape, &reference.start, state));
         }
         if self.ask(Oracle::Untouched) {
-            let (start, movable) = (&self.reference.start, &self.reference.movable);
+            let (start, movable) = (&reference.start, &reference.movable);
             self.say(untouched(shape, start, movable, state));
         }
     }
 
-    pub(super) fn durable(&mut self, acknowledged: &State, found: &State) {
+    /// What was acknowledged before the fault, or seen committed after it, is there to the end.
+    pub(super) fn lasting(&mut self, acknowledged: Option<&State>, sight: &Sight, after: &State) {
+        let seen = sight.commits.iter().map(|(_, state)| state);
+        if let Some(acknowledged) = acknowledged {
+            for state in seen.clone().chain([after]) {
+                self.durable(acknowledged, state);
+            }
+        }
+        for state in seen {
+            self.durable(state, after);
+        }
+    }
+
+    fn durable(&mut self, acknowledged: &State, found: &State) {
         if self.ask(Oracle::Durable) {
             self.say(durable(&self.runner.stage.shape, acknowledged, found));
         }
