@@ -163,10 +163,16 @@ pub(super) fn keep(
         );
         let path = match small {
             Ok(small) => write(directory, &small.scenario, &small.judged, &small.breach)?,
-            Err(_) => match as_it_is(ground, failure, engines) {
-                Ok(judged) => write(directory, &failure.scenario, &judged, &breach(failure))?,
-                Err(_) => continue,
-            },
+            Err(error) => {
+                failure.not_shrunk = Some(error.message);
+                match as_it_is(ground, failure, engines) {
+                    Ok(judged) => write(directory, &failure.scenario, &judged, &breach(failure))?,
+                    Err(error) => {
+                        failure.not_shrunk = Some(error.message);
+                        continue;
+                    }
+                }
+            }
         };
         failure.bundle = Some(path.display().to_string());
     }

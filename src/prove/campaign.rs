@@ -193,6 +193,12 @@ impl Campaign {
         Ok(report)
     }
 
+    /// Whether time or cases are used up.
+    fn is_spent(&self, started: Instant, cases: u64) -> bool {
+        self.budget.is_some_and(|b| started.elapsed() > b)
+            || self.max_cases.is_some_and(|most| cases >= most)
+    }
+
     /// One world; whether the campaign is over.
     #[expect(
         clippy::too_many_arguments,
@@ -303,9 +309,7 @@ impl Campaign {
                             break;
                         };
                         let cases = tally.lock().unwrap_or_else(PoisonError::into_inner).cases;
-                        let spent = self.budget.is_some_and(|b| started.elapsed() > b)
-                            || self.max_cases.is_some_and(|most| cases >= most);
-                        if spent || watch.stop() {
+                        if self.is_spent(started, cases) || watch.stop() {
                             over.store(true, Ordering::SeqCst);
                         }
                         if over.load(Ordering::SeqCst) {
@@ -318,13 +322,20 @@ impl Campaign {
                                 ..template.clone()
                             };
                             report.judged(&scenario, judged);
+                            let cases = report.cases;
                             drop(report);
                             watch.case(judged.breaches.is_empty());
+                            !self.is_spent(started, cases) && !watch.stop()
                         });
-                        if let Err(error) = done {
-                            let mut slot = broken.lock().unwrap_or_else(PoisonError::into_inner);
-                            slot.get_or_insert(error);
-                            over.store(true, Ordering::SeqCst);
+                        match done {
+                            Ok(true) => {}
+                            Ok(false) => over.store(true, Ordering::SeqCst),
+                            Err(error) => {
+                                let mut slot =
+                                    broken.lock().unwrap_or_else(PoisonError::into_inner);
+                                slot.get_or_insert(error);
+                                over.store(true, Ordering::SeqCst);
+                            }
                         }
                     }
                 });

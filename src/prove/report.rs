@@ -86,6 +86,9 @@ pub struct Failure {
     /// The directory that replays it, if one was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<String>,
+    /// Why the bundle holds the case as it was, not shrunk, or why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_shrunk: Option<String>,
     /// The case itself.
     #[serde(skip)]
     pub scenario: Scenario,
@@ -205,6 +208,7 @@ impl Report {
                     count: 1,
                     undisturbed: scenario.case == Case::default(),
                     bundle: None,
+                    not_shrunk: None,
                     scenario: scenario.clone(),
                 }),
             }

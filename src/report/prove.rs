@@ -131,6 +131,8 @@ fn block(text: &mut String, failure: &Failure) {
         "bundle",
         failure.bundle.as_deref().unwrap_or_default(),
     );
+    let why = failure.not_shrunk.as_deref().unwrap_or_default();
+    indented(text, "not shrunk", why);
 }
 
 fn place(found: &Undetermined) -> String {
@@ -232,6 +234,7 @@ fn example() -> Report {
             count: 12,
             undisturbed: false,
             bundle: None,
+            not_shrunk: None,
             scenario: scenario.clone(),
         });
     }
@@ -253,6 +256,15 @@ mod tests {
     #[test]
     fn a_report_has_its_denominators() {
         insta::assert_snapshot!(prove_text(&example()));
+    }
+
+    #[test]
+    fn a_failure_that_was_not_shrunk_says_why() {
+        let mut report = example();
+        report.failures[0].not_shrunk = Some("it did not fail again".into());
+        let text = prove_text(&report);
+        assert!(text.contains("it did not fail again"), "{text}");
+        assert_eq!(text.matches("not shrunk").count(), 1, "{text}");
     }
 
     #[test]

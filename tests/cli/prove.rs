@@ -49,6 +49,29 @@ fn a_world_under_every_fault() {
     }
 }
 
+/// A process can be killed in earnest, and get signals, while the proxy holds its statement.
+#[test]
+fn a_process_is_killed_at_every_statement_that_decides() {
+    let deadly = "deciding,kill-before,kill-after,interrupt,terminate,statement-killed";
+    for server in ["mariadb", "postgres"] {
+        let arguments = [
+            "--engine", "process", "--world", "chain", "--server", server,
+        ];
+        let more = ["--faults", deadly, "--format", "json"];
+        let ran = prove(&[&arguments[..], &more].concat());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+        let json = ran.json();
+        assert_eq!(json["engine"], "process");
+        assert_eq!(number(&json, "modes"), 5, "{json}");
+        assert_eq!(number(&json, "fired"), number(&json, "cases"));
+        // Undisturbed; every decision in four modes; every copy killed in its middle.
+        assert!(
+            number(&json, "cases") > 4 * number(&json, "points") + 1,
+            "{json}"
+        );
+    }
+}
+
 /// A line without what differs from machine to machine.
 fn without_times(text: &str) -> String {
     let lines = text.lines().map(|line| match line.split_once(' ') {

@@ -50,6 +50,22 @@ fn a_commit_that_the_database_loses_is_seen_and_is_not_the_engines_fault() {
     assert_eq!(others.count(), 0, "{}", show(&report));
 }
 
+/// The second faults of one first fault are many cases, and none of them is more than was asked for.
+#[test]
+fn a_budget_of_cases_holds_among_second_faults_too() {
+    let mut campaign = Campaign::new(Backend::Sqlite, vec![catalogue::world("chain").unwrap()]);
+    campaign.modes = Some([Mode::KillBefore].into());
+    (campaign.writers, campaign.files, campaign.jobs) = (false, false, 1);
+    campaign.pairs = false;
+    let single = campaign.run(&own, &()).unwrap();
+    assert!(!single.stopped);
+    campaign.pairs = true;
+    campaign.max_cases = Some(single.cases + 3);
+    let report = campaign.run(&own, &()).unwrap();
+    assert_eq!((report.cases, report.stopped), (single.cases + 3, true));
+    assert!(report.failures.is_empty(), "{}", show(&report));
+}
+
 /// Every fault at the statements that decide, server kills and writers among them.
 fn no_fault_does_harm_on(backend: Backend) {
     let world = catalogue::world("two-references").unwrap();
