@@ -1,21 +1,13 @@
 //! SIGKILL of an archive run at 50 random moments on each engine: no split family, nothing lost, and
 //! what is left when it is run to its end is what an undisturbed run leaves.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-#[path = "support/mod.rs"]
-mod support;
-
-use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sexton::audit;
-use sexton::db::{Engine, Session, introspect};
-use sexton::generate::{Dataset, create_schema, generate};
-use sexton::schema::{FamilyGraph, Profile};
+use sexton::db::{Engine, Session};
 
-use support::databases::Database;
+use crate::fleet::{assert_whole, both, contents, filled, graph, instances, state};
+use crate::support::databases::Database;
 
 const KILLS: u32 = 50;
 
@@ -38,7 +30,7 @@ fn postgresql_survives_50_kills() {
 }
 
 fn survives(engine: Engine) {
-    let (killed, undisturbed) = (filled(engine), filled(engine));
+    let (killed, undisturbed) = (filled(engine, FAMILIES), filled(engine, FAMILIES));
     let mut session = killed.session();
     let graph = graph(&mut session);
     let start = state(&mut session);
@@ -77,7 +69,7 @@ fn survives(engine: Engine) {
             counts,
             "kill {kill}: rows lost or doubled"
         );
-        assert_whole(&mut session, &graph, kill);
+        assert_whole(&mut session, &graph, &format!("kill {kill}"));
         progress.push(instances(&mut session));
     }
     // The kills hit runs that were at work, and at different points of it.
@@ -101,26 +93,6 @@ fn survives(engine: Engine) {
         contents(&mut twin),
         "another content"
     );
-}
-
-/// A database of so many families, the same each time.
-fn filled(engine: Engine) -> Database {
-    let database = Database::fresh(engine);
-    let mut session = database.session();
-    create_schema(&mut session, "nova-34.0.0").unwrap();
-    let schema = introspect(&mut session).unwrap();
-    let dataset = Dataset {
-        families: FAMILIES,
-        live: 50,
-        ..Dataset::default()
-    };
-    generate(&mut session, &schema, &dataset, &mut |_| {}).unwrap();
-    database
-}
-
-fn graph(session: &mut Session) -> FamilyGraph {
-    let schema = introspect(session).unwrap();
-    Profile::detect(&schema).families(&schema).unwrap()
 }
 
 fn archive(database: &Database, max_rows: u32, pause: &str) -> Child {
@@ -157,70 +129,6 @@ fn wait_until_quiet(session: &mut Session) {
         );
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// Rows of every table.
-fn state(session: &mut Session) -> BTreeMap<String, i64> {
-    let engine = session.engine();
-    let tables: Vec<_> = introspect(session).unwrap().tables.into_keys().collect();
-    let count = |table: String| {
-        let sql = format!("SELECT COUNT(*) FROM {}", engine.quote(&table));
-        (table, session.query_count(&sql).unwrap())
-    };
-    tables.into_iter().map(count).collect()
-}
-
-/// Live and shadow rows together.
-fn both(state: &BTreeMap<String, i64>) -> BTreeMap<String, i64> {
-    let mut both = BTreeMap::new();
-    for (table, rows) in state {
-        let live = table.strip_prefix("shadow_").unwrap_or(table);
-        *both.entry(live.to_owned()).or_default() += rows;
-    }
-    both
-}
-
-fn instances(session: &mut Session) -> i64 {
-    session
-        .query_count("SELECT COUNT(*) FROM instances")
-        .unwrap()
-}
-
-fn assert_whole(session: &mut Session, graph: &FamilyGraph, kill: u32) {
-    let options = audit::Options {
-        checks: [
-            "split-family",
-            "orphaned-row",
-            "missing-required-child",
-            "duplicate-in-shadow",
-        ]
-        .map(String::from)
-        .to_vec(),
-        samples: 3,
-    };
-    let report = audit::audit(session, graph, &options).unwrap();
-    assert_eq!(report.not_checked, [], "kill {kill}");
-    assert_eq!(report.findings, [], "kill {kill}");
-}
-
-/// Every row of every table, in the order of the text.
-fn contents(session: &mut Session) -> BTreeMap<String, Vec<String>> {
-    let schema = introspect(session).unwrap();
-    let engine = session.engine();
-    let mut contents = BTreeMap::new();
-    for table in schema.tables.values() {
-        let columns = engine.quote_all(table.columns.iter().map(|c| &c.name));
-        let sql = format!("SELECT {columns} FROM {}", engine.quote(&table.name));
-        let rows = session
-            .query(&sql)
-            .unwrap()
-            .into_iter()
-            .map(|row| format!("{row:?}"));
-        let mut rows: Vec<_> = rows.collect();
-        rows.sort();
-        contents.insert(table.name.clone(), rows);
-    }
-    contents
 }
 
 /// splitmix64: the same moments in every run of the test, as far as a clock allows.
