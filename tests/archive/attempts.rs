@@ -1,0 +1,317 @@
+//! A database that refuses, loses the connection, or counts wrongly at chosen statements: what is tried
+//! again, how often, and what is said of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sexton::archive::{Observer, Options, Outcome, Stop, StopReason, archive};
+use sexton::db::{DbError, DbErrorKind, Driver, Engine, Session, SqliteDriver, SqliteMode, Value};
+use sexton::error::Error;
+use sexton::exit::ExitCode;
+
+use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE};
+
+/// What goes wrong at a statement that starts like this.
+#[derive(Clone)]
+struct Upset {
+    starts: &'static str,
+    /// How many of them are let pass before.
+    after: usize,
+    times: usize,
+    how: How,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    /// Refused with an error of this kind.
+    Refused(DbErrorKind),
+    /// Done, but the answer is lost, and the connection with it.
+    Unheard,
+    /// Done, but one row less is reported.
+    Miscounted,
+    /// Refused as by a deadlock, while somebody asks the run to stop.
+    Stopped,
+}
+
+/// A SQLite driver that things go wrong with.
+struct Rough {
+    inner: SqliteDriver,
+    upsets: Arc<Mutex<Vec<Upset>>>,
+    reconnects: Arc<Mutex<u32>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Rough {
+    fn upset(&self, sql: &str) -> Option<How> {
+        let mut upsets = self.upsets.lock().unwrap();
+        let due = upsets
+            .iter_mut()
+            .find(|u| sql.starts_with(u.starts) && u.times > 0)?;
+        if due.after > 0 {
+            due.after -= 1;
+            return None;
+        }
+        due.times -= 1;
+        Some(due.how)
+    }
+
+    fn refuse(&mut self, kind: DbErrorKind) -> DbError {
+        if kind == DbErrorKind::Connection {
+            self.inner.reconnect().unwrap();
+        }
+        DbError::new(kind, "upset", "it went wrong")
+    }
+}
+
+impl Driver for Rough {
+    fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
+        match self.upset(sql) {
+            None => self.inner.execute(sql),
+            Some(How::Refused(kind)) => Err(self.refuse(kind)),
+            Some(How::Unheard) => {
+                self.inner.execute(sql)?;
+                Err(self.refuse(DbErrorKind::Connection))
+            }
+            Some(How::Miscounted) => self.inner.execute(sql).map(|rows| rows - 1),
+            Some(How::Stopped) => {
+                self.stop.store(true, Ordering::Relaxed);
+                Err(self.refuse(DbErrorKind::Retryable))
+            }
+        }
+    }
+
+    fn query(
+        &mut self,
+        sql: &str,
+        each: &mut dyn FnMut(Vec<Value>) -> bool,
+    ) -> Result<(), DbError> {
+        match self.upset(sql) {
+            Some(How::Refused(kind)) => Err(self.refuse(kind)),
+            _ => self.inner.query(sql, each),
+        }
+    }
+
+    fn reconnect(&mut self) -> Result<(), DbError> {
+        *self.reconnects.lock().unwrap() += 1;
+        self.inner.reconnect()
+    }
+}
+
+/// What a run said of itself.
+struct Told {
+    result: Result<Outcome, Error>,
+    notices: Vec<String>,
+    reconnects: u32,
+}
+
+#[derive(Default)]
+struct Ear(Vec<String>);
+
+impl Observer for Ear {
+    fn notice(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+}
+
+/// Four dead instances, two in a batch.
+fn cloud() -> Cloud {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    (1..=4).for_each(|id| cloud.dead_instance(id));
+    cloud
+}
+
+fn run(cloud: &mut Cloud, retries: u32, upsets: &[Upset]) -> Told {
+    let before = cloud.contents();
+    let graph = cloud.graph();
+    let reconnects = Arc::default();
+    let stop = Arc::new(AtomicBool::new(false));
+    let driver = Rough {
+        inner: SqliteDriver::open(&cloud.database.url, SqliteMode::ReadWrite).unwrap(),
+        upsets: Arc::new(Mutex::new(upsets.to_vec())),
+        reconnects: Arc::clone(&reconnects),
+        stop: Arc::clone(&stop),
+    };
+    let mut session = Session::new(Box::new(driver), Engine::Sqlite, "rough");
+    let options = Options {
+        until_complete: true,
+        max_rows: 2 * ROWS_PER_INSTANCE,
+        retries,
+        backoff: Duration::from_millis(2),
+        ..Options::default()
+    };
+    let mut ear = Ear::default();
+    let result = archive(&mut session, &graph, &options, &Stop::on(&stop), &mut ear);
+    drop(session);
+    assert_eq!(cloud.contents(), before, "live + shadow must stay the same");
+    // It panics at one that is split.
+    (1..=4).for_each(|id| _ = cloud.is_archived(id));
+    let reconnects = *reconnects.lock().unwrap();
+    Told {
+        result,
+        notices: ear.0,
+        reconnects,
+    }
+}
+
+fn upset(starts: &'static str, after: usize, times: usize, how: How) -> Upset {
+    Upset {
+        starts,
+        after,
+        times,
+        how,
+    }
+}
+
+/// Everything moved, once, and counted once.
+fn assert_done(cloud: &mut Cloud, told: &Told, retries: u64) {
+    let outcome = told.result.as_ref().unwrap();
+    assert_eq!(outcome.stopped_because, StopReason::Complete);
+    assert_eq!(outcome.total_rows, 4 * ROWS_PER_INSTANCE);
+    assert_eq!((outcome.families, outcome.batches), (4, 2));
+    assert_eq!(outcome.retries, retries);
+    assert_eq!(outcome.blocked_families.values().sum::<u64>(), 0);
+    assert!((1..=4).all(|id| cloud.is_archived(id)));
+}
+
+const DEADLOCK: How = How::Refused(DbErrorKind::Retryable);
+const LOST: How = How::Refused(DbErrorKind::Connection);
+
+#[test]
+fn a_deadlock_is_tried_again_with_a_pause_that_doubles() {
+    for starts in ["BEGIN", "INSERT", "DELETE", "COMMIT", "SELECT"] {
+        let mut cloud = cloud();
+        let told = run(&mut cloud, 3, &[upset(starts, 1, 3, DEADLOCK)]);
+        assert_done(&mut cloud, &told, 3);
+        let pauses: Vec<_> = told
+            .notices
+            .iter()
+            .map(|n| n.rsplit(" again ").next())
+            .collect();
+        assert_eq!(
+            pauses,
+            [Some("in 2 ms"), Some("in 4 ms"), Some("in 8 ms")],
+            "{starts}"
+        );
+        assert_eq!(told.reconnects, 0, "{starts}");
+    }
+}
+
+#[test]
+fn a_lost_connection_is_made_again() {
+    for starts in ["BEGIN", "INSERT", "DELETE", "SELECT"] {
+        let mut cloud = cloud();
+        let told = run(&mut cloud, 3, &[upset(starts, 1, 2, LOST)]);
+        assert_done(&mut cloud, &told, 2);
+        assert_eq!(told.reconnects, 2, "{starts}");
+    }
+}
+
+#[test]
+fn it_gives_up_after_as_many_attempts_as_it_was_given() {
+    for (retries, attempts) in [(0, 1), (2, 3)] {
+        for (how, reconnects) in [(DEADLOCK, 0), (LOST, retries)] {
+            let mut cloud = cloud();
+            let told = run(&mut cloud, retries, &[upset("INSERT", 0, 99, how)]);
+            let error = told.result.unwrap_err();
+            assert_eq!(error.code, ExitCode::Unavailable);
+            let said = format!("gave up after {attempts} attempts: ");
+            assert!(error.message.starts_with(&said), "{error}");
+            assert_eq!(told.reconnects, reconnects);
+            assert!(!cloud.is_archived(1));
+        }
+    }
+}
+
+/// The answer to a COMMIT is lost: whether it happened is asked, never guessed.
+#[test]
+fn a_commit_without_an_answer_is_looked_up() {
+    for how in [How::Unheard, LOST] {
+        for after in [0, 1] {
+            let mut cloud = cloud();
+            let told = run(&mut cloud, 3, &[upset("COMMIT", after, 1, how)]);
+            assert_done(&mut cloud, &told, 1);
+        }
+    }
+}
+
+/// The connection is lost again while it asks: that is waited for too.
+#[test]
+fn a_commit_is_looked_up_as_long_as_there_is_no_answer() {
+    let asks = r#"SELECT COUNT(*) FROM "instances" t WHERE"#;
+    for how in [How::Unheard, LOST] {
+        let mut cloud = cloud();
+        let lost = [upset("COMMIT", 0, 1, how), upset(asks, 0, 2, LOST)];
+        let told = run(&mut cloud, 3, &lost);
+        assert_done(&mut cloud, &told, 3);
+        let mut cloud = self::cloud();
+        let refused = [
+            upset("COMMIT", 0, 1, how),
+            upset(asks, 0, 1, How::Refused(DbErrorKind::Other)),
+        ];
+        let told = run(&mut cloud, 3, &refused);
+        assert!(told.result.unwrap_err().message.contains("it went wrong"));
+    }
+}
+
+#[test]
+fn a_commit_without_an_answer_and_without_tries_left_ends_the_run() {
+    let mut cloud = cloud();
+    let told = run(&mut cloud, 1, &[upset("COMMIT", 0, 2, LOST)]);
+    let error = told.result.unwrap_err();
+    assert!(
+        error.message.starts_with("gave up after 2 attempts"),
+        "{error}"
+    );
+}
+
+/// Somebody was faster: read again, three times; after that the family is blocked, and only it.
+#[test]
+fn a_count_that_does_not_agree_is_read_again_three_times() {
+    let wrong = |times| {
+        upset(
+            r#"INSERT INTO "shadow_instance_extra""#,
+            0,
+            times,
+            How::Miscounted,
+        )
+    };
+    let mut cloud = cloud();
+    let told = run(&mut cloud, 0, &[wrong(3)]);
+    assert_done(&mut cloud, &told, 3);
+    let mut cloud = self::cloud();
+    let told = run(&mut cloud, 0, &[wrong(99)]);
+    let outcome = told.result.unwrap();
+    assert_eq!(outcome.blocked_families["refused"], 4);
+    assert!(
+        outcome.blocked[0].path[1].contains("rows were read"),
+        "{:?}",
+        outcome.blocked[0]
+    );
+}
+
+#[test]
+fn a_request_to_stop_is_heard_between_two_attempts() {
+    let mut cloud = cloud();
+    let told = run(&mut cloud, 9, &[upset("DELETE", 8, 1, How::Stopped)]);
+    let outcome = told.result.unwrap();
+    assert_eq!(outcome.stopped_because, StopReason::Signal);
+    assert_eq!(outcome.retries, 0);
+    assert_eq!(outcome.total_rows % ROWS_PER_INSTANCE, 0);
+    assert!(outcome.total_rows < 4 * ROWS_PER_INSTANCE);
+}
+
+/// An error that will not pass is nobody's family: the run ends with it at once.
+#[test]
+fn any_other_error_ends_the_run() {
+    for starts in ["BEGIN", "INSERT", "SELECT"] {
+        let mut cloud = cloud();
+        let other = How::Refused(DbErrorKind::Permission);
+        let told = run(&mut cloud, 9, &[upset(starts, 0, 1, other)]);
+        assert!(
+            told.result.unwrap_err().message.contains("it went wrong"),
+            "{starts}"
+        );
+        assert!(told.notices.is_empty(), "{:?}", told.notices);
+    }
+}
