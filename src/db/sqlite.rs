@@ -2,8 +2,6 @@
 
 mod error;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +12,7 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::Action;
 use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Connection, OpenFlags};
+use rustix::fs::{Access, access};
 
 use self::error::db_error;
 use super::{DbError, DbErrorKind, Driver, Engine, Session, Value};
@@ -21,9 +20,6 @@ use crate::error::{Error, Result};
 
 /// How long a statement waits for a lock another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The first bytes of every SQLite database that is not empty.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +51,8 @@ pub struct SqliteDriver {
 }
 
 impl SqliteDriver {
-    /// Opens a database file. What is not a SQLite database is refused before SQLite sees it,
-    /// because SQLite itself complains only at the first statement.
+    /// Opens a database file. What is not a SQLite database is refused, and an empty file is an
+    /// empty database.
     pub fn open(path: impl Into<PathBuf>, mode: SqliteMode) -> Result<Self, DbError> {
         Self::open_with_vfs(path, mode, None)
     }
@@ -151,7 +147,7 @@ impl Driver for SqliteDriver {
 
 fn connect(path: &Path, mode: SqliteMode, vfs: Option<&str>) -> Result<Connection, DbError> {
     if mode != SqliteMode::Create || path.exists() {
-        check_header(path)?;
+        check_file(path)?;
     }
     // No SQLITE_OPEN_URI: a path is a path, even one that begins with "file:".
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -167,21 +163,22 @@ fn connect(path: &Path, mode: SqliteMode, vfs: Option<&str>) -> Result<Connectio
         };
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        // 64 MiB instead of 2: indexes over random uuids touch pages all over the file.
+        // 64 MiB instead of 2: indexes over random uuids touch pages all over the file. This is also
+        // what makes SQLite read the schema, and so find out whether the file is a database.
         connection.pragma_update(None, "cache_size", -65_536)?;
         // Without this a column that is not there, in double quotes, is read as a string.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         Ok(connection)
     };
-    open().map_err(db_error)
+    open().map_err(db_error).map_err(|e| named(path, e))
 }
 
-/// Refuses what is not a SQLite database; an empty file is an empty database.
-fn check_header(path: &Path) -> Result<(), DbError> {
-    let refuse = |code: &str, what: &str| {
-        let message = format!("{} {what}", path.display());
-        Err(DbError::new(DbErrorKind::NotADatabase, code, message))
-    };
+/// Refuses what cannot be a SQLite database, whatever is in it.
+///
+/// It looks at the file from outside only. Whoever opens a file beside SQLite drops, on closing it,
+/// every POSIX lock that this process has on it, those of other connections too.
+fn check_file(path: &Path) -> Result<(), DbError> {
+    let refuse = |code: &str, what: &str| Err(refusal(path, code, what));
     match path.metadata() {
         Ok(meta) if meta.is_file() => {}
         Ok(meta) if meta.is_dir() => {
@@ -201,18 +198,25 @@ fn check_header(path: &Path) -> Result<(), DbError> {
         }
         Err(_) => return refuse("SQLITE_CANTOPEN", "does not exist; check the path"),
     }
-    let mut header = Vec::with_capacity(MAGIC.len());
-    File::open(path)
-        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut header))
-        .map_err(|e| unreadable(path, &e))?;
-    if header.is_empty() || header == MAGIC {
-        return Ok(());
+    access(path, Access::READ_OK).map_err(|e| unreadable(path, &e.into()))
+}
+
+/// SQLite's word that a file is not a database, with the file named and what to do about it.
+fn named(path: &Path, error: DbError) -> DbError {
+    if error.kind != DbErrorKind::NotADatabase {
+        return error;
     }
-    refuse(
-        "SQLITE_NOTADB",
+    refusal(
+        path,
+        &error.code,
         "is not a SQLite database (wrong header); name a SQLite file, or a URL such as \
          mysql://user@host/nova",
     )
+}
+
+fn refusal(path: &Path, code: &str, what: &str) -> DbError {
+    let message = format!("{} {what}", path.display());
+    DbError::new(DbErrorKind::NotADatabase, code, message)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> DbError {
@@ -248,14 +252,20 @@ pub fn attach(session: &mut Session, path: &Path, alias: &str) -> Result<()> {
     if session.engine() != Engine::Sqlite {
         return Err(Error::internal("only a SQLite session can attach a file"));
     }
-    check_header(path).map_err(|e| match e.code.as_str() {
+    let refuse = |e: DbError| match e.code.as_str() {
         "SQLITE_NOTADB" => Error::data(e.message),
         _ => Error::unavailable(e.message),
-    })?;
+    };
+    check_file(path).map_err(refuse)?;
     let literal = Engine::Sqlite.literal(&Value::Text(path.to_string_lossy().into_owned()));
     let alias = Engine::Sqlite.quote(alias);
     refuse_wal_attach(session)?;
-    session.execute(&format!("ATTACH DATABASE {literal} AS {alias}"))?;
+    session
+        .execute(&format!("ATTACH DATABASE {literal} AS {alias}"))
+        .map_err(|e| match e.kind {
+            DbErrorKind::NotADatabase => refuse(named(path, e)),
+            _ => e.into(),
+        })?;
     if let Err(error) = refuse_wal_attach(session) {
         session.execute(&format!("DETACH DATABASE {alias}"))?;
         return Err(error);
@@ -295,6 +305,7 @@ pub fn refuse_wal_attach(session: &mut Session) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::ExitCode;
 
     fn session(path: &Path) -> Session {
         let driver = SqliteDriver::open(path, SqliteMode::Create).unwrap();
@@ -334,7 +345,7 @@ mod tests {
         }
     }
 
-    fn refusal(path: &Path) -> DbError {
+    fn refused(path: &Path) -> DbError {
         let error = SqliteDriver::open(path, SqliteMode::ReadWrite)
             .err()
             .unwrap();
@@ -345,16 +356,23 @@ mod tests {
     #[test]
     fn only_sqlite_files_open() {
         let dir = tempfile::tempdir().unwrap();
-        let missing = refusal(&dir.path().join("none.db"));
+        let missing = refused(&dir.path().join("none.db"));
         assert_eq!(missing.kind, DbErrorKind::NotADatabase);
         assert_eq!(missing.code, "SQLITE_CANTOPEN");
         assert!(!dir.path().join("none.db").exists());
-        assert_eq!(refusal(dir.path()).kind, DbErrorKind::NotADatabase);
+        assert_eq!(refused(dir.path()).kind, DbErrorKind::NotADatabase);
         let text = dir.path().join("notes.txt");
         std::fs::write(&text, "not a database, whatever its name").unwrap();
-        assert_eq!(refusal(&text).code, "SQLITE_NOTADB");
+        let wrong = refused(&text);
+        assert_eq!(wrong.code, "SQLITE_NOTADB");
+        assert!(wrong.message.contains("notes.txt is not a SQLite database"));
+        let mut s = session(&dir.path().join("a.db"));
+        let error = attach(&mut s, &text, "x").unwrap_err();
+        assert_eq!(error.code, ExitCode::Data);
+        assert_eq!(error.message, wrong.message);
+        assert_eq!(s.query("PRAGMA database_list").unwrap().len(), 1);
         std::fs::write(&text, "short").unwrap();
-        assert_eq!(refusal(&text).kind, DbErrorKind::NotADatabase);
+        assert_eq!(refused(&text).kind, DbErrorKind::NotADatabase);
         std::fs::write(&text, "").unwrap();
         assert!(SqliteDriver::open(&text, SqliteMode::ReadWrite).is_ok());
     }

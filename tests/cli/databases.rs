@@ -1,6 +1,8 @@
 //! Databases that are not what a command needs: files of every wrong kind, the wrong Nova.
 
-use crate::sample::{Sample, refused, session};
+use sexton::db::attach;
+
+use crate::sample::{Sample, refused, session, sexton};
 
 #[test]
 fn a_missing_file_is_not_made() {
@@ -29,6 +31,22 @@ fn a_file_that_is_no_database() {
         assert!(message.contains("is a directory"), "{message}");
     }
     assert_eq!(sample.bytes(), before);
+}
+
+/// A process that closes a file loses its POSIX locks on it, whichever connection took them.
+#[test]
+fn a_second_connection_leaves_the_lock_of_the_first() {
+    let sample = Sample::empty();
+    let locked = sample.file("locked.db", "");
+    let mut first = session(&sample.path("locked.db"));
+    first.begin().unwrap();
+    drop(session(&sample.path("locked.db")));
+    sample.file("other.db", "");
+    let mut other = session(&sample.path("other.db"));
+    attach(&mut other, &sample.path("locked.db"), "locked").unwrap();
+    let ran = sexton(&["generate", &locked]);
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    assert!(ran.stderr.contains("is locked"), "{}", ran.stderr);
 }
 
 #[test]
