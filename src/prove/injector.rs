@@ -122,8 +122,8 @@ struct Inner {
     hands: Box<dyn Hands>,
     orders: Orders,
     sight: Sight,
-    /// The fault goes on: later statements like this one meet it too.
-    lasting: bool,
+    /// The fault goes on: later statements with this text, that of the one it fired at, meet it too.
+    lasting: Option<String>,
     /// What lies in wait for the statement that is running.
     ambush: Option<Ambush>,
     /// The statement that is running is to be stopped by the layer that runs it.
@@ -138,7 +138,7 @@ impl Injector {
                 hands,
                 orders: Orders::default(),
                 sight: Sight::default(),
-                lasting: false,
+                lasting: None,
                 ambush: None,
                 interrupted: false,
             }),
@@ -150,7 +150,7 @@ impl Injector {
         let mut inner = self.lock();
         inner.orders = orders;
         inner.sight = Sight::default();
-        inner.lasting = false;
+        inner.lasting = None;
         inner.interrupted = false;
         self.dead.store(false, Ordering::SeqCst);
     }
@@ -220,9 +220,12 @@ impl Injector {
                     return Verdict::Pass;
                 }
                 inner.sight.fired = true;
+                // Not the fault's own text: a second fault and a random one have none.
+                inner.lasting = matches!(fault.mode, Mode::ErrorForGood(_)).then(text);
                 self.hit(&mut inner, fault.mode)
             }
-            Some(fault) if inner.lasting && fault.text == text() => match fault.mode {
+            Some(fault) if inner.lasting.as_ref().is_some_and(|t| *t == text()) => match fault.mode
+            {
                 Mode::ErrorForGood(code) => Verdict::Refuse(code.refusal()),
                 _ => Verdict::Pass,
             },
@@ -238,11 +241,7 @@ impl Injector {
                 self.kill(inner);
                 Verdict::CutBefore
             }
-            Mode::Error(code) => Verdict::Refuse(code.refusal()),
-            Mode::ErrorForGood(code) => {
-                inner.lasting = true;
-                Verdict::Refuse(code.refusal())
-            }
+            Mode::Error(code) | Mode::ErrorForGood(code) => Verdict::Refuse(code.refusal()),
             Mode::CommitRefused => Verdict::Refuse(Refusal {
                 code: "40001".into(),
                 sqlstate: "40001".into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sexton::db::{DbError, DbErrorKind};
 use sexton::error::Result;
-use sexton::prove::archiver::{Archiver, EngineOptions, Own, Place, Ran};
+use sexton::prove::archiver::{Archiver, Ended, EngineOptions, Own, Place, Ran};
 use sexton::prove::fault::{Fault, Mode};
 use sexton::prove::oracle::{Breach, Oracle};
 use sexton::prove::shrink::{Budget, Shrunk};
@@ -62,6 +62,25 @@ fn archive_in_halves(place: &Place) -> Result<BTreeMap<String, u64>, DbError> {
     }
     session.execute("COMMIT")?;
     Ok(rows)
+}
+
+/// Tries three times.
+pub(crate) struct Insists;
+
+impl Archiver for Insists {
+    fn name(&self) -> String {
+        "insists".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let mut ran = Halves.run(place)?;
+        for _ in 1..3 {
+            if ran.ended != Ended::Done {
+                ran = Halves.run(place)?;
+            }
+        }
+        Ok(ran)
+    }
 }
 
 pub(crate) fn halves() -> Result<Box<dyn Archiver>> {

@@ -14,7 +14,8 @@ use sexton::prove::{
 };
 
 use crate::broken::{
-    NoApi, SPLIT, STUCK, fingerprints, halves, killed, none, own, rows, scenario, small, tables,
+    Insists, NoApi, SPLIT, STUCK, fingerprints, halves, killed, none, own, rows, scenario, small,
+    tables,
 };
 
 fn text(bundle: &Path, file: &str) -> String {
@@ -286,6 +287,32 @@ fn both_faults_of_a_case_are_told() {
         ]
     );
     assert!(trace.contains("-- Run 2: again, hit once more"));
+}
+
+/// A second fault and a random one know their statement by its number only.
+#[test]
+fn an_error_for_good_comes_again_without_a_text() {
+    let insists = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Insists)) };
+    let fault = Fault {
+        point: 3,
+        mode: "error-for-good:SQLITE_FULL".parse().unwrap(),
+        text: String::new(),
+    };
+    let case = Case {
+        fault: Some(fault),
+        ..Case::default()
+    };
+    let judged = replay(&scenario(case), &insists).unwrap();
+    let refused = judged
+        .trace
+        .iter()
+        .filter(|p| p.outcome.starts_with("SQLITE_FULL"));
+    let refused: Vec<_> = refused.map(|p| p.identity()).collect();
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    assert!(
+        refused.iter().all(|text| *text == refused[0]),
+        "{refused:?}"
+    );
 }
 
 /// Where no such statement comes any more, nothing fires, and that is said.
