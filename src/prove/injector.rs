@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::db::DbErrorKind;
+use crate::db::{DbErrorKind, Engine};
 use crate::error::{Error, Result};
 
 use super::fault::{Fault, Mode};
@@ -75,17 +75,15 @@ pub struct Passed {
     pub affected: u64,
     /// Whether it ended a transaction, or was one of its own.
     pub committed: bool,
+    /// See [`Passed::identity`].
+    identity: String,
 }
 
 impl Passed {
     /// The text by which the statement is known from run to run.
     pub fn identity(&self) -> String {
-        identity(&self.database, &self.sql)
+        self.identity.clone()
     }
-}
-
-fn identity(database: &str, sql: &str) -> String {
-    format!("{database}: {}", normalise(sql))
 }
 
 /// What was seen of a run.
@@ -115,6 +113,7 @@ pub(super) struct Sight {
 pub(super) struct Injector {
     /// No statement goes through any more and no connection is made: the engine is dead.
     dead: AtomicBool,
+    engine: Engine,
     inner: Mutex<Inner>,
 }
 
@@ -131,9 +130,10 @@ struct Inner {
 }
 
 impl Injector {
-    pub(super) fn new(hands: Box<dyn Hands>) -> Arc<Self> {
+    pub(super) fn new(engine: Engine, hands: Box<dyn Hands>) -> Arc<Self> {
         Arc::new(Self {
             dead: AtomicBool::new(false),
+            engine,
             inner: Mutex::new(Inner {
                 hands,
                 orders: Orders::default(),
@@ -186,6 +186,7 @@ impl Injector {
             inner.sight.points += 1;
             inner.sight.points
         });
+        let text = || format!("{database}: {}", normalise(&statement.sql, self.engine));
         if inner.orders.trace {
             inner.sight.trace.push(Passed {
                 point,
@@ -196,12 +197,12 @@ impl Injector {
                 outcome: "never sent".into(),
                 affected: 0,
                 committed: false,
+                identity: text(),
             });
         }
         let Some(point) = point else {
             return Verdict::Pass;
         };
-        let text = || identity(database, &statement.sql);
         if let Some(writer) = inner.orders.writer.take_if(|w| w.point == point) {
             inner.expect(&writer.text, text());
             match inner.hands.write(writer.action) {

@@ -89,7 +89,7 @@ pub(super) fn shrink_on(
     let mut meter = Meter::new(budget);
     let mut rig = Rig::new(ground, engines);
     let up = rig.set_up(scenario)?;
-    let mut goal = Goal::new(fingerprint, &up.calm);
+    let mut goal = Goal::new(fingerprint, &up.calm, scenario.database.engine());
     let judged = up.judge(&scenario.case, false)?;
     goal.fired = judged.fired;
     if !goal.reached(&judged) {

@@ -46,7 +46,7 @@ impl Stage {
         let process = Arc::new(ProcessSlot::default());
         let side = Side::new(ground, &world, &graph, &shape, &stop, &process)?;
         let side = Arc::new(Mutex::new(side));
-        let injector = Injector::new(Box::new(Neighbour(Arc::clone(&side))));
+        let injector = Injector::new(engine, Box::new(Neighbour(Arc::clone(&side))));
         let databases = lock(&side).databases.clone();
         let (main, api) = ground.doors(&injector, &world, &databases)?;
         let stage = Self {

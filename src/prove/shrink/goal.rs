@@ -8,10 +8,13 @@ use super::super::case::Judged;
 use super::super::normal::normalise;
 use super::super::oracle::{Breach, Oracle};
 use super::Budget;
+use crate::db::Engine;
 use crate::error::Error;
 
 /// What counts as the same failure.
 pub(super) struct Goal {
+    /// Whose statements the messages of a run quote.
+    engine: Engine,
     pub(super) fingerprint: String,
     /// Whether the undisturbed run on the original world fails like that.
     pub(super) calm_fails: bool,
@@ -24,12 +27,13 @@ pub(super) struct Goal {
 }
 
 impl Goal {
-    pub(super) fn new(fingerprint: &str, calm: &Judged) -> Self {
+    pub(super) fn new(fingerprint: &str, calm: &Judged, engine: Engine) -> Self {
         Self {
+            engine,
             fingerprint: fingerprint.to_owned(),
             calm_fails: calm.breaches.iter().any(|b| b.fingerprint() == fingerprint),
             calm_oracles: calm.breaches.iter().map(|b| b.oracle).collect(),
-            calm_ended: ended(calm),
+            calm_ended: ended(calm, engine),
             fired: true,
         }
     }
@@ -47,7 +51,7 @@ impl Goal {
             let oracle = self.fingerprint.split('@').next() == Some(b.oracle.name());
             b.fingerprint() == self.fingerprint || oracle && !self.calm_oracles.contains(&b.oracle)
         };
-        let ended = ended(calm);
+        let ended = ended(calm, self.engine);
         (ended == DONE || ended == self.calm_ended)
             && (self.calm_fails || !calm.breaches.iter().any(new))
     }
@@ -64,12 +68,12 @@ impl Goal {
 const DONE: &str = "done";
 
 /// How the first run ended, with nothing in it that differs between rows.
-fn ended(judged: &Judged) -> String {
+fn ended(judged: &Judged, engine: Engine) -> String {
     match judged.ran.first().map(|ran| &ran.ended) {
         None | Some(Ended::Done | Ended::Blocked) => DONE.into(),
         Some(Ended::Stopped) => "stopped".into(),
         Some(Ended::Killed) => "killed".into(),
-        Some(Ended::Failed(message)) => normalise(message),
+        Some(Ended::Failed(message)) => normalise(message, engine),
     }
 }
 

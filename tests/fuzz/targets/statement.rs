@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use sexton::db::Engine;
 use sexton::prove::normal::{Kind, normalise};
 
 fuzz_target!(|sql: &str| {
@@ -14,14 +15,21 @@ fuzz_target!(|sql: &str| {
     ] {
         assert_eq!(Kind::of(&spelled), kind, "{spelled:?}");
     }
-    let normal = normalise(sql);
-    assert!(normal.len() <= sql.len());
-    // A fault keeps the normalised text, and it is compared with that of another run.
-    assert_eq!(normalise(&normal), normal, "of {sql:?}");
-    assert_eq!(normalise(&format!("\t{sql} \n")), normal);
-    // The values of an unbroken list do not matter.
-    let list = |values: &str| normalise(&format!("SELECT a FROM t WHERE b IN ({values})"));
-    let value = format!("'{}'", sql.replace('\\', "").replace('\'', "''"));
-    assert_eq!(list(&value), list("1"));
-    assert_eq!(list(&format!("{value}, 2,{value}, -1.5")), list("1"));
+    for engine in [Engine::Sqlite, Engine::Mysql, Engine::Postgres] {
+        let normal = normalise(sql, engine);
+        assert!(normal.len() <= sql.len());
+        // A fault keeps the normalised text, and it is compared with that of another run.
+        assert_eq!(normalise(&normal, engine), normal, "of {sql:?}");
+        assert_eq!(normalise(&format!("\t{sql} \n"), engine), normal);
+        // The values of an unbroken list do not matter.
+        let list =
+            |values: &str| normalise(&format!("SELECT a FROM t WHERE b IN ({values})"), engine);
+        let text = match engine {
+            Engine::Mysql => sql.replace('\\', ""),
+            Engine::Sqlite | Engine::Postgres => sql.to_owned(),
+        };
+        let value = format!("'{}'", text.replace('\'', "''"));
+        assert_eq!(list(&value), list("1"));
+        assert_eq!(list(&format!("{value}, 2,{value}, -1.5")), list("1"));
+    }
 });
