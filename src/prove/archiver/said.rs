@@ -13,8 +13,7 @@ pub(super) enum Exit {
     Signal(i32),
 }
 
-/// Reads what a program said. Known are nova-manage's table and sexton's own JSON; of any other program
-/// only the exit code counts, and 0 means done.
+/// Reads what a program said.
 pub(super) fn read(exit: Exit, stdout: &str, stderr: &str) -> Ran {
     let output = format!("{stdout}{stderr}");
     let last = || {
@@ -31,18 +30,11 @@ pub(super) fn read(exit: Exit, stdout: &str, stderr: &str) -> Ran {
         }
         Exit::Code(code) => code,
     };
+    let contract = Contract::of(stdout);
     let (ended, rows) = if let Some(report) = sexton_report(stdout) {
         sexton(code, &report)
-    } else if let Some(rows) = nova_table(stdout) {
-        // 0: nothing archived; 1: archived, and there may be more unless it ran until complete.
-        match code {
-            0 => (Ended::Done, Some(rows)),
-            1 if stdout.contains("complete") => (Ended::Done, Some(rows)),
-            1 => (Ended::Stopped, Some(rows)),
-            _ => (Ended::Failed(format!("exit code {code}: {}", last())), None),
-        }
-    } else if code == 0 {
-        (Ended::Done, None)
+    } else if let Some(ended) = contract.meaning(code, stdout) {
+        (ended, contract.rows(stdout))
     } else {
         (Ended::Failed(format!("exit code {code}: {}", last())), None)
     };
@@ -53,31 +45,78 @@ pub(super) fn read(exit: Exit, stdout: &str, stderr: &str) -> Ran {
     }
 }
 
-/// The rows that `nova-manage db archive_deleted_rows --verbose` lists; `None` if it says nothing of
-/// rows.
-fn nova_table(stdout: &str) -> Option<BTreeMap<String, u64>> {
-    if stdout.contains("Nothing was archived.") {
-        return Some(BTreeMap::new());
+/// What programs of one kind mean by what they print, beyond the forms that every program may use:
+/// the one place that knows the words of a service. `docs/prove-engines.md` has it for people.
+struct Contract {
+    /// A program is one of these if any of these texts is in its output. It says then how many rows it
+    /// moved, be it none; any other program says so only if it lists some.
+    known_by: &'static [&'static str],
+    /// How the names of tables begin that are of another database than the main one.
+    elsewhere: &'static [&'static str],
+    /// Exit code, what else is in the output, and what both mean; the first that fits counts, and what
+    /// is not here is a failure.
+    codes: &'static [(i32, &'static str, Ended)],
+}
+
+const NOVA_MANAGE: Contract = Contract {
+    known_by: &["Number of Rows Archived", "Nothing was archived."],
+    elsewhere: &["API_DB."],
+    // 1 is not a failure: rows were archived, and there may be more unless it ran until complete.
+    codes: &[
+        (0, "", Ended::Done),
+        (1, "complete", Ended::Done),
+        (1, "", Ended::Stopped),
+    ],
+};
+
+const ANY_OTHER: Contract = Contract {
+    known_by: &[],
+    elsewhere: &[],
+    codes: &[(0, "", Ended::Done)],
+};
+
+impl Contract {
+    fn of(stdout: &str) -> &'static Self {
+        let known = NOVA_MANAGE.known_by.iter().any(|t| stdout.contains(t));
+        if known { &NOVA_MANAGE } else { &ANY_OTHER }
     }
-    if !stdout.contains("Number of Rows Archived") {
-        return None;
+
+    fn meaning(&self, code: i32, stdout: &str) -> Option<Ended> {
+        let fits =
+            |(number, text, _): &&(i32, &str, Ended)| *number == code && stdout.contains(text);
+        self.codes
+            .iter()
+            .find(fits)
+            .map(|(_, _, ended)| ended.clone())
     }
-    let row = |line: &str| -> Option<(String, u64)> {
-        let mut cells = line.trim().strip_prefix('|')?.split('|').map(str::trim);
-        let (table, rows) = (cells.next()?, cells.next()?);
-        // API records are no rows of the main database.
-        if table.starts_with("API_DB.") {
-            return None;
+
+    /// The rows that a program lists by table; `None` if it says nothing of rows.
+    fn rows(&self, stdout: &str) -> Option<BTreeMap<String, u64>> {
+        let mut rows = BTreeMap::new();
+        let mut says = !self.known_by.is_empty();
+        for (table, count) in stdout.lines().filter_map(listed) {
+            says = true;
+            if self
+                .elsewhere
+                .iter()
+                .any(|prefix| table.starts_with(prefix))
+            {
+                continue;
+            }
+            // Before a point stands one of several databases with the same tables.
+            let table = table.rsplit('.').next().unwrap_or(table);
+            let sum: &mut u64 = rows.entry(table.to_owned()).or_default();
+            *sum = sum.saturating_add(count);
         }
-        let table = table.rsplit('.').next()?;
-        Some((table.to_owned(), rows.parse().ok()?))
-    };
-    let mut rows = BTreeMap::new();
-    for (table, count) in stdout.lines().filter_map(row) {
-        let sum: &mut u64 = rows.entry(table).or_default();
-        *sum = sum.saturating_add(count);
+        says.then_some(rows)
     }
-    Some(rows)
+}
+
+/// A line of a table, `| name | number |`.
+fn listed(line: &str) -> Option<(&str, u64)> {
+    let cells = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+    let (name, number) = cells.split_once('|')?;
+    Some((name.trim(), number.trim().parse().ok()?))
 }
 
 fn sexton_report(stdout: &str) -> Option<serde_json::Value> {
@@ -140,9 +179,25 @@ mod tests {
     }
 
     #[test]
-    fn other_programs_speak_by_their_exit_code() {
-        assert_eq!(read(Exit::Code(0), "fine", "").ended, Ended::Done);
+    fn other_programs_speak_by_their_exit_code_and_a_table() {
+        let fine = read(Exit::Code(0), "fine", "");
+        assert_eq!((fine.ended, fine.rows), (Ended::Done, None));
         assert_eq!(read(Exit::Signal(9), "fine", "").ended, Ended::Killed);
+        let table =
+            "| root  |  3 |\n| child | 12 |\n| Took | 4 | s |\n| Mode | calm |\nroot | 9 |\n";
+        let ran = read(Exit::Code(0), table, "");
+        let rows = BTreeMap::from([("root".to_owned(), 3), ("child".to_owned(), 12)]);
+        assert_eq!((ran.ended, ran.rows), (Ended::Done, Some(rows)));
+        let ran = read(
+            Exit::Code(1),
+            &format!("complete\n{table}no such table\n"),
+            "",
+        );
+        assert_eq!(
+            ran.ended,
+            Ended::Failed("exit code 1: no such table".into())
+        );
+        assert_eq!(ran.rows, None);
         let own = r#"{"version":1,"rows":{"a":2},"total_rows":2}"#;
         let ran = read(Exit::Code(1), own, "");
         assert_eq!(ran.ended, Ended::Blocked);
