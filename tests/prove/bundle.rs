@@ -1,13 +1,13 @@
 //! Failing cases are written down, and run again.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sexton::error::Result;
 use sexton::exit::ExitCode;
 use sexton::prove::archiver::Archiver;
 use sexton::prove::fault::{Fault, Mode};
-use sexton::prove::shrink::Budget;
+use sexton::prove::shrink::{Budget, Shrunk};
 use sexton::prove::writer::{Action, Writer};
 use sexton::prove::{
     Backend, Campaign, Case, PowerLossPoint, Report, Scenario, bundle, catalogue, replay, shrink,
@@ -20,6 +20,10 @@ use crate::broken::{
 
 fn text(bundle: &Path, file: &str) -> String {
     std::fs::read_to_string(bundle.join(file)).unwrap()
+}
+
+fn written(directory: &Path, shrunk: &Shrunk) -> PathBuf {
+    bundle::write(directory, &shrunk.scenario, &shrunk.judged, &shrunk.breach).unwrap()
 }
 
 /// A campaign that finds both failures of the engine.
@@ -75,15 +79,8 @@ fn a_campaign_writes_a_bundle_of_each_failure() {
 fn a_bundle_holds_its_database_and_overwrites_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let small = small(&killed(), STUCK);
-    let write = || {
-        bundle::write(
-            directory.path(),
-            &small.scenario,
-            &small.judged,
-            &small.breach,
-        )
-    };
-    let (first, second) = (write().unwrap(), write().unwrap());
+    let write = || written(directory.path(), &small);
+    let (first, second) = (write(), write());
     assert_eq!(first, directory.path().join("halves-chain-convergent-root"));
     assert_eq!(
         second,
@@ -127,13 +124,7 @@ fn a_bundle_holds_its_database_and_overwrites_nothing() {
 fn a_damaged_bundle_is_told_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let small = small(&killed(), STUCK);
-    let path = bundle::write(
-        directory.path(),
-        &small.scenario,
-        &small.judged,
-        &small.breach,
-    )
-    .unwrap();
+    let path = written(directory.path(), &small);
     let file = path.join("scenario.json");
     let sound = text(&path, "scenario.json");
     let damaged = [
@@ -175,7 +166,7 @@ fn a_loss_of_power_is_replayed_and_becomes_a_kill() {
     let whole = shrink(&lost, STUCK, &halves, none()).unwrap();
     assert_eq!(whole.scenario, lost);
     let directory = tempfile::tempdir().unwrap();
-    let path = bundle::write(directory.path(), &lost, &whole.judged, &whole.breach).unwrap();
+    let path = written(directory.path(), &whole);
     let trace = text(&path, "trace.sql");
     assert!(trace.contains("-- >>> here power was lost"), "{trace}");
 
@@ -203,13 +194,7 @@ fn a_writer_stays_where_it_does_harm() {
     let writer = small.scenario.case.writer.clone().unwrap();
     assert_eq!((writer.point, writer.action), (6, Action::Revive));
     let directory = tempfile::tempdir().unwrap();
-    let path = bundle::write(
-        directory.path(),
-        &small.scenario,
-        &small.judged,
-        &small.breach,
-    );
-    let path = path.unwrap();
+    let path = written(directory.path(), &small);
     let mark = "-- >>> here a concurrent writer said: UPDATE \"root\" SET \"deleted\" = 0 WHERE";
     assert!(text(&path, "trace.sql").contains(mark));
     assert!(text(&path, "README.md").contains("And before this one:"));
@@ -242,13 +227,7 @@ fn api_records_shrink_with_their_roots() {
     );
 
     let directory = tempfile::tempdir().unwrap();
-    let path = bundle::write(
-        directory.path(),
-        &small.scenario,
-        &small.judged,
-        &small.breach,
-    );
-    let path = path.unwrap();
+    let path = written(directory.path(), &small);
     let page = text(&path, "README.md");
     assert!(page.contains("| instances:1 | live | archived |"), "{page}");
     assert!(
@@ -271,13 +250,8 @@ fn both_faults_of_a_case_are_told() {
     let second = whole.scenario.case.second.as_ref().unwrap();
     assert!(second.text.starts_with("main: SELECT DISTINCT root_id"));
     let directory = tempfile::tempdir().unwrap();
-    let path = bundle::write(
-        directory.path(),
-        &whole.scenario,
-        &whole.judged,
-        &whole.breach,
-    );
-    let trace = text(&path.unwrap(), "trace.sql");
+    let path = written(directory.path(), &whole);
+    let trace = text(&path, "trace.sql");
     let marks: Vec<_> = trace.lines().filter(|l| l.contains(">>>")).collect();
     assert_eq!(
         marks,

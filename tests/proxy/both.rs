@@ -163,9 +163,7 @@ impl Gate for Mute {
 fn an_answer_that_is_kept_back_is_a_cut() {
     for engine in ENGINES {
         let proxied = Proxied::with_table(engine, Arc::new(Mute));
-        let mut session = proxied.session();
-        session.begin().unwrap();
-        session.execute("INSERT INTO t VALUES (1, 'a')").unwrap();
+        let mut session = proxied.begun();
         assert_eq!(session.commit().unwrap_err().kind, DbErrorKind::Connection);
         assert_eq!(proxied.ids(), [1]);
     }
@@ -177,9 +175,7 @@ fn a_commit_can_be_replaced() {
     for engine in ENGINES {
         let gate = Recorder::at("COMMIT", Verdict::Replace("ROLLBACK".into()));
         let proxied = Proxied::with_table(engine, gate.clone());
-        let mut session = proxied.session();
-        session.begin().unwrap();
-        session.execute("INSERT INTO t VALUES (1, 'a')").unwrap();
+        let mut session = proxied.begun();
         session.commit().unwrap();
         assert!(!gate.reply("COMMIT").unwrap().in_transaction);
         assert_eq!(ids(&mut session), NOTHING);
@@ -325,10 +321,7 @@ fn one_proxy_serves_a_hundred_cases() {
 fn a_client_that_leaves_is_forgotten() {
     for engine in ENGINES {
         let proxied = Proxied::with_table(engine, Recorder::passing());
-        let mut session = proxied.session();
-        session.begin().unwrap();
-        session.execute("INSERT INTO t VALUES (1, 'a')").unwrap();
-        drop(session);
+        drop(proxied.begun());
         let deadline = Instant::now() + Duration::from_secs(10);
         while proxied.proxy.connections() > 0 {
             assert!(Instant::now() < deadline, "the connection is still there");

@@ -126,6 +126,14 @@ impl Proxied {
         open(&self.target(), Access::ReadWrite).unwrap()
     }
 
+    /// A session through the proxy with one row written in an open transaction.
+    pub(crate) fn begun(&self) -> Session {
+        let mut session = self.session();
+        session.begin().unwrap();
+        session.execute("INSERT INTO t VALUES (1, 'a')").unwrap();
+        session
+    }
+
     /// The ids in the table, read past the proxy.
     pub(crate) fn ids(&self) -> Vec<i64> {
         ids(&mut self.database.session())
@@ -160,12 +168,38 @@ pub(crate) fn behind(url: &str, proxy: &Proxy) -> Target {
     target
 }
 
+/// Runs what an asynchronous client says.
+pub(crate) fn block_on<T>(conversation: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(conversation)
+}
+
+/// What a refusal says, with what a literal could stumble over.
+const REFUSED: &str = r"it's \ $$ refused";
+
 pub(crate) fn refuse(code: &str, sqlstate: &str, rolls_back: bool) -> Verdict {
     Verdict::Refuse(Refusal {
         code: code.into(),
         sqlstate: sqlstate.into(),
-        message: r"it's \ $$ refused".into(),
+        message: REFUSED.into(),
         kind: DbErrorKind::Retryable,
         rolls_back,
     })
+}
+
+/// Sends an UPDATE, which the gate refuses with this code, and hears so; whether the transaction is open
+/// still.
+pub(crate) fn update_is_refused(session: &mut Session, gate: &Recorder, code: &str) -> bool {
+    let error = session.execute("UPDATE t SET id = 7").unwrap_err();
+    assert_eq!(
+        (error.kind, error.code.as_str()),
+        (DbErrorKind::Retryable, code)
+    );
+    assert_eq!(error.message, REFUSED);
+    let reply = gate.reply("UPDATE").unwrap();
+    assert_eq!(reply.error, Some((code.to_owned(), error.message)));
+    reply.in_transaction
 }

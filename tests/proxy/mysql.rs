@@ -2,31 +2,23 @@
 
 use std::time::Duration;
 
-use sexton::db::{Access, DbErrorKind, Engine, Value, open};
+use sexton::db::{Access, Engine, Value, open};
 use sexton::prove::gate::Verdict;
 use sexton::prove::proxy::Proxy;
 use sexton::server::{PrivateMariadb, Provider};
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
+use sqlx::{Connection, MySqlConnection, Row};
 
-use crate::gate::{NOTHING, Proxied, Recorder, behind, ids, refuse, upstream};
+use crate::gate::{
+    NOTHING, Proxied, Recorder, behind, block_on, ids, refuse, update_is_refused, upstream,
+};
 
 /// A lock timeout takes back its statement only.
 #[test]
 fn a_refusal_may_leave_the_transaction() {
     let gate = Recorder::at("UPDATE", refuse("1205", "HY000", false));
     let proxied = Proxied::with_table(Engine::Mysql, gate.clone());
-    let mut session = proxied.session();
-    session.begin().unwrap();
-    session.execute("INSERT INTO t VALUES (1, 'a')").unwrap();
-    let error = session.execute("UPDATE t SET id = 7").unwrap_err();
-    assert_eq!(
-        (error.kind, error.code.as_str()),
-        (DbErrorKind::Retryable, "1205")
-    );
-    assert_eq!(error.message, r"it's \ $$ refused");
-    let reply = gate.reply("UPDATE").unwrap();
-    assert_eq!(reply.error, Some(("1205".into(), error.message)));
-    assert!(reply.in_transaction);
+    let mut session = proxied.begun();
+    assert!(update_is_refused(&mut session, &gate, "1205"));
     session.execute("INSERT INTO t VALUES (2, 'b')").unwrap();
     session.commit().unwrap();
     assert_eq!(ids(&mut session), [1, 2]);
@@ -37,15 +29,8 @@ fn a_refusal_may_leave_the_transaction() {
 fn a_refusal_may_end_the_transaction() {
     let gate = Recorder::at("UPDATE", refuse("1213", "40001", true));
     let proxied = Proxied::with_table(Engine::Mysql, gate.clone());
-    let mut session = proxied.session();
-    session.begin().unwrap();
-    session.execute("INSERT INTO t VALUES (1, 'a')").unwrap();
-    let error = session.execute("UPDATE t SET id = 7").unwrap_err();
-    assert_eq!(
-        (error.kind, error.code.as_str()),
-        (DbErrorKind::Retryable, "1213")
-    );
-    assert!(!gate.reply("UPDATE").unwrap().in_transaction);
+    let mut session = proxied.begun();
+    assert!(!update_is_refused(&mut session, &gate, "1213"));
     session.commit().unwrap();
     assert_eq!(ids(&mut session), NOTHING);
 }
@@ -125,31 +110,26 @@ fn long_packets_come_through() {
     assert_eq!(session.query_count(&long).unwrap(), 2);
 }
 
+async fn delete(connection: &mut MySqlConnection, id: i32) -> Result<u64, sqlx::Error> {
+    let delete = sqlx::query("DELETE FROM t WHERE id = ?").bind(id);
+    delete.execute(connection).await.map(|r| r.rows_affected())
+}
+
 /// A prepared statement counts when it is executed, with the text that was prepared.
 #[test]
 fn prepared_statements_pass_the_gate() {
     let gate = Recorder::passing();
     let proxied = Proxied::with_table(Engine::Mysql, gate.clone());
     let url = proxied.url();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    block_on(async {
         let mut connection = MySqlConnection::connect(&url).await.unwrap();
         gate.clear();
         for id in 1..=3 {
             let insert = sqlx::query("INSERT INTO t VALUES (?, ?)")
                 .bind(id)
                 .bind("a");
-            assert_eq!(
-                insert
-                    .execute(&mut connection)
-                    .await
-                    .unwrap()
-                    .rows_affected(),
-                1
-            );
+            let done = insert.execute(&mut connection).await.unwrap();
+            assert_eq!(done.rows_affected(), 1);
         }
         let select = "SELECT id, name FROM t WHERE id > ?";
         let rows = sqlx::query(select)
@@ -169,39 +149,16 @@ fn prepared_statements_pass_the_gate() {
             .proxy
             .set_gate(Recorder::at("DELETE", refuse("1205", "HY000", false)));
         let mut connection = MySqlConnection::connect(&url).await.unwrap();
-        let delete = || sqlx::query(AssertSqlSafe("DELETE FROM t WHERE id = ?")).bind(1);
-        let error = delete().execute(&mut connection).await.unwrap_err();
+        let error = delete(&mut connection, 1).await.unwrap_err();
         assert!(error.to_string().contains("1205"), "{error}");
-        assert_eq!(
-            delete()
-                .execute(&mut connection)
-                .await
-                .unwrap()
-                .rows_affected(),
-            1
-        );
+        assert_eq!(delete(&mut connection, 1).await.unwrap(), 1);
 
         proxied
             .proxy
             .set_gate(Recorder::at("DELETE", Verdict::Replace("DO 0".into())));
         let mut connection = MySqlConnection::connect(&url).await.unwrap();
-        let delete = || sqlx::query(AssertSqlSafe("DELETE FROM t WHERE id = ?")).bind(2);
-        assert_eq!(
-            delete()
-                .execute(&mut connection)
-                .await
-                .unwrap()
-                .rows_affected(),
-            0
-        );
-        assert_eq!(
-            delete()
-                .execute(&mut connection)
-                .await
-                .unwrap()
-                .rows_affected(),
-            1
-        );
+        assert_eq!(delete(&mut connection, 2).await.unwrap(), 0);
+        assert_eq!(delete(&mut connection, 2).await.unwrap(), 1);
     });
     assert_eq!(proxied.ids(), [3]);
 }

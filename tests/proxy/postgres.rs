@@ -3,37 +3,21 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use sexton::db::{Access, DbErrorKind, Engine, Session, open};
+use sexton::db::{Access, DbErrorKind, Engine, open};
 use sexton::prove::gate::Verdict;
 use sexton::prove::proxy::Proxy;
 use sexton::prove::proxy::postgres_messages::{message, message_end, prepared, query};
 use sexton::server::{PrivatePostgres, Provider};
 use sqlx::{Connection, Executor, PgConnection, Row};
 
-use crate::gate::{NOTHING, Proxied, Recorder, ids, refuse, upstream};
-
-/// A session with one row written in an open transaction.
-fn begun(proxied: &Proxied) -> Session {
-    let mut session = proxied.session();
-    session.begin().unwrap();
-    session.execute("INSERT INTO t VALUES (1, 'a')").unwrap();
-    session
-}
+use crate::gate::{NOTHING, Proxied, Recorder, block_on, ids, refuse, update_is_refused, upstream};
 
 #[test]
 fn a_refusal_fails_the_transaction() {
     let gate = Recorder::at("UPDATE", refuse("40001", "", true));
     let proxied = Proxied::with_table(Engine::Postgres, gate.clone());
-    let mut session = begun(&proxied);
-    let error = session.execute("UPDATE t SET id = 7").unwrap_err();
-    assert_eq!(
-        (error.kind, error.code.as_str()),
-        (DbErrorKind::Retryable, "40001")
-    );
-    assert_eq!(error.message, r"it's \ $$ refused");
-    let reply = gate.reply("UPDATE").unwrap();
-    assert_eq!(reply.error, Some(("40001".into(), error.message)));
-    assert!(reply.in_transaction);
+    let mut session = proxied.begun();
+    assert!(update_is_refused(&mut session, &gate, "40001"));
     // The server itself has failed it.
     let error = session.execute("SELECT 1").unwrap_err();
     assert_eq!(error.code, "25P02");
@@ -45,7 +29,7 @@ fn a_refusal_fails_the_transaction() {
 fn a_refused_commit_leaves_no_transaction() {
     let gate = Recorder::at("COMMIT", refuse("40001", "", true));
     let proxied = Proxied::with_table(Engine::Postgres, gate.clone());
-    let mut session = begun(&proxied);
+    let mut session = proxied.begun();
     let error = session.commit().unwrap_err();
     assert_eq!(error.kind, DbErrorKind::Retryable, "{error}");
     assert!(!gate.reply("COMMIT").unwrap().in_transaction);
@@ -62,7 +46,7 @@ fn a_failed_transaction_can_be_refused_its_end() {
     for (end, in_transaction) in [("ROLLBACK", true), ("COMMIT", false)] {
         let gate = Recorder::at(end, refuse("53100", "", false));
         let proxied = Proxied::with_table(Engine::Postgres, gate.clone());
-        let mut session = begun(&proxied);
+        let mut session = proxied.begun();
         assert!(session.execute("nonsense").is_err());
         let error = session.execute(end).unwrap_err();
         assert_eq!(error.code, "53100");
@@ -74,13 +58,8 @@ fn a_failed_transaction_can_be_refused_its_end() {
 
 /// Runs a conversation of a client that prepares its statements.
 fn converse<T>(proxied: &Proxied, conversation: impl AsyncFnOnce(&mut PgConnection) -> T) -> T {
-    let url = proxied.url();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let mut connection = PgConnection::connect(&url).await.unwrap();
+    block_on(async {
+        let mut connection = PgConnection::connect(&proxied.url()).await.unwrap();
         conversation(&mut connection).await
     })
 }
