@@ -6,14 +6,14 @@ mod files;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use self::bench::{Bench, claims, hasty};
+use self::bench::{Bench, claims, hasty, left};
 use self::files::io_fault;
 use super::archiver::{Archiver, Ended, EngineOptions, Ran};
 use super::case::{Case, Judged};
 use super::evidence::{Evidence, Names, When};
 use super::fault::{Fault, Mode};
 use super::injector::{Orders, Passed, Sight};
-use super::oracle::{Lineage, Oracle, same};
+use super::oracle::{Breach, Lineage, Oracle, same};
 use super::stage::{Ground, Stage};
 use super::state::{State, movable};
 use super::victim::{Victim, victims};
@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 
 /// Reruns until an engine has to say that it is done.
 const RERUNS: usize = 4;
+
+const UNDISTURBED: &str = "after an undisturbed run";
 
 /// An undisturbed run: what the others are measured by.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub(super) struct Reference {
     commits: Vec<(u64, State)>,
     /// Rows with which statements can be held in their middle, by their number; on servers.
     pub(super) victims: BTreeMap<u64, Victim>,
+    /// What the run left though nothing holds it back: what it was run for has not happened.
+    stuck: Vec<Breach>,
 }
 
 /// One worker's engine on its stage.
@@ -150,6 +154,7 @@ impl Runner {
             end: after.clone(),
             trace: sight.trace.clone(),
             commits: sight.commits.clone(),
+            stuck: Vec::new(),
         };
         judged.trace.clone_from(&sight.trace);
         judged.points = sight.points;
@@ -159,12 +164,17 @@ impl Runner {
         bench.truthful(&reference.start, &after, &ran);
         judged.ran.push(ran.clone());
         let end = self.rerun(&mut judged, &after, ran.ended)?;
-        let reference = Reference { end, ..reference };
+        let stuck = left(&self.stage, &reference.start, &end, UNDISTURBED);
+        let reference = Reference {
+            end,
+            stuck,
+            ..reference
+        };
         let run = self.last_run();
         let mut bench = self.bench(&mut judged, &reference);
         bench.moment(&mut lineage, &reference.end, When::End { run });
         bench.final_state(&reference.end);
-        bench.stuck(&reference.end);
+        bench.stuck();
         self.idempotent(&mut judged, &reference.end)?;
         self.testify(&mut judged, &reference.end, &reference.trace);
         self.base = Some(Arc::new(reference));
@@ -351,10 +361,12 @@ impl Runner {
             }
             ran = self.go(Orders::default(), None)?.0;
         }
+        let end = self.stage.state()?;
         let reference = Reference {
+            stuck: left(&self.stage, &start, &end, UNDISTURBED),
             movable: movable(&self.stage.shape, &start),
             start,
-            end: self.stage.state()?,
+            end,
             trace: Vec::new(),
             victims: BTreeMap::new(),
             commits: sight.commits,

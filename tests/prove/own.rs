@@ -29,6 +29,22 @@ fn no_fault_in_the_chain_does_harm_on_sqlite() {
     assert!(report.cases > 1000, "{}", show(&report));
 }
 
+/// Two databases: the API records go after the commit that moves their instance, or with the next run.
+#[test]
+fn no_fault_at_a_decision_in_nova_does_harm_on_sqlite() {
+    let mut campaign = Campaign::new(Backend::Sqlite, vec![catalogue::world("nova").unwrap()]);
+    campaign.points = Points::Deciding;
+    (campaign.files, campaign.pairs) = (false, false);
+    let report = campaign.run(&own, &()).unwrap();
+    assert!(report.failures.is_empty(), "{}", show(&report));
+    assert_eq!(report.fired, report.cases);
+    assert!(
+        report.verdict[&Oracle::ApiConsistent].held > 500,
+        "{}",
+        show(&report)
+    );
+}
+
 #[test]
 fn a_commit_that_the_database_loses_is_seen_and_is_not_the_engines_fault() {
     let mut campaign = Campaign::new(Backend::Sqlite, vec![catalogue::world("chain").unwrap()]);

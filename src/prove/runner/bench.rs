@@ -10,7 +10,8 @@ use super::super::model::free_rows;
 use super::super::oracle::{
     Breach, Lineage, Oracle, api_consistent, conserved, durable, same, untouched,
 };
-use super::super::state::{Shape, State};
+use super::super::stage::Stage;
+use super::super::state::{Shape, Sides, State, TableShape};
 use super::{Reference, Runner};
 
 /// What oracles need to judge a case, and where they put what they say.
@@ -124,6 +125,7 @@ impl Bench<'_> {
         if self.ask(Oracle::Convergent) {
             let shape = &self.runner.stage.shape;
             self.say(same(Oracle::Convergent, shape, &self.reference.end, end));
+            self.say(self.reference.stuck.clone());
         }
     }
 
@@ -138,44 +140,43 @@ impl Bench<'_> {
         }
     }
 
-    /// Rows that nothing holds back and that are live after an undisturbed run: what it was run for
-    /// has not happened.
-    pub(super) fn stuck(&mut self, end: &State) {
-        let start = &self.reference.start;
-        self.left(start, end, "after an undisturbed run");
-    }
-
-    /// The same after the reruns, for a writer that marks a root deleted or live: a marked child may go
-    /// before its parent is marked, or stay with it after, so the end state of an undisturbed run is
-    /// not the only one to expect.
-    pub(super) fn settled(&mut self, end: &State) {
-        let shape = &self.runner.stage.shape;
-        if same(Oracle::Convergent, shape, &self.reference.end, end).is_empty() {
-            self.ask(Oracle::Convergent);
-        } else {
-            self.left(end, end, "after the rerun");
+    /// What an undisturbed run was for, and has not done.
+    pub(super) fn stuck(&mut self) {
+        if self.ask(Oracle::Convergent) {
+            self.say(self.reference.stuck.clone());
         }
     }
 
-    /// What the reference model calls free in the one state must not be live in the other.
-    fn left(&mut self, at: &State, end: &State, when: &str) {
+    /// Like [`convergent`](Self::convergent), for a writer that marks a root deleted or live: a marked
+    /// child may go before its parent is marked, or stay with it after, so the end state of an
+    /// undisturbed run is not the only one to expect; one in which nothing free is left will do.
+    pub(super) fn settled(&mut self, end: &State) {
+        let stage = &self.runner.stage;
         if !self.ask(Oracle::Convergent) {
             return;
         }
-        let (graph, shape) = (&self.runner.stage.graph, &self.runner.stage.shape);
-        let free: BTreeSet<_> = free_rows(graph, shape, at).into_iter().collect();
-        for (table, sides) in shape.tables.iter().zip(&end.tables) {
-            let names = sides.live.iter().map(|r| table.row_name(r));
-            let stuck: Vec<_> = names.filter(|name| free.contains(name)).collect();
-            if let Some(first) = stuck.first() {
-                let what = format!(
-                    "{} rows that nothing holds back are still live {when}: {first} ...",
-                    stuck.len()
-                );
-                self.say(vec![Breach::new(Oracle::Convergent, &table.name, what)]);
-            }
+        if !same(Oracle::Convergent, &stage.shape, &self.reference.end, end).is_empty() {
+            self.say(left(stage, end, end, "after the rerun"));
         }
     }
+}
+
+/// Rows that the reference model calls free in the one state and that are live in the other.
+pub(super) fn left(stage: &Stage, at: &State, end: &State, when: &str) -> Vec<Breach> {
+    let (graph, shape) = (&stage.graph, &stage.shape);
+    let free: BTreeSet<_> = free_rows(graph, shape, at).into_iter().collect();
+    let breach = |(table, sides): (&TableShape, &Sides)| {
+        let names = sides.live.iter().map(|r| table.row_name(r));
+        let stuck: Vec<_> = names.filter(|name| free.contains(name)).collect();
+        let first = stuck.first()?;
+        let what = format!(
+            "{} rows that nothing holds back are still live {when}: {first} ...",
+            stuck.len()
+        );
+        Some(Breach::new(Oracle::Convergent, &table.name, what))
+    };
+    let tables = shape.tables.iter().zip(&end.tables);
+    tables.filter_map(breach).collect()
 }
 
 /// An engine that said it was done, and had more to do.
