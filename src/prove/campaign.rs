@@ -145,13 +145,8 @@ impl Campaign {
         if let Some(directory) = &self.bundles {
             bundle::prepare(directory)?;
         }
-        let mut grounds = Vec::new();
-        for _ in 0..self.jobs.max(1) {
-            grounds.push(Ground::new(self.backend)?);
-        }
         let probe = engines.engine()?;
         let mut report = Report::new(&probe.name(), self.backend, &self.oracles);
-        report.jobs = grounds.len();
         if !probe.runs_on(self.backend.engine()) {
             return Err(Error::usage(format!(
                 "engine {} does not run on {}",
@@ -161,6 +156,11 @@ impl Campaign {
         }
         let layout = probe.layout();
         drop(probe);
+        let mut grounds = Vec::new();
+        for _ in 0..self.jobs.max(1) {
+            grounds.push(Ground::new(self.backend)?);
+        }
+        report.jobs = grounds.len();
         let seeds = self.random.iter().flat_map(|s| s.seed..s.seed + s.worlds);
         let random = seeds.map(|seed| {
             let world = Plan::from_seed(seed).world(&format!("random-{seed}"));
@@ -170,7 +170,7 @@ impl Campaign {
         for (index, (world, seed)) in listed.chain(random).enumerate() {
             let mut world = world.into_owned();
             world.layout = layout;
-            let over = self.world(
+            let done = self.world(
                 (index == 0 && self.pairs, seed),
                 &Arc::new(world),
                 &mut grounds,
@@ -178,7 +178,8 @@ impl Campaign {
                 watch,
                 started,
                 &mut report,
-            )?;
+            );
+            let over = report.unless_failed(done)?.unwrap_or(true);
             if over {
                 let rest = self.worlds.get(index + 1..).unwrap_or_default();
                 report.unreached = rest.iter().map(|w| w.name.clone()).collect();
@@ -187,7 +188,15 @@ impl Campaign {
         }
         report.sum();
         if let (Some(directory), Some(ground)) = (&self.bundles, grounds.first_mut()) {
-            bundle::keep(directory, &mut report, ground, engines, watch)?;
+            let kept = bundle::keep(directory, &mut report, ground, engines, watch);
+            report.unless_failed(kept)?;
+        }
+        if report.hit_nothing() {
+            return Err(
+                Error::data("there is nothing that these faults could hit").hint(
+                    "choose other faults or another world; an undisturbed run alone proves little",
+                ),
+            );
         }
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)
@@ -247,12 +256,14 @@ impl Campaign {
         let base = first.base()?;
         if base.start == base.end && seed.is_some() && undisturbed.breaches.is_empty() {
             // Nothing is free to move in it: not every random world is of use.
+            report.idle_worlds += 1;
             return Ok(false);
         }
         if base.start == base.end {
             let said = undisturbed.ran.first().map(|r| format!("{:?}", r.ended));
-            report.judged(&template, &undisturbed);
-            if report.failures.is_empty() {
+            if !undisturbed.breaches.is_empty() {
+                report.judged(&template, &undisturbed);
+            } else {
                 return Err(Error::data(format!(
                     "engine {} moved nothing in world {}: {}",
                     report.engine,
@@ -321,7 +332,10 @@ impl Campaign {
                                 case,
                                 ..template.clone()
                             };
-                            report.judged(&scenario, judged);
+                            match judged.is_without_turn(&scenario.case) {
+                                true => report.without_turn += 1,
+                                false => report.judged(&scenario, judged),
+                            }
                             let cases = report.cases;
                             drop(report);
                             watch.case(judged.breaches.is_empty());

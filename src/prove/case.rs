@@ -55,6 +55,8 @@ pub struct Judged {
     pub asked: BTreeSet<Oracle>,
     /// Whether every fault and writer of the case had its turn.
     pub fired: bool,
+    /// Whether the concurrent writer has changed a row; `None` if it had no turn.
+    pub wrote: Option<bool>,
     /// Expected and found text at the point, where they differ.
     pub other_text: Option<(String, String)>,
     /// The statements of the first run.
@@ -65,4 +67,13 @@ pub struct Judged {
     pub points: u64,
     /// All of it from near; of case 0, and where a trace was asked for.
     pub evidence: Option<Box<Evidence>>,
+}
+
+impl Judged {
+    /// Whether one part of a combined case has left the other without its turn, and nothing was found:
+    /// it was the first part alone, which is another case.
+    pub(super) fn is_without_turn(&self, case: &Case) -> bool {
+        let combined = case.fault.is_some() && (case.writer.is_some() || case.second.is_some());
+        combined && !self.fired && self.breaches.is_empty() && self.other_text.is_none()
+    }
 }

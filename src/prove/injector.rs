@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::db::{DbErrorKind, Engine};
+use crate::db::Engine;
 use crate::error::{Error, Result};
 
 use super::fault::{Fault, Mode};
@@ -20,8 +20,9 @@ use super::writer::{Action, Writer};
 pub(super) trait Hands: Send {
     /// Kills the engine's process and waits until it is gone; `false` if it has none.
     fn kill_engine(&mut self) -> Result<bool>;
-    /// Asks the engine to stop: SIGINT, or SIGTERM if `terminate`; a flag where it is no process.
-    fn signal(&mut self, terminate: bool) -> Result<()>;
+    /// Asks the engine to stop: SIGINT, or SIGTERM if `terminate`. `false` if it has no process: then a
+    /// flag is set.
+    fn signal(&mut self, terminate: bool) -> Result<bool>;
     /// Kills the server and starts it again; returns when it has recovered.
     fn crash_server(&mut self) -> Result<()>;
     /// Kills every connection of the engine; the number.
@@ -53,6 +54,8 @@ pub(super) struct Orders {
     pub(super) observe: bool,
     /// Keep the text of every statement.
     pub(super) trace: bool,
+    /// Whether the engine is a process of its own.
+    pub(super) process: bool,
 }
 
 /// A statement as it passed.
@@ -127,6 +130,8 @@ struct Inner {
     ambush: Option<Ambush>,
     /// The statement that is running is to be stopped by the layer that runs it.
     interrupted: bool,
+    /// The statement that is running is the engine's or the server's last one.
+    deadly: Option<Mode>,
 }
 
 impl Injector {
@@ -141,6 +146,7 @@ impl Injector {
                 lasting: None,
                 ambush: None,
                 interrupted: false,
+                deadly: None,
             }),
         })
     }
@@ -152,6 +158,7 @@ impl Injector {
         inner.sight = Sight::default();
         inner.lasting = None;
         inner.interrupted = false;
+        inner.deadly = None;
         self.dead.store(false, Ordering::SeqCst);
     }
 
@@ -237,24 +244,21 @@ impl Injector {
     fn hit(&self, inner: &mut Inner, mode: Mode) -> Verdict {
         match mode {
             Mode::CutBefore => Verdict::CutBefore,
-            Mode::CutAfter | Mode::KillAfter | Mode::ServerKillAfter => Verdict::CutAfter,
+            Mode::CutAfter => Verdict::CutAfter,
+            Mode::KillAfter | Mode::ServerKillAfter => {
+                inner.deadly = Some(mode);
+                Verdict::CutAfter
+            }
             Mode::KillBefore => {
                 self.kill(inner);
                 Verdict::CutBefore
             }
             Mode::Error(code) | Mode::ErrorForGood(code) => Verdict::Refuse(code.refusal()),
-            Mode::CommitRefused => Verdict::Refuse(Refusal {
-                code: "40001".into(),
-                sqlstate: "40001".into(),
-                message: "the transaction was rolled back".into(),
-                kind: DbErrorKind::Retryable,
-                rolls_back: true,
-            }),
+            Mode::CommitRefused => Verdict::Refuse(Refusal::of_commit(self.engine)),
             Mode::CommitLost => Verdict::Replace("ROLLBACK".into()),
             Mode::Interrupt | Mode::Terminate => {
-                if let Err(error) = inner.hands.signal(mode == Mode::Terminate) {
-                    inner.broken(&error);
-                }
+                let sent = inner.hands.signal(mode == Mode::Terminate);
+                inner.reached(sent);
                 Verdict::Pass
             }
             Mode::ServerKillBefore => {
@@ -293,9 +297,8 @@ impl Injector {
     }
 
     fn kill(&self, inner: &mut Inner) {
-        if let Err(error) = inner.hands.kill_engine() {
-            inner.broken(&error);
-        }
+        let killed = inner.hands.kill_engine();
+        inner.reached(killed);
         self.dead.store(true, Ordering::SeqCst);
     }
 
@@ -349,7 +352,7 @@ impl Injector {
                 }
             }
         }
-        match inner.at_fault() {
+        match inner.deadly.take() {
             Some(Mode::KillAfter) => {
                 self.kill(&mut inner);
                 false
@@ -366,11 +369,12 @@ impl Injector {
 }
 
 impl Inner {
-    /// The mode of the fault, if it has fired at the last statement.
-    fn at_fault(&self) -> Option<Mode> {
-        let fault = self.orders.fault.as_ref();
-        let at = fault.filter(|f| self.sight.fired && f.point == self.sight.points);
-        at.map(|f| f.mode)
+    /// What a signal came to. An engine that is a process and of which none runs was not hit.
+    fn reached(&mut self, process: Result<bool>) {
+        match process {
+            Ok(reached) => self.sight.fired &= reached || !self.orders.process,
+            Err(error) => self.broken(&error),
+        }
     }
 
     /// Ends what lies in wait. A statement that came past it was not hit.

@@ -8,6 +8,7 @@ use super::case::{Case, Judged};
 use super::oracle::Oracle;
 use super::scenario::Scenario;
 use super::stage::Backend;
+use crate::error::Result;
 use crate::exit::ExitCode;
 
 /// What a campaign found.
@@ -40,12 +41,33 @@ pub struct Report {
     pub worlds: Vec<WorldCount>,
     /// Worlds that were not begun, because the campaign ended before.
     pub unreached: Vec<String>,
+    /// Worlds at random in which nothing can move: nothing was tried on them.
+    pub idle_worlds: u64,
+    /// Runs at random whose second fault, or writer, had no turn because the first fault left it none.
+    /// They are no cases.
+    pub without_turn: u64,
+    /// What a concurrent writer came to, by what it does.
+    pub writers: BTreeMap<String, Turns>,
+    /// Why the campaign ended early, if something other than the engine failed after failures had been
+    /// found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
     /// Whether the budget was used up, or the campaign was asked to stop.
     pub stopped: bool,
     /// Workers.
     pub jobs: usize,
     /// Wall time in milliseconds.
     pub elapsed_ms: u64,
+}
+
+/// How often a writer had its turn, and how often that changed a row: the engine's locks, or a foreign key,
+/// may keep it from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Turns {
+    /// Cases in which it had its turn.
+    pub turns: u64,
+    /// Cases in which it changed a row.
+    pub changed: u64,
 }
 
 /// How often an oracle held and failed.
@@ -150,6 +172,10 @@ impl Report {
             undetermined: None,
             worlds: Vec::new(),
             unreached: Vec::new(),
+            idle_worlds: 0,
+            without_turn: 0,
+            writers: BTreeMap::new(),
+            broken: None,
             stopped: false,
             jobs: 1,
             elapsed_ms: 0,
@@ -172,6 +198,12 @@ impl Report {
         } else if !judged.fired && self.not_fired.len() < LISTED {
             let what = format!("{}: {}", scenario.world.name, scenario.describe());
             self.not_fired.push(what);
+        }
+        if let (Some(writer), Some(wrote)) = (&scenario.case.writer, judged.wrote) {
+            let name = writer.action.name().to_owned();
+            let turns = self.writers.entry(name).or_default();
+            turns.turns += 1;
+            turns.changed += u64::from(wrote);
         }
         let count = self.count(&scenario.world.name);
         count.cases += 1;
@@ -213,6 +245,23 @@ impl Report {
                 }),
             }
         }
+    }
+
+    /// What was done, or `None` where it failed after failures had been found: those are not thrown away.
+    pub(super) fn unless_failed<T>(&mut self, done: Result<T>) -> Result<Option<T>> {
+        match done {
+            Err(error) if !self.failures.is_empty() => {
+                self.broken.get_or_insert(error.to_string());
+                Ok(None)
+            }
+            done => done.map(Some),
+        }
+    }
+
+    /// Whether undisturbed runs were all there was, though nothing has stopped the campaign.
+    pub(super) fn hit_nothing(&self) -> bool {
+        let whole = !self.stopped && self.undetermined.is_none() && self.failures.is_empty();
+        whole && self.modes == 0
     }
 
     /// The counts of this world, which begin with its undisturbed run.

@@ -6,14 +6,14 @@ mod files;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use self::bench::{Bench, claims, hasty, left};
+use self::bench::{Bench, left};
 use self::files::io_fault;
 use super::archiver::{Archiver, Ended, EngineOptions, Ran};
 use super::case::{Case, Judged};
-use super::evidence::{Evidence, Names, When};
+use super::evidence::{Evidence, Names};
 use super::fault::{Fault, Mode};
 use super::injector::{Orders, Passed, Sight};
-use super::oracle::{Breach, Lineage, Oracle, same};
+use super::oracle::{Breach, Lineage, Oracle};
 use super::stage::{Ground, Stage};
 use super::state::{State, movable};
 use super::victim::{Victim, victims};
@@ -87,12 +87,6 @@ impl Runner {
         Some(Evidence::new(&self.stage.shape, start))
     }
 
-    /// Which run it was that has just ended.
-    fn last_run(&self) -> usize {
-        let runs = self.runs.as_ref().map_or(0, Vec::len);
-        runs.saturating_sub(1)
-    }
-
     /// Ends what `witness` began.
     fn testify(&mut self, judged: &mut Judged, expected: &State, calm: &[Passed]) {
         let runs = self.runs.take().unwrap_or_default();
@@ -163,19 +157,17 @@ impl Runner {
         bench.run(&mut lineage, 0, &sight, &after, (0, &reference));
         bench.truthful(&reference.start, &after, &ran);
         judged.ran.push(ran.clone());
-        let end = self.rerun(&mut judged, &after, ran.ended)?;
+        let end = self.rerun(&mut judged, &mut lineage, &reference, &after, ran.ended)?;
         let stuck = left(&self.stage, &reference.start, &end, UNDISTURBED);
         let reference = Reference {
             end,
             stuck,
             ..reference
         };
-        let run = self.last_run();
         let mut bench = self.bench(&mut judged, &reference);
-        bench.moment(&mut lineage, &reference.end, When::End { run });
         bench.final_state(&reference.end);
         bench.stuck();
-        self.idempotent(&mut judged, &reference.end)?;
+        self.idempotent(&mut judged, &reference, &reference.end)?;
         self.testify(&mut judged, &reference.end, &reference.trace);
         self.base = Some(Arc::new(reference));
         Ok(judged)
@@ -212,13 +204,14 @@ impl Runner {
                 let victim = base.victims.get(&fault.point);
                 victim.filter(|_| fault.mode.is_of_middle()).cloned()
             }),
-            observe_all: false,
             observe: true,
             trace,
+            ..Orders::default()
         };
         let (ran, sight) = self.go(orders, case.fault.as_ref())?;
         judged.fired = (case.fault.is_none() || sight.fired)
             && (case.writer.is_none() || sight.wrote.is_some());
+        judged.wrote = sight.wrote;
         judged.other_text.clone_from(&sight.other_text);
         judged.trace.clone_from(&sight.trace);
         judged.points = sight.points;
@@ -289,17 +282,15 @@ impl Runner {
             // What it could not know of is not held against it.
             last = Ended::Killed;
         }
-        let end = self.rerun(judged, &before, last)?;
-        let run = self.last_run();
+        let end = self.rerun(judged, &mut lineage, reference, &before, last)?;
         let mut bench = self.bench(judged, reference);
-        bench.moment(&mut lineage, &end, When::End { run });
         let marks = case.has_writer(Action::SoftDelete) || case.has_writer(Action::Revive);
         match marks && sight.wrote == Some(true) {
             true => bench.settled(&end),
             false => bench.convergent(&end),
         }
         bench.final_state(&end);
-        self.idempotent(judged, &end)?;
+        self.idempotent(judged, reference, &end)?;
         self.testify(judged, &reference.end, &base.trace);
         Ok(())
     }
@@ -311,7 +302,11 @@ impl Runner {
         let Some(writer) = &case.writer else {
             return lineage;
         };
-        for (_, state) in &base.commits {
+        for (_, state) in base
+            .commits
+            .iter()
+            .filter(|(point, _)| *point < writer.point)
+        {
             // What an undisturbed run's earlier commits explain stays explained; what they break is
             // case 0's failure, not this one's.
             lineage.judge(shape, state);
@@ -375,16 +370,31 @@ impl Runner {
         Ok(())
     }
 
+    /// A run of the engine, whatever it does: one that panics has failed.
+    fn engine_run(&mut self) -> Result<Ran> {
+        let place = self.stage.place(&self.options);
+        let run = std::panic::AssertUnwindSafe(|| self.engine.run(&place));
+        std::panic::catch_unwind(run).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Ok(Ran::failed(format!(
+                "panicked: {}",
+                text.unwrap_or("without a word")
+            )))
+        })
+    }
+
     /// One run of the engine under these orders; afterwards the database does nothing any more.
     fn go(&mut self, mut orders: Orders, fault: Option<&Fault>) -> Result<(Ran, Sight)> {
         let vfs = self.stage.vfs();
         orders.trace |= self.runs.is_some();
+        orders.process = self.engine.is_process();
         let on_files = fault.filter(|f| f.mode.is_of_files());
         if let Some(vfs) = &vfs {
             vfs.arm(on_files.and_then(io_fault), false);
         }
         self.stage.injector.arm(orders);
-        let ran = self.engine.run(&self.stage.place(&self.options));
+        let ran = self.engine_run();
         let mut sight = self.stage.injector.disarm();
         if let Some(vfs) = &vfs {
             vfs.disarm();
@@ -411,22 +421,29 @@ impl Runner {
         Ok((ran?, sight))
     }
 
-    /// Runs again, undisturbed, until the engine says that it is done; the state then. What it said
-    /// after a run that had claimed to be done is judged.
-    fn rerun(&mut self, judged: &mut Judged, before: &State, mut last: Ended) -> Result<State> {
+    /// Runs again, undisturbed, until the engine says that it is done; the state then. Each of these runs
+    /// is judged like the first one, and what it said of itself too.
+    fn rerun(
+        &mut self,
+        judged: &mut Judged,
+        lineage: &mut Lineage,
+        reference: &Reference,
+        before: &State,
+        mut last: Ended,
+    ) -> Result<State> {
         let mut state = before.clone();
         for _ in 0..RERUNS {
-            let (ran, _) = self.go(Orders::default(), None)?;
+            let orders = Orders {
+                observe_all: true,
+                ..Orders::default()
+            };
+            let run = self.runs.as_ref().map_or(judged.ran.len(), Vec::len);
+            let (ran, sight) = self.go(orders, None)?;
             let after = self.stage.state()?;
-            if last == Ended::Done && judged.asked.contains(&Oracle::Truthful) {
-                judged
-                    .breaches
-                    .extend(hasty(&self.stage.shape, &state, &after));
-            }
-            if self.oracles.contains(&Oracle::Truthful) {
-                let claims = claims(&self.stage.shape, &state, &after, &ran);
-                judged.breaches.extend(claims);
-            }
+            let mut bench = self.bench(judged, reference);
+            bench.run(lineage, run, &sight, &after, (0, reference));
+            bench.hasty(&last, &state, &after, &ran);
+            bench.truthful(&state, &after, &ran);
             last = ran.ended.clone();
             judged.ran.push(ran);
             state = after;
@@ -437,15 +454,15 @@ impl Runner {
         Ok(state)
     }
 
-    fn idempotent(&mut self, judged: &mut Judged, end: &State) -> Result<()> {
-        if !self.oracles.contains(&Oracle::Idempotent) {
-            return Ok(());
-        }
-        judged.asked.insert(Oracle::Idempotent);
+    fn idempotent(
+        &mut self,
+        judged: &mut Judged,
+        reference: &Reference,
+        end: &State,
+    ) -> Result<()> {
         self.go(Orders::default(), None)?;
         let again = self.stage.state()?;
-        let breaches = same(Oracle::Idempotent, &self.stage.shape, end, &again);
-        judged.breaches.extend(breaches);
+        self.bench(judged, reference).idempotent(end, &again);
         Ok(())
     }
 }

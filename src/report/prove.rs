@@ -16,6 +16,9 @@ pub fn prove_text(report: &Report) -> String {
     let mut text = totals(report);
     let _ = writeln!(text, "\n{}", by_world(report));
     let _ = writeln!(text, "\n{}", by_oracle(report));
+    if !report.writers.is_empty() {
+        let _ = writeln!(text, "\n{}", by_writer(report));
+    }
     for failure in &report.failures {
         text.push('\n');
         block(&mut text, failure);
@@ -120,6 +123,20 @@ fn by_oracle(report: &Report) -> String {
     right_aligned(rows, 1..3)
 }
 
+/// How often writers had a turn, and how often they were let in.
+fn by_writer(report: &Report) -> String {
+    let head = ["writer", "turns", "changed a row"].map(str::to_owned);
+    let mut rows = vec![head.to_vec()];
+    for (action, turns) in &report.writers {
+        rows.push(vec![
+            action.clone(),
+            grouped(turns.turns),
+            grouped(turns.changed),
+        ]);
+    }
+    right_aligned(rows, 1..3)
+}
+
 fn block(text: &mut String, failure: &Failure) {
     let _ = writeln!(text, "failure {}", failure.fingerprint);
     indented(text, "world", &failure.world);
@@ -155,6 +172,17 @@ fn verdict(report: &Report) -> String {
         ExitCode::Stopped => "STOPPED EARLY: all oracles held so far.".into(),
         _ => format!("HELD: all oracles, in {cases}; every fault fired."),
     };
+    if report.without_turn > 0 || report.idle_worlds > 0 {
+        let _ = write!(
+            text,
+            "\nAt random, not counted: {} whose second part had no turn, {} in which nothing can move.",
+            count(report.without_turn, "run"),
+            count(report.idle_worlds, "world")
+        );
+    }
+    if let Some(broken) = &report.broken {
+        let _ = write!(text, "\nEnded early, by no fault of the engine: {broken}");
+    }
     if report.stopped {
         // Of second faults a world may have more than were planned: no other world has fewer for it.
         let left = report.worlds.iter();

@@ -5,6 +5,7 @@
 mod broken;
 mod bundle;
 mod controls;
+mod harness;
 mod nova;
 mod own;
 mod random;

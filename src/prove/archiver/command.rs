@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::said::{Exit, read};
 use super::{Archiver, Place, Ran};
 use crate::db::Engine;
@@ -121,7 +123,10 @@ fn wait(child: &mut Child) -> Result<Option<ExitStatus>> {
             return Ok(Some(status));
         }
         if Instant::now() > end {
-            drop(child.kill());
+            // With all that it has started.
+            if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
+                _ = kill_process_group(pid, Signal::KILL);
+            }
             child.wait().map_err(failed)?;
             return Ok(None);
         }

@@ -184,12 +184,10 @@ impl Job {
                 let judged = runner.run(case, false)?;
                 book(case.clone(), &judged);
             }
-            // Without its turn it was the other part alone, and does not count.
+            // Without its turn it was the other part alone, and is no case; what it found is found.
             Self::Combined(case) => {
                 let judged = runner.run(case, false)?;
-                if judged.fired {
-                    book(case.clone(), &judged);
-                }
+                book(case.clone(), &judged);
             }
             Self::PowerLoss(point, loss) => {
                 let case = Case {
@@ -287,7 +285,7 @@ fn deciding(trace: &[Passed]) -> BTreeSet<u64> {
                 true
             }
             Kind::Commit | Kind::Rollback => written.remove(&connection),
-            Kind::Read | Kind::Begin | Kind::Setup => false,
+            Kind::Read | Kind::Begin | Kind::Savepoint | Kind::Setup => false,
         };
         deciding.extend(passed.point.filter(|_| decides));
     }

@@ -7,7 +7,7 @@ use crate::schema::ApiRecords;
 use super::super::state::{Record, Shape, State};
 use super::{Breach, Oracle, some};
 
-/// No record of an archived root is left, none of a living root is gone.
+/// No record of an archived root is left; everything else in the API database is what it was.
 pub fn api_consistent(
     shape: &Shape,
     records: &ApiRecords,
@@ -24,39 +24,46 @@ pub fn api_consistent(
     let roots = |rows: &[Record]| -> BTreeSet<String> {
         rows.iter().filter_map(|r| r[key].clone()).collect()
     };
-    let live = roots(&found.tables[root].live);
     // Archived before the run is not this run's doing; the engine may sweep it or not.
     let old = roots(&before.tables[root].shadow);
-    let archived = roots(&found.tables[root].shadow);
+    let live = roots(&found.tables[root].live);
+    let mut gone = roots(&found.tables[root].shadow);
+    gone.retain(|r| !live.contains(r) && !old.contains(r));
     let mut breaches = Vec::new();
     for (index, (name, columns)) in shape.api.iter().enumerate() {
-        if !records.tables.contains(name) {
-            continue;
-        }
-        let Some(column) = columns.iter().position(|c| *c == records.column) else {
-            continue;
-        };
-        let named = |state: &State| -> BTreeSet<String> {
-            let rows = state.api.get(index).map_or(&[][..], Vec::as_slice);
-            rows.iter().filter_map(|r| r[column].clone()).collect()
-        };
-        let (was, is) = (named(before), named(found));
-        let stranded: Vec<_> = is
+        let of_roots = records.tables.contains(name);
+        let column = columns
             .iter()
-            .filter(|r| archived.contains(*r) && !live.contains(*r) && !old.contains(*r))
-            .cloned()
-            .collect();
-        let gone: Vec<_> = was
+            .position(|c| of_roots && *c == records.column);
+        let about = |row: &Record| column.and_then(|c| row[c].clone());
+        let rows =
+            |state: &State| -> Vec<Record> { state.api.get(index).cloned().unwrap_or_default() };
+        let is = rows(found);
+        let stranded: BTreeSet<_> = is
             .iter()
-            .filter(|r| live.contains(*r) && !is.contains(*r))
-            .cloned()
+            .filter_map(about)
+            .filter(|r| gone.contains(r))
             .collect();
         if !stranded.is_empty() {
+            let stranded: Vec<_> = stranded.into_iter().collect();
             let what = format!("stranded: {} of {}", name, some(&stranded));
             breaches.push(Breach::new(Oracle::ApiConsistent, name, what));
         }
-        if !gone.is_empty() {
-            let what = format!("gone while the root lives: {} of {}", name, some(&gone));
+        let may_go =
+            |row: &Record| about(row).is_some_and(|r| gone.contains(&r) || old.contains(&r));
+        let was = rows(before);
+        let lost: Vec<_> = was
+            .iter()
+            .filter(|r| !may_go(r) && !is.contains(r))
+            .collect();
+        if let Some(first) = lost.first() {
+            let row = about(first).unwrap_or_else(|| format!("{first:?}"));
+            let what = format!("gone or changed: {} rows of {name}: {row} ...", lost.len());
+            breaches.push(Breach::new(Oracle::ApiConsistent, name, what));
+        }
+        let new = is.iter().filter(|r| !was.contains(r) && !may_go(r));
+        if let (true, Some(first)) = (lost.is_empty(), new.into_iter().next()) {
+            let what = format!("from nowhere: {first:?} in {name}");
             breaches.push(Breach::new(Oracle::ApiConsistent, name, what));
         }
     }

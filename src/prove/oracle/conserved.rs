@@ -92,8 +92,9 @@ pub fn untouched(
         }
     }
     for reference in &shape.references {
-        // What a parent owns is for *whole*; what no foreign key declares keeps no parent here.
-        if reference.owned || !reference.declared {
+        // What moves with its parent is for *whole*; what no foreign key declares keeps no parent here.
+        let moves = reference.owned && shape.tables[reference.child].shadow.is_some();
+        if moves || !reference.declared {
             continue;
         }
         let known = left_behind(shape, reference, before);
@@ -128,6 +129,18 @@ fn left_behind(shape: &Shape, reference: &ReferenceShape, state: &State) -> BTre
 
 fn keys(table: &TableShape, rows: &[Record]) -> BTreeSet<String> {
     rows.iter().map(|r| table.row_name(r)).collect()
+}
+
+/// A further run has changed nothing, in neither database.
+pub fn idempotent(shape: &Shape, before: &State, after: &State) -> Vec<Breach> {
+    let mut breaches = same(Oracle::Idempotent, shape, before, after);
+    for (index, (name, _)) in shape.api.iter().enumerate() {
+        if before.api.get(index) != after.api.get(index) {
+            let what = "other API records than before";
+            breaches.push(Breach::new(Oracle::Idempotent, name, what));
+        }
+    }
+    breaches
 }
 
 /// The main database's rows lie exactly where they lie in `expected`; a breach of `oracle` if not.

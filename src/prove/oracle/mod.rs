@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use api::api_consistent;
-pub use conserved::{conserved, durable, same, untouched};
+pub use conserved::{conserved, durable, idempotent, same, untouched};
 pub use whole::Lineage;
 
 use crate::error::Error;

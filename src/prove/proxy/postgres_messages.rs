@@ -4,6 +4,7 @@
 //! and none allocates more than the bytes that it was given.
 
 use crate::prove::gate::Refusal;
+use crate::prove::normal::uncommented;
 
 /// The longest first message that a server takes.
 const STARTUP_LIMIT: usize = 10_000;
@@ -173,21 +174,6 @@ pub fn is_commit(sql: &str) -> bool {
     let second = words.next().unwrap_or_default();
     first.eq_ignore_ascii_case("END")
         || first.eq_ignore_ascii_case("COMMIT") && !second.eq_ignore_ascii_case("PREPARED")
-}
-
-/// The text without white space and comments before it.
-fn uncommented(sql: &str) -> &str {
-    let mut rest = sql.trim_start();
-    loop {
-        let end = if rest.starts_with("--") {
-            rest.find('\n').map(|end| end + 1)
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map(|end| end + 2)
-        } else {
-            return rest;
-        };
-        rest = end.map_or("", |end| rest[end..].trim_start());
-    }
 }
 
 fn strings(texts: &[&str]) -> Vec<u8> {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::super::archiver::Ran;
+use super::super::archiver::{Ended, Ran};
 use super::super::case::Judged;
 use super::super::evidence::When;
 use super::super::injector::Sight;
 use super::super::model::free_rows;
 use super::super::oracle::{
-    Breach, Lineage, Oracle, api_consistent, conserved, durable, same, untouched,
+    Breach, Lineage, Oracle, api_consistent, conserved, durable, idempotent, same, untouched,
 };
 use super::super::stage::Stage;
 use super::super::state::{Shape, Sides, State, TableShape};
@@ -116,8 +116,22 @@ impl Bench<'_> {
 
     /// What the engine says of its run against what has happened.
     pub(super) fn truthful(&mut self, before: &State, after: &State, ran: &Ran) {
-        if self.counted && self.ask(Oracle::Truthful) {
+        // What says nothing cannot lie.
+        if self.counted && ran.rows.is_some() && self.ask(Oracle::Truthful) {
             self.say(claims(&self.runner.stage.shape, before, after, ran));
+        }
+    }
+
+    /// A run that said it was done, and the next one found more. Only of engines that print counts.
+    pub(super) fn hasty(&mut self, last: &Ended, before: &State, after: &State, ran: &Ran) {
+        if *last == Ended::Done && ran.rows.is_some() && self.ask(Oracle::Truthful) {
+            self.say(hasty(&self.runner.stage.shape, before, after));
+        }
+    }
+
+    pub(super) fn idempotent(&mut self, end: &State, again: &State) {
+        if self.ask(Oracle::Idempotent) {
+            self.say(idempotent(&self.runner.stage.shape, end, again));
         }
     }
 
@@ -180,7 +194,7 @@ pub(super) fn left(stage: &Stage, at: &State, end: &State, when: &str) -> Vec<Br
 }
 
 /// An engine that said it was done, and had more to do.
-pub(super) fn hasty(shape: &Shape, before: &State, after: &State) -> Vec<Breach> {
+fn hasty(shape: &Shape, before: &State, after: &State) -> Vec<Breach> {
     let (was, is) = (before.archived(shape), after.archived(shape));
     let more = |(table, now): (&String, &u64)| {
         let moved = now.saturating_sub(was.get(table).copied().unwrap_or(0));
@@ -191,7 +205,7 @@ pub(super) fn hasty(shape: &Shape, before: &State, after: &State) -> Vec<Breach>
 }
 
 /// Counts that the engine gives against rows that came into the shadow tables.
-pub(super) fn claims(shape: &Shape, before: &State, after: &State, ran: &Ran) -> Vec<Breach> {
+fn claims(shape: &Shape, before: &State, after: &State, ran: &Ran) -> Vec<Breach> {
     let Some(rows) = &ran.rows else {
         return Vec::new();
     };

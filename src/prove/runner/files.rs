@@ -51,7 +51,7 @@ impl Runner {
         };
         vfs.arm(None, true);
         self.stage.injector.arm(Orders::default());
-        self.engine.run(&self.stage.place(&self.options))?;
+        self.engine_run()?;
         self.stage.injector.disarm();
         let recording = vfs.disarm();
         self.stage.settle()?;
@@ -66,7 +66,7 @@ impl Runner {
         };
         vfs.arm(None, false);
         self.stage.injector.arm(Orders::default());
-        self.engine.run(&self.stage.place(&self.options))?;
+        self.engine_run()?;
         self.stage.injector.disarm();
         vfs.disarm();
         let seen = vfs.seen();

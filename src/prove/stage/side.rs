@@ -153,7 +153,7 @@ impl Side {
         for statement in &script.fill {
             run(&mut session, statement)?;
         }
-        if self.is_attached() {
+        if self.is_attached() && name == "main" {
             run(&mut session, "PRAGMA main.wal_checkpoint(TRUNCATE)")?;
             run(&mut session, "PRAGMA shadows.wal_checkpoint(TRUNCATE)")?;
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 
 use super::super::super::injector::{Ambush, Hands};
 use super::super::super::state::State;
@@ -41,15 +41,14 @@ impl Hands for Neighbour {
         Ok(true)
     }
 
-    fn signal(&mut self, terminate: bool) -> Result<()> {
+    fn signal(&mut self, terminate: bool) -> Result<bool> {
         let side = self.side();
-        match side.process.get() {
-            Some(pid) => send(pid, if terminate { Signal::TERM } else { Signal::INT }),
-            None => {
-                side.stop.store(true, Ordering::SeqCst);
-                Ok(())
-            }
-        }
+        let Some(pid) = side.process.get() else {
+            side.stop.store(true, Ordering::SeqCst);
+            return Ok(false);
+        };
+        send(pid, if terminate { Signal::TERM } else { Signal::INT })?;
+        Ok(true)
     }
 
     fn crash_server(&mut self) -> Result<()> {
@@ -96,9 +95,16 @@ impl Hands for Neighbour {
         let sql = change.sql(side.engine);
         match side.session("main")?.execute(&sql) {
             Ok(affected) => Ok(affected > 0),
-            Err(error) if error.kind == DbErrorKind::Connection => Err(error.into()),
             // Locked out, or refused by a key: the service would be, too.
-            Err(_) => Ok(false),
+            Err(error)
+                if matches!(
+                    error.kind,
+                    DbErrorKind::Retryable | DbErrorKind::ForeignKey | DbErrorKind::DuplicateKey
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -123,24 +129,40 @@ impl Hands for Neighbour {
     }
 }
 
+/// Sends a signal to the process, and with it to all that it has started where it leads a group of its
+/// own: a shell, or whatever else wraps an engine, would die alone.
 fn send(pid: i32, signal: Signal) -> Result<()> {
-    match Pid::from_raw(pid) {
-        Some(pid) => kill_process(pid, signal)
-            .or_else(|e| match e {
-                rustix::io::Errno::SRCH => Ok(()),
-                other => Err(other),
-            })
-            .map_err(|e| Error::internal(format!("no signal to process {pid:?}: {e}"))),
-        None => Err(Error::internal(format!("{pid} is no process"))),
+    let Some(pid) = Pid::from_raw(pid) else {
+        return Err(Error::internal(format!("{pid} is no process")));
+    };
+    let sent = match getpgid(Some(pid)) {
+        Ok(group) if group == pid => kill_process_group(pid, signal),
+        _ => kill_process(pid, signal),
+    };
+    match sent {
+        // It has just ended on its own.
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(Error::internal(format!(
+            "no signal to process {pid:?}: {error}"
+        ))),
     }
 }
 
-/// Whether the process is there and no zombie.
+/// Whether the process, or any of the group that it led, is there and no zombie.
 fn is_running(pid: i32) -> bool {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
-        return false;
+    let alive = |stat: &str| -> bool {
+        // `pid (name) state parent group ...`; a name may hold anything.
+        let Some((_, rest)) = stat.rsplit_once(") ") else {
+            return false;
+        };
+        let mut fields = rest.split(' ');
+        let state = fields.next().unwrap_or_default();
+        let group = fields.nth(1).and_then(|g| g.parse::<i32>().ok());
+        let own = stat.split(' ').next().and_then(|p| p.parse::<i32>().ok());
+        (own == Some(pid) || group == Some(pid)) && !matches!(state, "Z" | "X")
     };
-    !status
-        .lines()
-        .any(|l| l.starts_with("State:") && (l.contains('Z') || l.contains('X')))
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())
+        .any(|stat| alive(&stat))
 }

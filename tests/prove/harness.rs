@@ -1,0 +1,260 @@
+//! The harness itself: what would let a fault pass for one that an engine survived.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use sexton::db::DbErrorKind;
+use sexton::error::Result;
+use sexton::exit::ExitCode;
+use sexton::prove::archiver::{Archiver, Control, Ended, Mistake, Own, Place, Program, Ran};
+use sexton::prove::fault::{Code, Mode};
+use sexton::prove::oracle::Oracle;
+use sexton::prove::writer::Action;
+use sexton::prove::{Backend, Campaign, Points, Report, catalogue};
+
+use crate::own::show;
+
+type Seen<T> = Arc<Mutex<Vec<T>>>;
+
+/// These modes on one world, one case after the other, nothing else.
+fn campaign(backend: Backend, world: &str, modes: &[Mode]) -> Campaign {
+    let mut campaign = Campaign::new(backend, vec![catalogue::world(world).unwrap()]);
+    campaign.modes = Some(modes.iter().copied().collect());
+    campaign.points = Points::Deciding;
+    (campaign.writers, campaign.files, campaign.pairs) = (false, false, false);
+    campaign.jobs = 1;
+    campaign
+}
+
+fn run<A: Archiver + 'static>(campaign: &Campaign, engine: impl Fn() -> A + Sync) -> Report {
+    let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(engine())) };
+    campaign.run(&engines, &()).unwrap()
+}
+
+/// sexton as a program, whose runs are looked at.
+struct Watched {
+    program: Program,
+    ends: Seen<Ended>,
+}
+
+impl Archiver for Watched {
+    fn name(&self) -> String {
+        "watched".into()
+    }
+
+    fn is_process(&self) -> bool {
+        true
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let ran = self.program.run(place)?;
+        self.ends.lock().unwrap().push(ran.ended.clone());
+        Ok(ran)
+    }
+}
+
+/// A wrapper that dies alone would leave the engine that it has started to go on.
+#[test]
+fn a_killed_process_is_dead_with_all_that_it_has_started() {
+    let ends: Seen<Ended> = Arc::default();
+    let command = format!(
+        "sh -c '{} archive --format json --quiet --until-complete --max-rows {{max_rows}} \
+         --profile {{profile}} {{url}}; exit $?'",
+        env!("CARGO_BIN_EXE_sexton")
+    );
+    let campaign = campaign(
+        Backend::Mariadb,
+        "chain",
+        &[Mode::KillBefore, Mode::KillAfter],
+    );
+    let report = run(&campaign, || Watched {
+        program: Program::new(&command).unwrap(),
+        ends: Arc::clone(&ends),
+    });
+    assert!(report.failures.is_empty(), "{}", show(&report));
+    assert_eq!(report.fired, report.cases);
+    let ends = ends.lock().unwrap();
+    let killed = ends.iter().filter(|end| **end == Ended::Killed).count();
+    assert_eq!(killed as u64, report.cases - 1, "{ends:?}");
+    assert!(killed > 10);
+}
+
+/// The own engine, asked afterwards since when its server runs.
+struct Since(Seen<String>);
+
+impl Archiver for Since {
+    fn name(&self) -> String {
+        "since".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let ran = Own.run(place)?;
+        if let Ok(mut session) = place.main.open()
+            && let Ok(Some(row)) = session.query_row("SELECT pg_postmaster_start_time()::text")
+        {
+            let mut seen = self.0.lock().unwrap();
+            if seen.last() != Some(&row[0].to_string()) {
+                seen.push(row[0].to_string());
+            }
+        }
+        Ok(ran)
+    }
+}
+
+#[test]
+fn a_killed_server_is_another_one_afterwards_and_takes_the_engines_next_try() {
+    for mode in Mode::of_server() {
+        let seen: Seen<String> = Arc::default();
+        let campaign = campaign(Backend::Postgres, "composite-key", &[mode]);
+        let report = run(&campaign, || Since(Arc::clone(&seen)));
+        assert!(report.failures.is_empty(), "{}", show(&report));
+        assert_eq!(report.fired, report.cases);
+        assert!(report.cases > 3);
+        // One server for the undisturbed runs, and one more for each case: the engine that lost its
+        // connection was let in again at once.
+        assert_eq!(seen.lock().unwrap().len() as u64, report.cases, "{mode}");
+    }
+}
+
+/// Archives well, but after a run that failed table by table, which is whole again at the end.
+#[derive(Default)]
+struct SplitsOnResume {
+    failed: bool,
+}
+
+impl Archiver for SplitsOnResume {
+    fn name(&self) -> String {
+        "splits-on-resume".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let mut engine = match self.failed {
+            true => Control::of(Mistake::CommitPerTable),
+            false => Control::textbook(),
+        };
+        let ran = engine.run(place)?;
+        self.failed = matches!(ran.ended, Ended::Failed(_));
+        Ok(ran)
+    }
+}
+
+#[test]
+fn what_a_rerun_splits_is_seen_though_it_is_whole_at_the_end() {
+    let campaign = campaign(Backend::Sqlite, "chain", &[Mode::KillBefore]);
+    let report = run(&campaign, SplitsOnResume::default);
+    let oracles: BTreeSet<_> = report.failures.iter().map(|f| f.oracle).collect();
+    assert_eq!(
+        oracles,
+        BTreeSet::from([Oracle::Whole]),
+        "{}",
+        show(&report)
+    );
+    assert!(report.failures.iter().all(|f| !f.undisturbed));
+}
+
+/// Panics where others say that they failed.
+struct Panics;
+
+impl Archiver for Panics {
+    fn name(&self) -> String {
+        "panics".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let ran = Own.run(place)?;
+        assert!(!matches!(ran.ended, Ended::Failed(_)), "unwrapped");
+        Ok(ran)
+    }
+}
+
+#[test]
+fn an_engine_that_panics_has_failed_and_the_campaign_goes_on() {
+    let campaign = campaign(Backend::Sqlite, "chain", &[Mode::KillBefore]);
+    let report = run(&campaign, || Panics);
+    assert!(report.failures.is_empty(), "{}", show(&report));
+    assert!(report.cases > 10);
+}
+
+/// The own engine, which then writes what it likes into a record of the API database.
+struct Scribbles;
+
+impl Archiver for Scribbles {
+    fn name(&self) -> String {
+        "scribbles".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let ran = Own.run(place)?;
+        if let Some(api) = &place.api {
+            api.open()?.execute("UPDATE cell_mappings SET name = 'x'")?;
+        }
+        Ok(ran)
+    }
+}
+
+#[test]
+fn a_record_that_nobody_should_touch_is_watched_too() {
+    let report = run(&campaign(Backend::Sqlite, "nova", &[]), || Scribbles);
+    let found: Vec<_> = report.failures.iter().map(|f| &f.fingerprint).collect();
+    assert_eq!(found, ["api-consistent@cell_mappings"], "{}", show(&report));
+}
+
+/// What a parent owns stays with it, shadow table or not.
+#[test]
+fn a_child_without_shadow_is_not_left_behind() {
+    let mut campaign = campaign(Backend::Sqlite, "no-shadow", &[]);
+    campaign.oracles = [Oracle::Untouched].into();
+    let report = run(&campaign, || Control::of(Mistake::ForeignKeysOff));
+    assert_eq!(report.failures.len(), 1, "{}", show(&report));
+}
+
+/// A later world that cannot be judged takes nothing from what an earlier one has shown.
+#[test]
+fn failures_that_were_found_outlast_an_error() {
+    let mut campaign = campaign(Backend::Sqlite, "chain", &[]);
+    let mut idle = catalogue::world("cycle").unwrap();
+    idle.main.rows.clear();
+    campaign.worlds.push(idle.clone());
+    let report = run(&campaign, || Control::of(Mistake::CommitPerTable));
+    assert_eq!(report.exit_code(), ExitCode::Errors);
+    let broken = report.broken.unwrap();
+    assert!(broken.contains("moved nothing in world cycle"), "{broken}");
+    campaign.worlds = vec![idle];
+    let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Own)) };
+    let error = campaign.run(&engines, &()).unwrap_err();
+    assert_eq!(error.code, ExitCode::Data);
+}
+
+#[test]
+fn faults_that_hit_nothing_prove_nothing() {
+    let deadlock = Code::of(sexton::db::Engine::Mysql)
+        .find(|code| code.refusal().kind == DbErrorKind::Retryable)
+        .unwrap();
+    for mode in [Mode::SessionKilled, Mode::Terminate, Mode::Error(deadlock)] {
+        let campaign = campaign(Backend::Sqlite, "chain", &[mode]);
+        let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Own)) };
+        let error = campaign.run(&engines, &()).unwrap_err();
+        assert_eq!(error.code, ExitCode::Data, "{mode}");
+    }
+}
+
+/// A writer that is always locked out would show nothing.
+#[test]
+fn every_writer_gets_through_somewhere() {
+    for backend in [Backend::Sqlite, Backend::Mariadb, Backend::Postgres] {
+        let mut campaign = campaign(backend, "chain", &[]);
+        campaign.points = Points::All;
+        (campaign.writers, campaign.jobs) = (true, 2);
+        let report = run(&campaign, || Own);
+        assert!(report.failures.is_empty(), "{}", show(&report));
+        for action in Action::ALL {
+            let turns = report.writers[action.name()];
+            assert!(
+                turns.changed > 0,
+                "{} on {}: {turns:?}",
+                action.name(),
+                backend.name()
+            );
+        }
+    }
+}
