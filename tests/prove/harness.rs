@@ -79,8 +79,8 @@ fn a_killed_process_is_dead_with_all_that_it_has_started() {
     assert!(killed > 10);
 }
 
-/// The own engine, asked afterwards since when its server runs.
-struct Since(Seen<String>);
+/// The own engine, asked afterwards since when its server runs, and looked at.
+struct Since(Seen<String>, Seen<Ended>);
 
 impl Archiver for Since {
     fn name(&self) -> String {
@@ -89,6 +89,7 @@ impl Archiver for Since {
 
     fn run(&mut self, place: &Place) -> Result<Ran> {
         let ran = Own.run(place)?;
+        self.1.lock().unwrap().push(ran.ended.clone());
         if let Ok(mut session) = place.main.open()
             && let Ok(Some(row)) = session.query_row("SELECT pg_postmaster_start_time()::text")
         {
@@ -104,15 +105,17 @@ impl Archiver for Since {
 #[test]
 fn a_killed_server_is_another_one_afterwards_and_takes_the_engines_next_try() {
     for mode in Mode::of_server() {
-        let seen: Seen<String> = Arc::default();
+        let (seen, ends): (Seen<String>, Seen<Ended>) = Default::default();
         let campaign = campaign(Backend::Postgres, "composite-key", &[mode]);
-        let report = run(&campaign, || Since(Arc::clone(&seen)));
+        let report = run(&campaign, || Since(Arc::clone(&seen), Arc::clone(&ends)));
         assert!(report.failures.is_empty(), "{}", show(&report));
         assert_eq!(report.fired, report.cases);
         assert!(report.cases > 3);
-        // One server for the undisturbed runs, and one more for each case: the engine that lost its
-        // connection was let in again at once.
+        // One server for the undisturbed runs, and one more for each case.
         assert_eq!(seen.lock().unwrap().len() as u64, report.cases, "{mode}");
+        // It is killed once: who tries again finds the next one.
+        let ends = ends.lock().unwrap();
+        assert!(ends.iter().all(Ended::is_done), "{mode}: {ends:?}");
     }
 }
 
