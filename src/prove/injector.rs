@@ -1,20 +1,23 @@
 //! The gate of a campaign: counts statements, hits one, holds the engine there while something is
 //! done to it or beside it, and observes what is committed.
 
+mod sight;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use serde::{Deserialize, Serialize};
 
 use crate::db::Engine;
 use crate::error::{Error, Result};
 
-use super::fault::{Fault, Mode};
+use super::fault::Mode;
 use super::gate::{Gate, Refusal, Reply, Statement, Verdict};
 use super::normal::{Kind, normalise};
 use super::state::State;
 use super::victim::Victim;
-use super::writer::{Action, Writer};
+use super::writer::Action;
+
+pub use sight::Passed;
+pub(super) use sight::{Orders, Sight};
 
 /// What the injector may do to the engine, its server and its data while it holds a statement.
 pub(super) trait Hands: Send {
@@ -40,77 +43,6 @@ pub(super) trait Hands: Send {
 
 /// Ends an ambush, and says whether it has killed the statement.
 pub(super) type Ambush = Box<dyn FnOnce() -> Result<bool> + Send>;
-
-/// What to do to a run.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Orders {
-    pub(super) fault: Option<Fault>,
-    pub(super) writer: Option<Writer>,
-    /// The row with which the statement of a fault in the middle is held, on servers.
-    pub(super) victim: Option<Victim>,
-    /// Read every committed state, also before the fault.
-    pub(super) observe_all: bool,
-    /// Read committed states after the fault.
-    pub(super) observe: bool,
-    /// Keep the text of every statement.
-    pub(super) trace: bool,
-    /// Whether the engine is a process of its own.
-    pub(super) process: bool,
-}
-
-/// A statement as it passed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Passed {
-    /// Its number, from 1; `None` for set-up statements.
-    pub point: Option<u64>,
-    /// The database: `main`, `api`.
-    pub database: String,
-    /// The connection, from 0.
-    pub connection: u64,
-    /// The text as it was sent.
-    pub sql: String,
-    /// What it does.
-    pub kind: Kind,
-    /// What became of it: `ok`, `1213 Deadlock found`, `never sent`.
-    pub outcome: String,
-    /// Rows that it changed.
-    #[serde(default)]
-    pub affected: u64,
-    /// Whether it ended a transaction, or was one of its own.
-    pub committed: bool,
-    /// See [`Passed::identity`].
-    identity: String,
-}
-
-impl Passed {
-    /// The text by which the statement is known from run to run.
-    pub fn identity(&self) -> String {
-        self.identity.clone()
-    }
-}
-
-/// What was seen of a run.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sight {
-    /// Statements that count.
-    pub(super) points: u64,
-    /// Whether the fault happened.
-    pub(super) fired: bool,
-    /// Whether the writer had its turn, and whether it changed a row.
-    pub(super) wrote: Option<bool>,
-    /// Another statement stood where the fault, or the writer, was to act: expected, found.
-    pub(super) other_text: Option<(String, String)>,
-    /// Statements, if a trace was asked for.
-    pub(super) trace: Vec<Passed>,
-    /// Committed states in order, with the point of the statement that committed each.
-    pub(super) commits: Vec<(u64, State)>,
-    /// Commits in all.
-    committed: u64,
-    /// Commits that were acknowledged before the fault, or by it.
-    pub(super) acknowledged: u64,
-    /// Something failed that is not the engine's doing.
-    pub(super) broken: Option<String>,
-}
 
 /// The gate of a campaign; one for each worker, armed anew for each run.
 pub(super) struct Injector {

@@ -33,7 +33,7 @@ pub fn replay(scenario: &Scenario, engines: &dyn Engines) -> Result<Judged> {
 ///
 /// # Errors
 ///
-/// As [`replay`]; exit code 65 if the loss of power of the scenario does not exist any more.
+/// As [`replay`]; exit code 65 if the point of the scenario does not exist any more.
 pub fn report(scenario: &Scenario, engines: &dyn Engines) -> Result<Report> {
     let started = std::time::Instant::now();
     let mut ground = Ground::new(scenario.database)?;
@@ -49,8 +49,11 @@ pub fn report(scenario: &Scenario, engines: &dyn Engines) -> Result<Report> {
     let mut planned = 1;
     if scenario.case != Case::default() {
         let judged = up.judge(&scenario.case, true)?;
-        if !judged.fired && scenario.case.power_loss.is_some() {
-            let message = "the engine's operations on files are not those of the scenario";
+        if !judged.fired && judged.breaches.is_empty() && judged.other_text.is_none() {
+            let message = match scenario.case.power_loss.is_some() {
+                true => "the engine's operations on files are not those of the scenario",
+                false => "the run ends before the point of the scenario",
+            };
             return Err(
                 Error::data(message).hint("the engine has changed since; run the campaign again")
             );

@@ -2,6 +2,7 @@
 
 mod bench;
 mod files;
+mod reruns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,9 +22,6 @@ use super::world::World;
 use super::writer::{Action, Change};
 use crate::db::Engine;
 use crate::error::{Error, Result};
-
-/// Reruns until an engine has to say that it is done.
-const RERUNS: usize = 4;
 
 const UNDISTURBED: &str = "after an undisturbed run";
 
@@ -333,43 +331,6 @@ impl Runner {
         }
     }
 
-    /// What an undisturbed run makes of the world with the writer's change made beforehand.
-    fn prepare(&mut self, action: Action) -> Result<()> {
-        if self.by_action.contains_key(&action) {
-            return Ok(());
-        }
-        let Some(change) = Change::of(action, &self.world, &self.stage.graph) else {
-            return Ok(());
-        };
-        self.stage.reset(Some(&change.applied_to(&self.world)))?;
-        let start = self.stage.state()?;
-        let (mut ran, sight) = self.go(
-            Orders {
-                observe_all: true,
-                ..Orders::default()
-            },
-            None,
-        )?;
-        for _ in 0..RERUNS {
-            if ran.ended.is_done() {
-                break;
-            }
-            ran = self.go(Orders::default(), None)?.0;
-        }
-        let end = self.stage.state()?;
-        let reference = Reference {
-            stuck: left(&self.stage, &start, &end, UNDISTURBED),
-            movable: movable(&self.stage.shape, &start),
-            start,
-            end,
-            trace: Vec::new(),
-            victims: BTreeMap::new(),
-            commits: sight.commits,
-        };
-        self.by_action.insert(action, Arc::new(reference));
-        Ok(())
-    }
-
     /// A run of the engine, whatever it does: one that panics has failed.
     fn engine_run(&mut self) -> Result<Ran> {
         let place = self.stage.place(&self.options);
@@ -419,51 +380,6 @@ impl Runner {
             )));
         }
         Ok((ran?, sight))
-    }
-
-    /// Runs again, undisturbed, until the engine says that it is done; the state then. Each of these runs
-    /// is judged like the first one, and what it said of itself too.
-    fn rerun(
-        &mut self,
-        judged: &mut Judged,
-        lineage: &mut Lineage,
-        reference: &Reference,
-        before: &State,
-        mut last: Ended,
-    ) -> Result<State> {
-        let mut state = before.clone();
-        for _ in 0..RERUNS {
-            let orders = Orders {
-                observe_all: true,
-                ..Orders::default()
-            };
-            let run = self.runs.as_ref().map_or(judged.ran.len(), Vec::len);
-            let (ran, sight) = self.go(orders, None)?;
-            let after = self.stage.state()?;
-            let mut bench = self.bench(judged, reference);
-            bench.run(lineage, run, &sight, &after, (0, reference));
-            bench.hasty(&last, &state, &after, &ran);
-            bench.truthful(&state, &after, &ran);
-            last = ran.ended.clone();
-            judged.ran.push(ran);
-            state = after;
-            if last.is_done() {
-                break;
-            }
-        }
-        Ok(state)
-    }
-
-    fn idempotent(
-        &mut self,
-        judged: &mut Judged,
-        reference: &Reference,
-        end: &State,
-    ) -> Result<()> {
-        self.go(Orders::default(), None)?;
-        let again = self.stage.state()?;
-        self.bench(judged, reference).idempotent(end, &again);
-        Ok(())
     }
 }
 

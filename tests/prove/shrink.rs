@@ -2,12 +2,12 @@
 
 use sexton::error::Result;
 use sexton::exit::ExitCode;
-use sexton::prove::archiver::{Archiver, EngineOptions};
+use sexton::prove::archiver::{Archiver, Control, EngineOptions, Mistake};
 use sexton::prove::fault::{Fault, Mode};
-use sexton::prove::oracle::Breach;
+use sexton::prove::oracle::{Breach, Oracle};
 use sexton::prove::shrink::Budget;
 use sexton::prove::writer::{Action, Writer};
-use sexton::prove::{Case, Scenario, catalogue, replay, shrink};
+use sexton::prove::{Backend, Campaign, Case, Scenario, catalogue, replay, shrink};
 
 use crate::broken::{
     Brittle, Loses, SPLIT, STUCK, fingerprints, halves, killed, none, rows, scenario, small, tables,
@@ -62,6 +62,41 @@ fn what_a_case_does_not_need_is_left_out() {
     assert!(small.scenario.case.second.is_none());
     assert!(small.scenario.case.writer.is_none());
     assert!(small.scenario.case.fault.is_some());
+}
+
+/// Where a statement has a middle is known only to whoever runs it.
+#[test]
+fn a_statement_that_was_killed_in_its_middle_shrinks_too() {
+    let engine =
+        || -> Result<Box<dyn Archiver>> { Ok(Box::new(Control::of(Mistake::SwallowKill))) };
+    let mut campaign = Campaign::new(Backend::Sqlite, vec![catalogue::world("chain").unwrap()]);
+    campaign.modes = Some([Mode::StatementKilled].into());
+    (campaign.writers, campaign.files, campaign.pairs) = (false, false, false);
+    campaign.oracles = [Oracle::Conserved].into();
+    let report = campaign.run(&engine, &()).unwrap();
+    let failure = &report.failures[0];
+    let small = shrink(
+        &failure.scenario,
+        &failure.fingerprint,
+        &engine,
+        Budget::default(),
+    );
+    let small = small.unwrap().scenario;
+    assert_eq!(small.case.fault.unwrap().mode, Mode::StatementKilled);
+    assert!(
+        small.world.main.rows.len() < 5,
+        "{:?}",
+        small.world.main.rows
+    );
+}
+
+/// The engine has changed: its run ends before the point is reached.
+#[test]
+fn a_point_that_is_not_reached_any_more_proves_nothing() {
+    let mut gone = killed();
+    gone.case.fault.as_mut().unwrap().point = 1000;
+    let error = sexton::prove::replay::report(&gone, &halves).unwrap_err();
+    assert_eq!(error.code, ExitCode::Data);
 }
 
 #[test]

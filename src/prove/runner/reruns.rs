@@ -1,0 +1,101 @@
+//! Runs that nothing disturbs: those after a case, and the one by which a writer's cases are measured.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::archiver::Ended;
+use super::super::case::Judged;
+use super::super::injector::Orders;
+use super::super::oracle::Lineage;
+use super::super::state::{State, movable};
+use super::super::writer::{Action, Change};
+use super::bench::left;
+use super::{Reference, Runner, UNDISTURBED};
+use crate::error::Result;
+
+/// Reruns until an engine has to say that it is done.
+const RERUNS: usize = 4;
+
+impl Runner {
+    /// What an undisturbed run makes of the world with the writer's change made beforehand.
+    pub(super) fn prepare(&mut self, action: Action) -> Result<()> {
+        if self.by_action.contains_key(&action) {
+            return Ok(());
+        }
+        let Some(change) = Change::of(action, &self.world, &self.stage.graph) else {
+            return Ok(());
+        };
+        self.stage.reset(Some(&change.applied_to(&self.world)))?;
+        let start = self.stage.state()?;
+        let (mut ran, sight) = self.go(
+            Orders {
+                observe_all: true,
+                ..Orders::default()
+            },
+            None,
+        )?;
+        for _ in 0..RERUNS {
+            if ran.ended.is_done() {
+                break;
+            }
+            ran = self.go(Orders::default(), None)?.0;
+        }
+        let end = self.stage.state()?;
+        let reference = Reference {
+            stuck: left(&self.stage, &start, &end, UNDISTURBED),
+            movable: movable(&self.stage.shape, &start),
+            start,
+            end,
+            trace: Vec::new(),
+            victims: BTreeMap::new(),
+            commits: sight.commits,
+        };
+        self.by_action.insert(action, Arc::new(reference));
+        Ok(())
+    }
+
+    /// Runs again, undisturbed, until the engine says that it is done; the state then. Each of these runs
+    /// is judged like the first one, and what it said of itself too.
+    pub(super) fn rerun(
+        &mut self,
+        judged: &mut Judged,
+        lineage: &mut Lineage,
+        reference: &Reference,
+        before: &State,
+        mut last: Ended,
+    ) -> Result<State> {
+        let mut state = before.clone();
+        for _ in 0..RERUNS {
+            let orders = Orders {
+                observe_all: true,
+                ..Orders::default()
+            };
+            let run = self.runs.as_ref().map_or(judged.ran.len(), Vec::len);
+            let (ran, sight) = self.go(orders, None)?;
+            let after = self.stage.state()?;
+            let mut bench = self.bench(judged, reference);
+            bench.run(lineage, run, &sight, &after, (0, reference));
+            bench.hasty(&last, &state, &after, &ran);
+            bench.truthful(&state, &after, &ran);
+            last = ran.ended.clone();
+            judged.ran.push(ran);
+            state = after;
+            if last.is_done() {
+                break;
+            }
+        }
+        Ok(state)
+    }
+
+    pub(super) fn idempotent(
+        &mut self,
+        judged: &mut Judged,
+        reference: &Reference,
+        end: &State,
+    ) -> Result<()> {
+        self.go(Orders::default(), None)?;
+        let again = self.stage.state()?;
+        self.bench(judged, reference).idempotent(end, &again);
+        Ok(())
+    }
+}
