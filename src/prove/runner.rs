@@ -4,7 +4,8 @@ mod bench;
 mod files;
 mod reruns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use self::bench::{Bench, left};
@@ -28,6 +29,8 @@ const UNDISTURBED: &str = "after an undisturbed run";
 /// An undisturbed run: what the others are measured by.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
+    /// A number that differs from that of runs on other rows.
+    id: u64,
     pub(super) start: State,
     pub(super) end: State,
     movable: BTreeSet<String>,
@@ -49,6 +52,8 @@ pub(super) struct Runner {
     oracles: BTreeSet<Oracle>,
     base: Option<Arc<Reference>>,
     by_action: BTreeMap<Action, Arc<Reference>>,
+    /// States in which nothing was wrong, by their digest and the run that they are measured by.
+    sound: RefCell<HashSet<(u64, u64)>>,
     /// The statements of each run of a case, if they are to be kept.
     runs: Option<Vec<Vec<Passed>>>,
 }
@@ -70,6 +75,7 @@ impl Runner {
             oracles,
             base: None,
             by_action: BTreeMap::new(),
+            sound: RefCell::default(),
             runs: None,
         })
     }
@@ -140,6 +146,7 @@ impl Runner {
             }
         };
         let reference = Reference {
+            id: start.digest(),
             movable: movable(&self.stage.shape, &start),
             victims,
             start,
@@ -155,7 +162,13 @@ impl Runner {
         bench.run(&mut lineage, 0, &sight, &after, (0, &reference));
         bench.truthful(&reference.start, &after, &ran);
         judged.ran.push(ran.clone());
-        let end = self.rerun(&mut judged, &mut lineage, &reference, &after, ran.ended)?;
+        let end = self.rerun(
+            &mut judged,
+            &mut lineage,
+            &reference,
+            (&after, ran.ended),
+            true,
+        )?;
         let stuck = left(&self.stage, &reference.start, &end, UNDISTURBED);
         let reference = Reference {
             end,
@@ -249,6 +262,7 @@ impl Runner {
         let mut lineage = self.lineage(case, &base);
         let mut before = self.stage.state()?;
         let mut bench = self.bench(judged, reference);
+        bench.alone = case.writer.is_none();
         bench.counted = !case.has_writer(Action::SecondArchiver) && !is_lie(case);
         let written = case.writer.as_ref().map_or(0, |w| w.point);
         bench.run(&mut lineage, 0, sight, &before, (written, &base));
@@ -270,6 +284,7 @@ impl Runner {
             judged.points = sight.points;
             let after = self.stage.state()?;
             let mut bench = self.bench(judged, reference);
+            bench.alone = case.writer.is_none();
             bench.run(&mut lineage, 1, &sight, &after, (0, &base));
             bench.truthful(&before, &after, &ran);
             last = ran.ended.clone();
@@ -280,7 +295,13 @@ impl Runner {
             // What it could not know of is not held against it.
             last = Ended::Killed;
         }
-        let end = self.rerun(judged, &mut lineage, reference, &before, last)?;
+        let end = self.rerun(
+            judged,
+            &mut lineage,
+            reference,
+            (&before, last),
+            case.writer.is_none(),
+        )?;
         let mut bench = self.bench(judged, reference);
         let marks = case.has_writer(Action::SoftDelete) || case.has_writer(Action::Revive);
         match marks && sight.wrote == Some(true) {
@@ -328,6 +349,7 @@ impl Runner {
             reference,
             judged,
             counted: true,
+            alone: true,
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Bench<'a> {
     pub(super) judged: &'a mut Judged,
     /// Whether counts can be held against the engine.
     pub(super) counted: bool,
+    /// Whether the engine has the database to itself.
+    pub(super) alone: bool,
 }
 
 impl Bench<'_> {
@@ -82,17 +84,28 @@ impl Bench<'_> {
         if let Some(evidence) = &mut self.judged.evidence {
             evidence.moment(when, state);
         }
-        if self.ask(Oracle::Whole) {
-            let breaches = lineage.judge(shape, state);
-            self.say(breaches);
+        let asked = [Oracle::Whole, Oracle::Conserved, Oracle::Untouched].map(|o| self.ask(o));
+        // Thousands of cases go through the same few states, and without a writer what is said of one
+        // does not depend on the way to it.
+        let known = (reference.id, state.digest());
+        if self.alone && self.runner.sound.borrow().contains(&known) {
+            return;
         }
-        if self.ask(Oracle::Conserved) {
-            self.say(conserved(shape, &reference.start, state));
+        let mut breaches = Vec::new();
+        if asked[0] {
+            breaches.extend(lineage.judge(shape, state));
         }
-        if self.ask(Oracle::Untouched) {
+        if asked[1] {
+            breaches.extend(conserved(shape, &reference.start, state));
+        }
+        if asked[2] {
             let (start, movable) = (&reference.start, &reference.movable);
-            self.say(untouched(shape, start, movable, state));
+            breaches.extend(untouched(shape, start, movable, state));
         }
+        if breaches.is_empty() && self.alone {
+            self.runner.sound.borrow_mut().insert(known);
+        }
+        self.say(breaches);
     }
 
     /// What was acknowledged before the fault, or seen committed after it, is there to the end.

@@ -43,6 +43,7 @@ impl Runner {
         let end = self.stage.state()?;
         let reference = Reference {
             stuck: left(&self.stage, &start, &end, UNDISTURBED),
+            id: start.digest(),
             movable: movable(&self.stage.shape, &start),
             start,
             end,
@@ -61,8 +62,8 @@ impl Runner {
         judged: &mut Judged,
         lineage: &mut Lineage,
         reference: &Reference,
-        before: &State,
-        mut last: Ended,
+        (before, mut last): (&State, Ended),
+        alone: bool,
     ) -> Result<State> {
         let mut state = before.clone();
         for _ in 0..RERUNS {
@@ -74,6 +75,7 @@ impl Runner {
             let (ran, sight) = self.go(orders, None)?;
             let after = self.stage.state()?;
             let mut bench = self.bench(judged, reference);
+            bench.alone = alone;
             bench.run(lineage, run, &sight, &after, (0, reference));
             bench.hasty(&last, &state, &after, &ran);
             bench.truthful(&state, &after, &ran);
