@@ -191,7 +191,9 @@ impl Campaign {
             let kept = bundle::keep(directory, &mut report, ground, engines, watch);
             report.unless_failed(kept)?;
         }
-        if report.hit_nothing() {
+        // Whoever asks for no fault at all wants to see the undisturbed run.
+        let asked = self.writers || self.modes.as_ref().is_none_or(|modes| !modes.is_empty());
+        if asked && report.hit_nothing() {
             return Err(
                 Error::data("there is nothing that these faults could hit").hint(
                     "choose other faults or another world; an undisturbed run alone proves little",
