@@ -14,12 +14,12 @@ fuzz_target!(|text: &str| {
     assert_eq!(again, scenario);
     assert!(!scenario.describe().is_empty());
 
-    if let Ok(graph) = scenario.world.graph() {
+    let engine = scenario.database.engine();
+    if let Ok(graph) = scenario.world.graph(engine) {
         assert_eq!(graph.delete_order.len(), graph.members.len());
         let _ = (graph.root_order(), graph.cuts());
     }
     for (_, content) in scenario.world.databases() {
-        let engine = scenario.database.engine();
         let _ = content.create(engine);
         assert!(content.fill(engine, "URL").len() >= 2);
     }
