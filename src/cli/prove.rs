@@ -245,7 +245,10 @@ fn read_world(path: &str) -> Result<World> {
             .hint("--world takes a name of --list, or a file that ends in .json")
     })?;
     let world = World::parse(&text, path)?;
-    // A profile that does not fit its schema is the file's fault, not the engine's.
-    world.graph(Engine::Sqlite)?;
+    // What does not fit its schema is the file's fault, not the engine's.
+    world.check(Engine::Sqlite).map_err(|error| Error {
+        message: format!("{path}: {}", error.message),
+        ..error
+    })?;
     Ok(world)
 }

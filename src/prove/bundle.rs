@@ -102,28 +102,12 @@ pub fn read(directory: &Path) -> Result<Scenario> {
         _ => Error::data(format!("cannot read {origin}: {e}")),
     })?;
     let scenario = Scenario::parse(&text, &origin)?;
-    fits(&scenario).map_err(|e| Error::data(format!("{origin}: {}", e.message)))?;
+    let checked = scenario.world.check(scenario.database.engine());
+    checked.map_err(|error| Error {
+        message: format!("{origin}: {}", error.message),
+        ..error
+    })?;
     Ok(scenario)
-}
-
-/// Rows that no table could take would only show as a database's complaint, much later.
-fn fits(scenario: &Scenario) -> Result<()> {
-    scenario.world.graph(scenario.database.engine())?;
-    for (database, content) in scenario.world.databases() {
-        let schema = content.schema.schema()?;
-        for row in &content.rows {
-            let table = &row.table;
-            let Some(known) = schema.table(table) else {
-                let message = format!("a row of table {table}, which {database} does not have");
-                return Err(Error::data(message));
-            };
-            if let Some(column) = row.values.keys().find(|c| known.column(c).is_none()) {
-                let message = format!("a row of {table} with {column}, which is no column of it");
-                return Err(Error::data(message));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Makes sure, before hours of work, that bundles can be written there.

@@ -109,6 +109,34 @@ impl World {
         self.profile.families(&schema)
     }
 
+    /// Whether the profile and the rows fit the schema: what no table could take would only show as a
+    /// database's complaint, much later.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if they do not.
+    pub fn check(&self, engine: Engine) -> Result<()> {
+        self.graph(engine)?;
+        for (database, content) in self.databases() {
+            let schema = content.schema.schema()?;
+            for row in &content.rows {
+                let table = &row.table;
+                let Some(known) = schema.table(table) else {
+                    let message = format!("a row of table {table}, which {database} does not have");
+                    return Err(Error::data(message)
+                        .hint("rows are of tables and columns of the schema beside them"));
+                };
+                if let Some(column) = row.values.keys().find(|c| known.column(c).is_none()) {
+                    let message =
+                        format!("a row of {table} with {column}, which is no column of it");
+                    return Err(Error::data(message)
+                        .hint("rows are of tables and columns of the schema beside them"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The databases with their names: `main`, `api`.
     pub fn databases(&self) -> impl Iterator<Item = (&'static str, &Content)> {
         let api = self.api.iter().map(|content| ("api", content));

@@ -239,6 +239,24 @@ fn bad_arguments() {
     assert!(refused(64, &twice).contains("world 'chain' is given twice"));
     let bad = sample.file("bad.json", "{}");
     assert!(refused(65, &["prove", "--world", &bad]).contains("bad.json is not a world"));
+    let chain = sexton(&["prove", "--print-world", "chain"]).stdout;
+    for (is, would_be, said) in [
+        ("\"note\":", "\"nota\":", "with nota, which is no column"),
+        (
+            "\"table\": \"leaf\"",
+            "\"table\": \"lief\"",
+            "of table lief, which main does not have",
+        ),
+    ] {
+        let other = chain.replacen(is, would_be, 1);
+        assert_ne!(other, chain);
+        let odd = sample.file("odd.json", &other);
+        let message = refused(65, &["prove", "--world", &odd]);
+        assert!(
+            message.contains("odd.json: ") && message.contains(said),
+            "{message}"
+        );
+    }
     refused_by_clap(&["prove", "--jobs", "0"], "--jobs");
     refused_by_clap(&["prove", "--max-rows", "0"], "--max-rows");
     refused_by_clap(&["prove", "--list", "--quiet"], "--list");
