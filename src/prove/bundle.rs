@@ -138,15 +138,29 @@ pub(super) fn keep(
             },
             ..Budget::default()
         };
+        let begun = Instant::now();
         let small = shrink_on(
             ground,
             &failure.scenario,
             &failure.fingerprint,
             engines,
             budget,
+            watch,
         );
         let path = match small {
-            Ok(small) => write(directory, &small.scenario, &small.judged, &small.breach)?,
+            Ok(small) => {
+                if !small.finished {
+                    let why = if watch.stop() {
+                        "cut off by the wish to stop"
+                    } else if begun.elapsed() >= budget.time || small.tries >= budget.tries {
+                        "cut off by the time for shrinking"
+                    } else {
+                        "what was smaller did not fail again"
+                    };
+                    failure.not_shrunk = Some(why.into());
+                }
+                write(directory, &small.scenario, &small.judged, &small.breach)?
+            }
             Err(error) => {
                 failure.not_shrunk = Some(error.message);
                 match as_it_is(ground, failure, engines) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use self::cut::{Rows, idle_tables, without_tables};
 use self::goal::{Goal, Meter};
 use super::archiver::EngineOptions;
-use super::campaign::Engines;
+use super::campaign::{Engines, Watch};
 use super::case::{Case, Judged};
 use super::oracle::Breach;
 use super::replay::{Rig, SetUp};
@@ -75,18 +75,19 @@ pub fn shrink(
     budget: Budget,
 ) -> Result<Shrunk> {
     let mut ground = Ground::new(scenario.database)?;
-    shrink_on(&mut ground, scenario, fingerprint, engines, budget)
+    shrink_on(&mut ground, scenario, fingerprint, engines, budget, &())
 }
 
-/// The same on a ground that is there.
+/// The same on a ground that is there; at an end too when `watch` says so.
 pub(super) fn shrink_on(
     ground: &mut Ground,
     scenario: &Scenario,
     fingerprint: &str,
     engines: &dyn Engines,
     budget: Budget,
+    watch: &dyn Watch,
 ) -> Result<Shrunk> {
-    let mut meter = Meter::new(budget);
+    let mut meter = Meter::new(budget, watch);
     let mut rig = Rig::new(ground, engines);
     let up = rig.set_up(scenario)?;
     let mut goal = Goal::new(fingerprint, &up.calm, scenario.database.engine());
@@ -109,7 +110,7 @@ pub(super) fn shrink_on(
 struct Shrinker<'a> {
     rig: Rig<'a>,
     goal: Goal,
-    meter: Meter,
+    meter: Meter<'a>,
     /// The smallest case so far.
     best: Scenario,
 }
@@ -328,7 +329,7 @@ impl Shrinker<'_> {
 
 /// The case, or with a second fault the same one with that at another point, if it fails in the same
 /// way.
-fn strike(up: &mut SetUp, goal: &Goal, meter: &mut Meter, case: &Case) -> Result<Option<Case>> {
+fn strike(up: &mut SetUp, goal: &Goal, meter: &mut Meter<'_>, case: &Case) -> Result<Option<Case>> {
     if !meter.take() {
         return Ok(None);
     }

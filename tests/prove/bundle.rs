@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sexton::error::Result;
 use sexton::exit::ExitCode;
@@ -10,7 +11,7 @@ use sexton::prove::fault::{Fault, Mode};
 use sexton::prove::shrink::{Budget, Shrunk};
 use sexton::prove::writer::{Action, Writer};
 use sexton::prove::{
-    Backend, Campaign, Case, PowerLossPoint, Report, Scenario, bundle, catalogue, replay, shrink,
+    Backend, Campaign, Case, PowerLossPoint, Scenario, Watch, bundle, catalogue, replay, shrink,
 };
 
 use crate::broken::{
@@ -27,20 +28,21 @@ fn written(directory: &Path, shrunk: &Shrunk) -> PathBuf {
 }
 
 /// A campaign that finds both failures of the engine.
-fn campaign(bundles: &Path) -> Report {
+fn kills(bundles: &Path) -> Campaign {
     let mut campaign = Campaign::new(Backend::Sqlite, vec![catalogue::world("chain").unwrap()]);
     campaign.modes = Some([Mode::KillAfter].into());
     campaign.writers = false;
     campaign.files = false;
     campaign.pairs = false;
     campaign.bundles = Some(bundles.to_owned());
-    campaign.run(&halves, &()).unwrap()
+    campaign
 }
 
 #[test]
 fn a_campaign_writes_a_bundle_of_each_failure() {
     let directory = tempfile::tempdir().unwrap();
-    let report = campaign(directory.path());
+    let report = kills(directory.path()).run(&halves, &()).unwrap();
+    assert!(report.failures.iter().all(|f| f.not_shrunk.is_none()));
     let found: Vec<_> = report.failures.iter().map(|f| &f.fingerprint).collect();
     assert_eq!(found, [SPLIT, STUCK]);
     for (failure, name) in report.failures.iter().zip(["split", "stuck"]) {
@@ -73,6 +75,48 @@ fn a_campaign_writes_a_bundle_of_each_failure() {
         ]
         .into()
     );
+}
+
+/// Hears the wish to stop when a first failure has been shrunk for a while.
+#[derive(Default)]
+struct Impatient {
+    cases: AtomicUsize,
+    done: AtomicUsize,
+    asked: AtomicUsize,
+}
+
+impl Watch for Impatient {
+    fn world(&self, _name: &str, cases: usize) {
+        self.cases.store(cases, Ordering::SeqCst);
+    }
+
+    fn case(&self, _held: bool) {
+        self.done.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn stop(&self) -> bool {
+        let over = self.done.load(Ordering::SeqCst) == self.cases.load(Ordering::SeqCst);
+        over && self.asked.fetch_add(1, Ordering::SeqCst) > 3
+    }
+}
+
+#[test]
+fn a_wish_to_stop_ends_shrinking_and_that_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut campaign = kills(directory.path());
+    campaign.jobs = 1;
+    let report = campaign.run(&halves, &Impatient::default()).unwrap();
+    assert!(!report.stopped, "{report:?}");
+    assert_eq!(report.failures.len(), 2);
+    let whole = catalogue::world("chain").unwrap().main.rows.len();
+    for failure in &report.failures {
+        let why = failure.not_shrunk.as_deref();
+        assert_eq!(why, Some("cut off by the wish to stop"));
+        let bundle = failure.bundle.as_ref().unwrap();
+        let scenario = bundle::read(Path::new(bundle)).unwrap();
+        assert!(scenario.world.main.rows.len() > 2);
+        assert!(scenario.world.main.rows.len() <= whole);
+    }
 }
 
 #[test]

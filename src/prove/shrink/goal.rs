@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::super::archiver::Ended;
+use super::super::campaign::Watch;
 use super::super::case::Judged;
 use super::super::normal::normalise;
 use super::super::oracle::{Breach, Oracle};
@@ -78,18 +79,20 @@ fn ended(judged: &Judged, engine: Engine) -> String {
 }
 
 /// What has been used of the budget.
-pub(super) struct Meter {
+pub(super) struct Meter<'a> {
     started: Instant,
     budget: Budget,
+    watch: &'a dyn Watch,
     pub(super) tries: u64,
     pub(super) spent: bool,
 }
 
-impl Meter {
-    pub(super) fn new(budget: Budget) -> Self {
+impl<'a> Meter<'a> {
+    pub(super) fn new(budget: Budget, watch: &'a dyn Watch) -> Self {
         Self {
             started: Instant::now(),
             budget,
+            watch,
             tries: 1,
             spent: false,
         }
@@ -97,7 +100,9 @@ impl Meter {
 
     /// Whether one more case may be tried.
     pub(super) fn take(&mut self) -> bool {
-        self.spent |= self.tries >= self.budget.tries || self.started.elapsed() >= self.budget.time;
+        self.spent |= self.tries >= self.budget.tries
+            || self.started.elapsed() >= self.budget.time
+            || self.watch.stop();
         self.tries += u64::from(!self.spent);
         !self.spent
     }
