@@ -21,10 +21,12 @@ use super::replay::Rig;
 use super::report::{Failure, Report};
 use super::scenario::Scenario;
 use super::shrink::{Budget, shrink_on};
+use super::spec::EngineSpec;
 use super::stage::{Backend, Ground};
 use super::world::{Content, MAIN_URL};
 use crate::db::Engine;
 use crate::error::{Error, Result};
+use crate::exit::ExitCode;
 
 /// Most bundles that a campaign writes.
 const MOST: usize = 20;
@@ -61,7 +63,7 @@ pub fn write(
         ("trace.sql", trace::text(scenario, evidence, &spots)),
         ("schema.sql", schema(&scenario.world.main, engine)?),
         ("data.sql", data(&scenario.world.main, engine)),
-        ("repro.sh", repro(scenario.database)),
+        ("repro.sh", repro(scenario)),
     ];
     if let Some(api) = &scenario.world.api {
         files.push(("api-schema.sql", schema(api, engine)?));
@@ -199,16 +201,31 @@ fn data(content: &Content, engine: Engine) -> String {
     statements.iter().map(|s| format!("{s};\n")).collect()
 }
 
-fn repro(database: Backend) -> String {
-    let by_hand = match database {
+fn repro(scenario: &Scenario) -> String {
+    let by_hand = match scenario.database {
         Backend::Sqlite => "sqlite3 main.db < schema.sql && sqlite3 main.db < data.sql",
         Backend::Mariadb => "mariadb DATABASE < schema.sql && mariadb DATABASE < data.sql",
         Backend::Postgres => "psql -d DATABASE -f schema.sql -f data.sql",
     };
-    format!(
-        "#!/bin/sh\nexec sexton prove --replay \"$(dirname \"$0\")\" \"$@\"\n# The database alone, \
-         by hand, in an empty one: {by_hand}\n"
-    )
+    let mut script = String::from("#!/bin/sh\n");
+    if scenario.engine.parse::<EngineSpec>().is_err() {
+        // An Archiver of somebody's own: the command cannot make one from its name.
+        let what = format!(
+            "the engine {} is no --engine: give it to sexton::prove::replay, with what \
+             sexton::prove::bundle::read reads here; or try another one: ./repro.sh --engine ENGINE",
+            scenario.engine
+        );
+        script.push_str(&format!(
+            "if [ $# -eq 0 ]; then\n    echo {} >&2\n    exit {}\nfi\n",
+            shell_words::quote(&what),
+            ExitCode::Usage as u8
+        ));
+    }
+    script.push_str(&format!(
+        "exec sexton prove --replay \"$(dirname \"$0\")\" \"$@\"\n# The database alone, by hand, in \
+         an empty one: {by_hand}\n"
+    ));
+    script
 }
 
 /// Words of lower-case letters and digits with dashes between them.

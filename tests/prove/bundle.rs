@@ -155,7 +155,24 @@ fn a_bundle_holds_its_database_and_overwrites_nothing() {
     assert_eq!(count("SELECT COUNT(*) FROM shadow_child"), 1);
 
     let script = text(&first, "repro.sh");
-    assert!(script.starts_with("#!/bin/sh\nexec sexton prove --replay \"$(dirname \"$0\")\""));
+    assert!(script.contains("\nexec sexton prove --replay \"$(dirname \"$0\")\" \"$@\"\n"));
+    // What the command cannot make from its name is no engine for it.
+    let run = std::process::Command::new(first.join("repro.sh")).output();
+    let run = run.unwrap();
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(64), "{said}");
+    assert!(said.contains("the engine Halves is no --engine"), "{said}");
+    assert!(said.contains("sexton::prove::replay"), "{said}");
+    let named = Scenario {
+        engine: "control:child-first".into(),
+        ..small.scenario.clone()
+    };
+    let third = bundle::write(directory.path(), &named, &small.judged, &small.breach).unwrap();
+    let script = text(&third, "repro.sh");
+    assert!(
+        script.starts_with("#!/bin/sh\nexec sexton prove --replay"),
+        "{script}"
+    );
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(first.join("repro.sh"))
         .unwrap()
