@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
-use super::{block, count, place};
+use super::{block, count, grouped, place};
 use crate::error::{Error, Result};
 use crate::prove::Report;
 use crate::prove::oracle::Oracle;
@@ -55,6 +55,13 @@ fn suite(report: &Report, world: &WorldCount) -> TestSuite {
             oracle.name(),
             status(report, world, *oracle),
         ));
+    }
+    if world.cases < world.planned {
+        // That each oracle held so far would else look like all there was to ask.
+        let mut status = TestCaseStatus::skipped();
+        let (run, planned) = (grouped(world.cases), count(world.planned, "case"));
+        status.set_message(format!("the campaign ended after {run} of {planned}"));
+        suite.add_test_case(case(&world.name, "complete", status));
     }
     if world.cases > world.fired {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -131,6 +138,23 @@ mod tests {
         let suites: Vec<_> = read.test_suites.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(suites, ["chain", "cycle", "nova"]);
         assert_eq!((read.failures, read.errors), (1, 0));
+    }
+
+    #[test]
+    fn a_world_that_was_not_finished_says_so() {
+        let mut report = super::super::example();
+        report.worlds[1].planned = 1_800;
+        let xml = prove_junit(&report).unwrap();
+        let read = quick_junit::Report::deserialize_from_str(&xml).unwrap();
+        let complete = |suite: &TestSuite| {
+            let mut cases = suite.test_cases.iter();
+            cases.find(|c| c.name.as_str() == "complete").cloned()
+        };
+        assert_eq!(complete(&read.test_suites[0]), None, "{xml}");
+        let status = complete(&read.test_suites[1]).unwrap().status;
+        assert!(matches!(status, TestCaseStatus::Skipped { .. }), "{xml}");
+        let said = "the campaign ended after 1,001 of 1,800 cases";
+        assert!(xml.contains(said), "{xml}");
     }
 
     #[test]
