@@ -89,16 +89,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     bundles: Option<PathBuf>,
     /// Run the one case of this directory again, with its engine or with that of --engine.
-    #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "server", "worlds", "profile", "faults", "no_writers", "no_pairs", "no_files", "oracles", "max_rows",
-        "random", "budget", "jobs", "bundles",
-    ])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = CAMPAIGN)]
     replay: Option<PathBuf>,
-    /// Show the worlds, modes, writers, oracles and engines there are.
-    #[arg(long, exclusive = true)]
+    /// Show the worlds, modes, writers, oracles, engines and controls there are.
+    #[arg(long, conflicts_with_all = CAMPAIGN, conflicts_with_all = RUN)]
     list: bool,
-    /// Print a world of the catalogue as a file, to begin one of your own.
-    #[arg(long, value_name = "WORLD", exclusive = true)]
+    /// Print a world of --list as a file, to begin one of your own.
+    #[arg(long, value_name = "WORLD", conflicts_with = "list", conflicts_with_all = CAMPAIGN,
+        conflicts_with_all = RUN)]
     print_world: Option<String>,
     /// No progress on stderr.
     #[arg(long, short)]
@@ -109,6 +107,26 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: OutputFile,
 }
+
+/// What only a campaign can be told.
+const CAMPAIGN: [&str; 13] = [
+    "server",
+    "worlds",
+    "profile",
+    "faults",
+    "no_writers",
+    "no_pairs",
+    "no_files",
+    "oracles",
+    "max_rows",
+    "random",
+    "budget",
+    "jobs",
+    "bundles",
+];
+
+/// What else only makes sense where something is run.
+const RUN: [&str; 5] = ["engine", "seed", "replay", "quiet", "format"];
 
 /// Report formats of this command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -287,6 +287,32 @@ fn a_world_from_a_file() {
         &file,
         "--profile",
         &profile,
+#[test]
+fn what_there_is_to_choose_from_can_be_kept() {
+    let sample = Sample::empty();
+    for arguments in [&["--list"][..], &["--print-world", "chain"]] {
+        let printed = sexton(&[&["prove"], arguments].concat());
+        let file = sample.name("kept");
+        let kept = sexton(&[&["prove", "--output", &file], arguments].concat());
+        assert_eq!(
+            (kept.code, kept.stdout.as_str()),
+            (0, ""),
+            "{}",
+            kept.stderr
+        );
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), printed.stdout);
+        for other in [
+            &["--quiet"][..],
+            &["--world", "chain"],
+            &["--format", "json"],
+            &["--seed", "1"],
+        ] {
+            refused_by_clap(&[&["prove"], arguments, other].concat(), arguments[0]);
+        }
+    }
+    refused_by_clap(&["prove", "--list", "--print-world", "chain"], "--list");
+}
+
         "--faults",
         "kill-after",
     ];
