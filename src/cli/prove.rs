@@ -40,8 +40,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DATABASE")]
     server: Option<String>,
     /// The archive engine: sexton, textbook, control:NAME, command:'LINE', warm:'LINE' or process.
-    /// In LINE {config}, {url}, {api_url}, {host} and {port} stand for the database of the case.
-    /// Default is sexton.
+    /// In LINE {url}, {api_url}, {host} and {port} stand for the database of the case, {config} and
+    /// {profile} for files with its configuration and with the profile of its world, {max_rows} for
+    /// --max-rows. Default is sexton.
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
     /// Only on this world, or on one of your own in a file; may be given several times. Default is

@@ -344,3 +344,8 @@ fn the_list_has_everything_there_is_to_choose_from() {
         assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
     }
 }
+        "\n  nova-34.0.0 ",
+        "\n  nova-share-mapping ",
+        " write, COMMIT, ROLLBACK ",
+        "\nNAME in control:NAME\n  child-first ",
+        "\n  miscounts ",

@@ -2,23 +2,35 @@
 
 use sexton::db::Engine;
 use sexton::error::Result;
+use sexton::prove::archiver::Mistake;
 use sexton::prove::catalogue;
 use sexton::prove::fault::{Code, Mode, Setting};
 use sexton::prove::normal::Kind;
 use sexton::prove::oracle::Oracle;
 use sexton::prove::spec::ENGINE_FORMS;
+use sexton::prove::world::World;
 use sexton::prove::writer::Action;
 use sexton::report::columns;
 
 /// All tables.
 pub(super) fn text() -> Result<String> {
     let worlds = catalogue::all()?;
-    let worlds: Vec<_> = worlds.iter().map(|w| [&w.name, &w.title]).collect();
+    let real: Result<Vec<_>> = catalogue::REAL
+        .iter()
+        .map(|w| catalogue::world(w))
+        .collect();
+    let real = real?;
+    let table = |worlds: &[World]| columns(worlds.iter().map(|w| [&w.name, &w.title]));
+    let controls = Mistake::ALL.map(|m| [m.name(), m.describe()]);
     let oracles = Oracle::ALL.map(|o| [o.name(), o.meaning()]);
     let writers = Action::ALL.map(|a| [a.name(), meaning(a)]);
     let engines = ENGINE_FORMS.map(|(form, what)| [form, what]);
     let sections = [
-        ("Worlds (--world)", columns(worlds)),
+        ("Worlds (--world)", table(&worlds)),
+        (
+            "More worlds, only if they are asked for by name",
+            table(&real),
+        ),
         ("Fault modes (--faults)", columns(modes())),
         (
             "CODE in error:CODE and error-for-good:CODE",
@@ -27,6 +39,7 @@ pub(super) fn text() -> Result<String> {
         ("Concurrent writers (--no-writers)", columns(writers)),
         ("Oracles (--oracle)", columns(oracles)),
         ("Engines (--engine)", columns(engines)),
+        ("NAME in control:NAME", columns(controls)),
     ];
     let sections = sections.map(|(title, table)| format!("{title}\n{table}\n"));
     Ok(sections.join("\n"))
@@ -67,7 +80,7 @@ fn modes() -> Vec<[String; 3]> {
             _ if mode.is_of_files() => "operation on a file",
             Mode::SessionKilled => "copy",
             _ if mode.is_of_middle() => "copy; SQLite: read, write",
-            _ if mode.is_of_server() => "write or COMMIT",
+            _ if mode.is_of_server() => "write, COMMIT, ROLLBACK",
             _ if anywhere.contains(&mode) => "statement",
             _ => "COMMIT",
         };
@@ -77,7 +90,7 @@ fn modes() -> Vec<[String; 3]> {
     }
     rows.sort_by_key(|row| match row[1].as_str() {
         "statement" => 0,
-        "write or COMMIT" => 1,
+        "write, COMMIT, ROLLBACK" => 1,
         "COMMIT" => 2,
         "COMMIT, if asked for" => 3,
         "operation on a file" => 5,
