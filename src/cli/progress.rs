@@ -95,7 +95,7 @@ impl Observer for Progress {
 pub(crate) struct Cases {
     bar: Option<ProgressBar>,
     quiet: bool,
-    worlds: usize,
+    worlds: u64,
     stop: Arc<AtomicBool>,
     tally: Mutex<Tally>,
 }
@@ -103,8 +103,8 @@ pub(crate) struct Cases {
 /// How far a campaign has come.
 struct Tally {
     world: String,
-    /// Worlds begun.
-    number: usize,
+    /// Worlds begun. Of those at random some may be of no use, and are not.
+    number: u64,
     /// Cases of this world, as far as they are known beforehand.
     expected: usize,
     done: usize,
@@ -117,7 +117,7 @@ struct Tally {
 
 impl Cases {
     /// Progress on stderr over so many worlds; `quiet` shows none.
-    pub(crate) fn new(quiet: bool, worlds: usize, stop: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(quiet: bool, worlds: u64, stop: Arc<AtomicBool>) -> Self {
         let now = Instant::now();
         Self {
             bar: live_line(quiet),
@@ -162,14 +162,15 @@ impl Cases {
 }
 
 impl Tally {
-    fn line(&self, worlds: usize) -> String {
+    fn line(&self, worlds: u64) -> String {
         let seconds = |since: Instant| since.elapsed().as_secs_f64().max(0.001);
         let rate = (self.all as f64 / seconds(self.started)) as u64;
         // Second faults are counted only when they are tried, so a world may have more cases.
         let left = match self.expected.checked_sub(self.done) {
             Some(left) if self.done > 0 => {
                 let each = seconds(self.began) / self.done as f64;
-                format!(", {:.0} s left", (left as f64 * each).ceil())
+                let seconds = (left as f64 * each).ceil();
+                format!(", {seconds:.0} s left in this world")
             }
             _ => String::new(),
         };

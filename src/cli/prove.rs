@@ -172,7 +172,9 @@ fn prove(args: &Args) -> Result<Report> {
     // What cannot be run is said before anything is started or written.
     drop(engine.engine()?);
     let stop = stop_flag()?;
-    let watch = Cases::new(args.quiet, campaign.worlds.len(), stop);
+    let random = args.random.map_or(0, NonZeroU64::get);
+    let worlds = campaign.worlds.len() as u64 + random;
+    let watch = Cases::new(args.quiet, worlds, stop);
     let done = campaign.run(&engine, &watch);
     watch.finish();
     done
