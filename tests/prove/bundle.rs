@@ -50,8 +50,12 @@ fn a_campaign_writes_a_bundle_of_each_failure() {
         for file in std::fs::read_dir(path).unwrap() {
             let file = file.unwrap();
             let text = std::fs::read_to_string(file.path()).unwrap();
-            let place = std::env::temp_dir().display().to_string();
-            assert!(!text.contains(&place), "{:?}: {text}", file.file_name());
+            // The databases lie in directories of this name, in memory where there is room.
+            assert!(
+                !text.contains("sexton-prove-"),
+                "{:?}: {text}",
+                file.file_name()
+            );
         }
         insta::assert_snapshot!(format!("{name}_page"), text(path, "README.md"));
         insta::assert_snapshot!(format!("{name}_trace"), text(path, "trace.sql"));
