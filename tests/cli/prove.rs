@@ -280,13 +280,45 @@ fn a_world_from_a_file() {
     ]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(ran.json()["worlds"][0]["name"], "mine");
-    // Under another profile the same rows are other families.
+    assert!(refused(65, &["prove", "--profile", "nothing"]).contains("unknown profile"));
+    // Nothing in it may be archived: then there is nothing to prove.
+    let live = renamed.replace("\"deleted\": 1", "\"deleted\": 0");
+    let file = sample.file("live.json", &live);
+    assert!(refused(65, &["prove", "--world", &file]).contains("moved nothing in world mine"));
+}
+
+/// Under another profile the same rows are other families.
+#[test]
+fn a_profile_instead_of_that_of_the_world() {
+    let sample = Sample::empty();
     let profile = sample.file("mine.toml", "name = \"mine\"\n");
-    let options = [
-        "--world",
-        &file,
-        "--profile",
-        &profile,
+    let split = |more: &[&str]| {
+        let arguments = [
+            "--world",
+            "missing-foreign-key",
+            "--engine",
+            "control:child-first",
+            "--oracle",
+            "whole",
+            "--faults",
+            "kill-after",
+            "--format",
+            "json",
+        ];
+        let ran = prove(&[&arguments[..], more].concat());
+        assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+        let failures = ran.json()["failures"].as_array().unwrap().clone();
+        let fingerprint = |f: &Json| f["fingerprint"].as_str().unwrap().to_owned();
+        let mut all: Vec<_> = failures.iter().map(fingerprint).collect();
+        all.sort();
+        all
+    };
+    let declared = "whole@child.root_id -> root.id";
+    let in_the_profile = "whole@loose.root_id -> root.id";
+    assert_eq!(split(&[]), [declared, in_the_profile]);
+    assert_eq!(split(&["--profile", &profile]), [declared]);
+}
+
 #[test]
 fn what_there_is_to_choose_from_can_be_kept() {
     let sample = Sample::empty();
@@ -313,18 +345,6 @@ fn what_there_is_to_choose_from_can_be_kept() {
     refused_by_clap(&["prove", "--list", "--print-world", "chain"], "--list");
 }
 
-        "--faults",
-        "kill-after",
-    ];
-    let ran = prove(&[&options[..], &["--format", "json"]].concat());
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    assert!(refused(65, &["prove", "--profile", "nothing"]).contains("unknown profile"));
-    // Nothing in it may be archived: then there is nothing to prove.
-    let live = renamed.replace("\"deleted\": 1", "\"deleted\": 0");
-    let file = sample.file("live.json", &live);
-    assert!(refused(65, &["prove", "--world", &file]).contains("moved nothing in world mine"));
-}
-
 #[test]
 fn the_list_has_everything_there_is_to_choose_from() {
     let ran = sexton(&["prove", "--list"]);
@@ -340,12 +360,12 @@ fn the_list_has_everything_there_is_to_choose_from() {
         "Oracles (--oracle)\n  whole ",
         "\n  api-consistent ",
         "\n  control:NAME ",
-    ] {
-        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
-    }
-}
         "\n  nova-34.0.0 ",
         "\n  nova-share-mapping ",
         " write, COMMIT, ROLLBACK ",
         "\nNAME in control:NAME\n  child-first ",
         "\n  miscounts ",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {}", ran.stdout);
+    }
+}
