@@ -121,12 +121,6 @@ impl AuditReport {
         self.count();
     }
 
-    /// Keeps the findings that `keep` says, for baselines.
-    pub fn retain(&mut self, keep: impl FnMut(&Finding) -> bool) {
-        self.findings.retain(keep);
-        self.count();
-    }
-
     fn count(&mut self) {
         let of = |s| self.findings.iter().filter(|f| f.severity == s).count();
         self.summary = Summary {

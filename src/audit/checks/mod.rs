@@ -55,7 +55,6 @@ pub fn catalogue() -> Vec<(&'static str, &'static str)> {
 /// The checks that were asked for.
 pub struct Checks {
     chosen: Vec<&'static dyn Check>,
-    stranded: bool,
 }
 
 impl Checks {
@@ -70,18 +69,12 @@ impl Checks {
         let wanted = |id: &str| ids.is_empty() || ids.iter().any(|i| i == id);
         Ok(Self {
             chosen: all().into_iter().filter(|c| wanted(c.id())).collect(),
-            stranded: wanted(stranded::ID),
         })
     }
 
     /// The chosen checks on one database.
     pub fn iter(&self) -> impl Iterator<Item = &'static dyn Check> + '_ {
         self.chosen.iter().copied()
-    }
-
-    /// Whether the check across databases was chosen.
-    pub fn stranded(&self) -> bool {
-        self.stranded
     }
 }
 
