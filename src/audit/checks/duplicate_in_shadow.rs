@@ -3,7 +3,7 @@
 use crate::audit::probe::KEYS;
 use crate::audit::{Check, Columns, Probe, Question, Severity, Side, Subject};
 use crate::db::Engine;
-use crate::schema::{Column, ColumnType, Table};
+use crate::schema::{Column, Table};
 
 /// The check `duplicate-in-shadow`.
 pub(super) struct DuplicateInShadow;
@@ -98,11 +98,7 @@ fn same(subject: &Subject<'_>, live: &Column, shadow: &Column) -> String {
     let (a, b) = match engine {
         // PostgreSQL has no `=` for json, nor between two enum types.
         Engine::Postgres => {
-            let cast = if live.ty == shadow.ty && live.ty == ColumnType::Json {
-                "::text"
-            } else {
-                subject.cast(Some(live), Some(shadow))
-            };
+            let cast = subject.cast(Some(live), Some(shadow));
             (format!("{a}{cast}"), format!("{b}{cast}"))
         }
         // By default 'a' = 'A' there.

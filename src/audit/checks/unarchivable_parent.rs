@@ -86,11 +86,10 @@ impl<'a> Way<'a> {
         let mut conditions: Vec<_> = condition.into_iter().map(str::to_owned).collect();
         conditions.push(subject.is_root(member)?);
         let from_where = format!("{from} WHERE {}", conditions.join(" AND "));
-        let key = subject.key(member, ROOT);
         let question = Question {
             select: format!("SELECT {}.* {from_where}", self.foot()),
-            distinct: !self.chain.is_empty() && !key.is_empty(),
-            key,
+            distinct: !self.chain.is_empty(),
+            key: subject.key(member, ROOT),
             age: subject.age(member, self.root.live, ROOT),
             from_where,
         };

@@ -4,6 +4,7 @@ use super::Way;
 use crate::audit::family::ROOT;
 use crate::audit::probe::KEYS;
 use crate::audit::{Link, Probe, Severity, Side, Subject};
+use crate::schema::Reference;
 
 /// Roots with a live child over a shared reference, of the root itself or of a row it owns.
 pub(super) fn by_live_child<'a>(subject: &Subject<'a>, link: Link<'a>) -> Vec<Probe> {
@@ -39,15 +40,11 @@ pub(super) fn by_live_child<'a>(subject: &Subject<'a>, link: Link<'a>) -> Vec<Pr
     with_child.filter_map(probe).collect()
 }
 
-fn remedy(
-    subject: &Subject<'_>,
-    link: Link<'_>,
-    chain: &[&crate::schema::Reference],
-) -> Option<String> {
+fn remedy<'a>(subject: &Subject<'a>, link: Link<'a>, chain: &[&'a Reference]) -> Option<String> {
     let (child, live) = (link.child.member, link.child.live);
-    let of_root = under(subject, chain)?;
-    Some(match (&child.marker, link.reference.nullable) {
-        (Some(marker), _) => {
+    let of_root = subject.of_deleted_root(chain, "c")?;
+    Some(match &child.marker {
+        Some(marker) => {
             let key = child.key.first().map_or("id", String::as_str);
             let condition = format!("{} AND {of_root}", subject.not_deleted(marker, "c"));
             let set = marker.set_deleted(subject.engine, key);
@@ -57,20 +54,12 @@ fn remedy(
                 subject.update(live, "c", &set, &condition)
             )
         }
-        (None, _) => format!(
+        None => format!(
             "delete the {} rows as their service does, or: {}",
             child.table,
             subject.delete(live, "c", &of_root)
         ),
     })
-}
-
-fn under(subject: &Subject<'_>, chain: &[&crate::schema::Reference]) -> Option<String> {
-    let chain: Vec<_> = chain
-        .iter()
-        .filter_map(|r| subject.graph.references.iter().find(|g| g == r))
-        .collect();
-    subject.of_deleted_root(&chain, "c")
 }
 
 /// Rows that would be roots if their marker said anything.
