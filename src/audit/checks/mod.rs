@@ -90,11 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn every_check_has_a_page_that_begins_with_its_name() {
-        for (id, _) in catalogue() {
+    fn every_check_has_a_page_that_begins_with_its_name_and_says_what_the_help_says() {
+        for (id, summary) in catalogue() {
             let page = format!("{}/docs/checks/{id}.md", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(&page).unwrap_or_default();
-            assert!(text.starts_with(&format!("# {id}\n")), "{page}");
+            let (first, rest) = summary.split_at(1);
+            let head = format!("# {id}\n\n{}{rest}.\n\n", first.to_uppercase());
+            assert!(text.starts_with(&head), "{page} does not begin with {head}");
         }
     }
 }
