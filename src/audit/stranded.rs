@@ -78,7 +78,7 @@ pub fn stranded(
             Err(why) => result.not_checked.push(gap(table, why)),
         }
         for (cell, count) in tally.elsewhere {
-            let why = format!("{count} records belong to {cell}, which was not given");
+            let why = format!("{count} records belong to {cell}");
             result.not_checked.push(gap(table, why));
         }
     }
@@ -194,7 +194,7 @@ impl Search<'_> {
             };
             match self.mapped.get(&cell.to_string()) {
                 Some(mapped) if !mapped.given => {
-                    let cell = format!("cell '{}'", mapped.name);
+                    let cell = format!("cell '{}', which was not given", mapped.name);
                     *tally.elsewhere.entry(cell).or_default() += 1;
                 }
                 Some(_) => keys.push(key.to_string()),

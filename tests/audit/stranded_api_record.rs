@@ -35,6 +35,10 @@ fn api(more: &[(u32, &str)], mapped: &[(u32, Option<u32>)]) -> Db {
 }
 
 fn run(api: &mut Db, cells: &mut [(&str, &mut Db)]) -> Stranded {
+    run_with(api, cells, 5)
+}
+
+fn run_with(api: &mut Db, cells: &mut [(&str, &mut Db)], samples: usize) -> Stranded {
     let records = Profile::built_in("nova").unwrap().api.unwrap();
     let graphs: Vec<_> = cells.iter_mut().map(|(_, db)| db.graph()).collect();
     let mut cells: Vec<_> = cells
@@ -46,7 +50,7 @@ fn run(api: &mut Db, cells: &mut [(&str, &mut Db)]) -> Stranded {
             graph,
         })
         .collect();
-    stranded(&mut api.session, &mut cells, &records, 5)
+    stranded(&mut api.session, &mut cells, &records, samples)
 }
 
 fn lines(found: &Stranded) -> Vec<String> {
@@ -85,6 +89,17 @@ fn records_of_archived_instances_are_errors_and_of_unknown_ones_warnings() {
         ]
     );
     assert!(found.findings[0].remedy.contains("--api"));
+    let select = found.findings[0].select.as_ref().unwrap();
+    assert_eq!(api.session.query(select).unwrap().len(), 2);
+}
+
+/// A list without anything in it is no SQL.
+#[test]
+fn without_samples_there_is_nothing_to_select() {
+    let mut api = api(&[], &[(5, Some(2))]);
+    let found = run_with(&mut api, &mut [("cell1", &mut Db::clean())], 0);
+    let selects: Vec<_> = found.findings.iter().map(|f| &f.select).collect();
+    assert_eq!(selects, [&None, &None]);
 }
 
 /// Case 14 the other way round: archived in one cell, live in another.
@@ -117,7 +132,21 @@ fn a_cell_that_cannot_be_read_makes_nothing_certain() {
     cell.sql("ALTER TABLE instances RENAME TO gone");
     let found = run(&mut api, &mut [("cell1", &mut cell)]);
     assert_eq!(found.findings, []);
-    assert_eq!(found.not_checked.len(), 2);
+    let why: Vec<_> = found.not_checked.iter().map(|g| &g.why).collect();
+    assert_eq!(why.len(), 2);
+    let names_it = |w: &&String| w.starts_with("cell cell1: ") && w.contains("no such table");
+    assert!(why.iter().all(names_it), "{why:?}");
+}
+
+/// Whether its rows are there nobody knows.
+#[test]
+fn records_of_a_cell_that_is_not_listed_are_not_checked() {
+    let mut api = api(&[], &[(1, Some(2)), (98, Some(7)), (99, Some(7))]);
+    let found = run(&mut api, &mut [("cell1", &mut Db::clean())]);
+    assert_eq!(found.findings, []);
+    let why: Vec<_> = found.not_checked.iter().map(|g| g.why.as_str()).collect();
+    let expected = "2 records belong to cell 7, which cell_mappings does not list";
+    assert_eq!(why, [expected, expected]);
 }
 
 #[test]
@@ -139,7 +168,7 @@ fn more_records_than_one_page() {
     assert_eq!(found.not_checked, []);
     let counts: Vec<_> = found.findings.iter().map(|f| f.count).collect();
     assert_eq!(counts, [4000, 4000]);
-    assert_eq!(found.findings[0].samples[0], uuid(1));
+    assert_eq!(found.findings[0].samples, [1, 4, 7, 10, 13].map(uuid));
 }
 
 #[test]
