@@ -288,3 +288,51 @@ impl<'a> Subject<'a> {
         self.present(columns(side.live, alias), columns(shadow, "k"), None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Profile, Schema};
+
+    #[test]
+    fn postgres_casts_to_text_what_it_has_no_operator_for() {
+        use ColumnType::{BigInt, Bool, DateTime, Int, Json, SmallInt, Text, Varchar};
+        let graph = Profile::convention().families(&Schema::default()).unwrap();
+        let labels = || ColumnType::Enum(vec!["x".into()]);
+        let column = |ty: &ColumnType, native: Option<&str>| Column {
+            name: "c".into(),
+            ty: ty.clone(),
+            nullable: true,
+            default: None,
+            auto_increment: false,
+            generated: false,
+            native: native.map(str::to_owned),
+        };
+        for (a, b, cast) in [
+            ((Int, None), (BigInt, None), ""),
+            ((SmallInt, None), (SmallInt, None), ""),
+            ((Varchar(36), None), (Text, None), ""),
+            ((DateTime, None), (DateTime, None), ""),
+            ((labels(), Some("a")), (labels(), Some("a")), ""),
+            ((labels(), Some("a")), (labels(), Some("b")), "::text"),
+            ((labels(), Some("a")), (Text, None), "::text"),
+            ((Int, None), (Text, None), "::text"),
+            ((Int, None), (Bool, None), "::text"),
+            ((DateTime, None), (Bool, None), "::text"),
+            ((Json, None), (Json, None), "::text"),
+            ((Json, None), (Text, None), "::text"),
+        ] {
+            let (a, b) = (column(&a.0, a.1), column(&b.0, b.1));
+            let of = |engine| {
+                let graph = &graph;
+                let subject = Subject { graph, engine };
+                [
+                    subject.cast(Some(&a), Some(&b)),
+                    subject.cast(Some(&b), Some(&a)),
+                ]
+            };
+            assert_eq!(of(Engine::Postgres), [cast; 2], "{} and {}", a.ty, b.ty);
+            assert_eq!([of(Engine::Mysql), of(Engine::Sqlite)], [[""; 2]; 2]);
+        }
+    }
+}

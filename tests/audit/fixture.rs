@@ -1,7 +1,7 @@
 //! A Nova database in small: real table names, so that the Nova profile fits, and few columns.
 
-use sexton::audit::{AuditReport, Finding, Options, audit};
-use sexton::db::{Access, Session, Target, introspect};
+use sexton::audit::{AuditReport, Checks, Finding, Options, Probe, audit, plan};
+use sexton::db::{Access, Engine, Session, Target, introspect};
 use sexton::schema::{FamilyGraph, Model, Profile, Schema, ddl};
 
 /// Tables with the columns that the fixture needs; those with a `deleted` get a shadow table.
@@ -130,6 +130,12 @@ fn model() -> String {
 /// The schema of the fixture.
 pub(crate) fn schema() -> Schema {
     Model::parse(&model(), "fixture").unwrap().schema().unwrap()
+}
+
+/// What a check would ask about such a schema on any engine; no server is needed.
+pub(crate) fn probes(schema: &Schema, engine: Engine, check: &str) -> Vec<Probe> {
+    let graph = Profile::detect(schema).families(schema).unwrap();
+    plan(&graph, engine, &Checks::choose(&[check.into()]).unwrap())
 }
 
 /// The uuid of an instance.

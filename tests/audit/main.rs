@@ -16,5 +16,6 @@ mod residue;
 mod servers;
 mod shadow_drift;
 mod split_family;
+mod statements;
 mod stranded_api_record;
 mod unarchivable_parent;

@@ -1,8 +1,8 @@
-use sexton::audit::{Checks, Severity, plan};
+use sexton::audit::Severity;
 use sexton::db::Engine;
-use sexton::schema::{Profile, Schema};
+use sexton::schema::Schema;
 
-use crate::fixture::schema;
+use crate::fixture::{probes, schema};
 
 /// Only MariaDB and MySQL have storage engines: planned from a schema, no server needed.
 #[test]
@@ -11,11 +11,7 @@ fn a_table_that_cannot_roll_back_is_an_error() {
     for table in schema.tables.values_mut() {
         table.storage = Some("InnoDB".into());
     }
-    let checks = Checks::choose(&["non-transactional-table".into()]).unwrap();
-    let probes = |schema: &Schema| {
-        let graph = Profile::detect(schema).families(schema).unwrap();
-        plan(&graph, Engine::Mysql, &checks)
-    };
+    let probes = |schema: &Schema| probes(schema, Engine::Mysql, "non-transactional-table");
     assert_eq!(probes(&schema), []);
     schema.tables.get_mut("shadow_instances").unwrap().storage = Some("MyISAM".into());
     schema.tables.get_mut("tags").unwrap().storage = Some("Aria".into());

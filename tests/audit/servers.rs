@@ -160,6 +160,55 @@ fn finds_the_same_on_postgres() {
     finds_the_same(Engine::Postgres);
 }
 
+/// MariaDB takes 'X' for 'x' unless it is told not to.
+fn tells_case_apart(engine: Engine) {
+    let mut scratch = Scratch::new(engine, "case");
+    let db = &mut scratch.db;
+    db.create(&schema());
+    db.fill();
+    let table = "instance_system_metadata";
+    db.sql(&format!("UPDATE {table} SET value = 'x'"));
+    db.sql(&format!(
+        "INSERT INTO shadow_{table} SELECT * FROM {table} WHERE id IN (10, 20)"
+    ));
+    db.sql(&format!(
+        "UPDATE shadow_{table} SET value = 'X' WHERE id = 20"
+    ));
+    assert_eq!(
+        db.lines("duplicate-in-shadow"),
+        [
+            format!("warning {table} - 1 [10]"),
+            format!("error {table} - 1 [20]")
+        ]
+    );
+}
+
+#[test]
+fn tells_case_apart_on_sqlite() {
+    tells_case_apart(Engine::Sqlite);
+}
+
+#[test]
+fn tells_case_apart_on_mysql() {
+    tells_case_apart(Engine::Mysql);
+}
+
+#[test]
+fn tells_case_apart_on_postgres() {
+    tells_case_apart(Engine::Postgres);
+}
+
+#[test]
+fn leaves_the_session_as_it_was() {
+    let mut scratch = Scratch::new(Engine::Mysql, "session");
+    let db = &mut scratch.db;
+    db.create(&schema());
+    let settings = "SELECT @@optimizer_switch";
+    let before = db.session.query(settings).unwrap();
+    db.audit();
+    assert_eq!(db.session.query(settings).unwrap(), before);
+}
+
 /// The real schema, empty: every statement is understood, and nothing is wrong with it.
 fn understands_nova(engine: Engine, name: &str) {
     let mut scratch = Scratch::new(engine, "nova");
