@@ -1,4 +1,7 @@
-use crate::fixture::{Db, State, uuid};
+use sexton::db::Engine;
+use sexton::schema::ColumnType;
+
+use crate::fixture::{Db, State, probes, schema, uuid};
 
 const CHECK: &str = "missing-required-child";
 
@@ -28,6 +31,24 @@ fn the_remedy_makes_an_empty_row() {
     let mut db = Db::clean();
     db.sql("DELETE FROM instance_info_caches WHERE id = 10");
     db.mend(CHECK);
+    // Marked live, or the service does not see it.
+    let live = "SELECT COUNT(*) FROM instance_info_caches WHERE deleted = 0";
+    assert_eq!(db.session.query_count(live).unwrap(), 2);
+}
+
+/// PostgreSQL takes no 0 for a boolean.
+#[test]
+fn the_remedy_leaves_a_marker_that_is_no_number_to_its_default() {
+    let mut schema = schema();
+    let table = schema.tables.get_mut("instance_info_caches").unwrap();
+    let marker = table.columns.iter_mut().find(|c| c.name == "deleted");
+    marker.unwrap().ty = ColumnType::Bool;
+    let probes = probes(&schema, Engine::Postgres, CHECK);
+    let inserts = |table: &str| {
+        let start = format!("INSERT INTO \"{table}\" (\"instance_uuid\") SELECT");
+        probes.iter().any(|p| p.remedy.contains(&start))
+    };
+    assert!(inserts("instance_info_caches") && !inserts("instance_extra"));
 }
 
 #[test]

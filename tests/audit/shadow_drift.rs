@@ -2,7 +2,7 @@ use sexton::audit::{Checks, Probe, plan};
 use sexton::db::Engine;
 use sexton::schema::{ColumnType, Profile};
 
-use crate::fixture::{Db, line, schema};
+use crate::fixture::{Db, line, probes, schema};
 
 const CHECK: &str = "shadow-drift";
 
@@ -67,12 +67,7 @@ fn enum_types_of_two_names_are_a_warning() {
             column.ty = ColumnType::Enum(vec!["owner".into()]);
             column.native = Some(native.into());
         }
-        let graph = Profile::detect(&schema).families(&schema).unwrap();
-        let probes = plan(
-            &graph,
-            Engine::Postgres,
-            &Checks::choose(&[CHECK.into()]).unwrap(),
-        );
+        let probes = probes(&schema, Engine::Postgres, CHECK);
         let about = |p: &&Probe| p.message.contains(" is of type ");
         probes
             .iter()
@@ -107,4 +102,39 @@ fn intended_drift_is_not_mentioned() {
     assert_eq!(probes(&profile), 1);
     profile.intended_drift.push("instances.uuid".into());
     assert_eq!(probes(&profile), 0);
+}
+
+#[test]
+fn a_shadow_column_that_allows_no_null_is_let_have_them() {
+    let mut schema = schema();
+    let column = &mut schema.tables.get_mut("shadow_instances").unwrap().columns[7];
+    assert_eq!(column.name, "internal_id");
+    column.nullable = false;
+    let remedy = |engine| {
+        let probes = probes(&schema, engine, CHECK);
+        let about = |p: &&Probe| p.message.starts_with("instances.internal_id: ");
+        probes.iter().find(about).unwrap().remedy.clone()
+    };
+    assert_eq!(
+        [Engine::Mysql, Engine::Postgres, Engine::Sqlite].map(remedy),
+        [
+            "ALTER TABLE `shadow_instances` MODIFY `internal_id` int NULL",
+            "ALTER TABLE \"shadow_instances\" ALTER COLUMN \"internal_id\" DROP NOT NULL",
+            "make \"internal_id\" of \"shadow_instances\" nullable (SQLite: by making the table \
+             anew)",
+        ]
+    );
+}
+
+/// Without a profile a table whose rows are never soft-deleted needs no shadow table, and none
+/// does where the service keeps no shadow tables at all.
+#[test]
+fn a_shadow_table_is_missed_by_convention_where_others_are_there() {
+    let mut db = Db::bare();
+    db.sql("CREATE TABLE marked (id INTEGER PRIMARY KEY, deleted INT)");
+    db.sql("CREATE TABLE other (id INTEGER PRIMARY KEY, deleted INT)");
+    db.sql("CREATE TABLE plain (id INTEGER PRIMARY KEY)");
+    assert_eq!(db.lines(CHECK), [] as [&str; 0]);
+    db.sql("CREATE TABLE shadow_marked (id INTEGER PRIMARY KEY, deleted INT)");
+    assert_eq!(db.lines(CHECK), ["warning other - 1 [shadow_other]"]);
 }

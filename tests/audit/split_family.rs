@@ -1,4 +1,7 @@
-use crate::fixture::{Db, State, uuid};
+use sexton::db::Engine;
+use sexton::schema::ColumnType;
+
+use crate::fixture::{Db, State, probes, schema, uuid};
 
 const CHECK: &str = "split-family";
 
@@ -150,6 +153,9 @@ fn a_child_left_behind_is_counted_by_its_archived_parents() {
     let findings = db.findings(CHECK);
     assert_eq!((findings.len(), findings[0].count), (1, 2));
     assert_eq!(findings[0].samples, ["5", "6"]);
+    // What it shows are the children.
+    let select = findings[0].select.as_ref().unwrap();
+    assert_eq!(db.session.query(select).unwrap().len(), 3);
     db.mend(CHECK);
 }
 
@@ -170,4 +176,28 @@ fn a_split_by_convention_is_a_warning() {
     );
     // Residue is for tables that have no shadow table.
     assert_eq!(db.lines("residue"), [] as [&str; 0]);
+}
+
+/// Two enum types with the same labels: SQLite and MariaDB have no such thing.
+#[test]
+fn the_remedy_casts_to_the_enum_type_of_the_other_table() {
+    let remedies = |shadow: &str| -> Vec<String> {
+        let mut schema = schema();
+        for (table, native) in [("instance_extra", "a"), ("shadow_instance_extra", shadow)] {
+            let column = &mut schema.tables.get_mut(table).unwrap().columns[6];
+            assert_eq!(column.name, "vpmems");
+            column.ty = ColumnType::Enum(vec!["x".into()]);
+            column.native = Some(native.into());
+        }
+        let probes = probes(&schema, Engine::Postgres, CHECK);
+        let about = probes.into_iter().filter(|p| p.table == "instance_extra");
+        about.map(|p| p.remedy).collect()
+    };
+    let casts = |remedies: &[String], to: &str| {
+        let cast = format!("c.\"vpmems\"::text::{to}");
+        remedies.iter().any(|r| r.contains(&cast))
+    };
+    let (one, two) = (remedies("a"), remedies("b"));
+    assert!(casts(&two, "a") && casts(&two, "b"), "{two:#?}");
+    assert!(!casts(&one, "a"), "{one:#?}");
 }
