@@ -3,7 +3,7 @@
 use sexton::audit::{Options, Severity, audit, catalogue};
 use sexton::exit::ExitCode;
 
-use crate::fixture::Db;
+use crate::fixture::{Db, State, line};
 
 #[test]
 fn an_empty_database_has_no_findings() {
@@ -49,4 +49,34 @@ fn a_check_is_chosen_by_its_name() {
         };
         assert_eq!(Db::clean().audit_with(&options).findings, []);
     }
+}
+
+/// Such a table has nothing to show a sample of, and rows that cannot be told apart count each.
+#[test]
+fn a_table_without_a_key_is_audited_all_the_same() {
+    let mut db = Db::clean();
+    db.sql("DROP TABLE security_groups");
+    db.sql(
+        "CREATE TABLE security_groups (created_at DATETIME, updated_at DATETIME, \
+         deleted_at DATETIME, id INTEGER NOT NULL, deleted INTEGER, name VARCHAR(255))",
+    );
+    db.insert("security_groups", 1, State::Live, "name", "g");
+    db.insert("security_groups", 2, State::Deleted, "name", "g");
+    db.insert(
+        "shadow_security_group_rules",
+        9,
+        State::Live,
+        "parent_group_id",
+        "1",
+    );
+    let report = db.audit();
+    assert_eq!(report.not_checked, []);
+    assert_eq!(
+        report.findings.iter().map(line).collect::<Vec<_>>(),
+        [
+            "error security_group_rules \
+             security_group_rules.parent_group_id -> security_groups.id 1 []",
+            "error security_groups - 1 []",
+        ]
+    );
 }

@@ -40,3 +40,16 @@ fn tables_that_are_never_marked_are_left_alone() {
     db.sql("UPDATE instance_actions SET deleted = NULL");
     assert_eq!(db.lines(CHECK), [] as [&str; 0]);
 }
+
+/// Neither where the service writes something else than the key nor where that fits no marker.
+#[test]
+fn a_marker_is_held_against_the_key_only_where_it_should_hold_it() {
+    let mut other = Db::bare();
+    other.sql("CREATE TABLE things (id INTEGER PRIMARY KEY, deleted INT)");
+    other.sql("INSERT INTO things VALUES (7, 1)");
+    assert_eq!(other.lines(CHECK), [] as [&str; 0]);
+    let mut nova = Db::clean();
+    nova.sql("CREATE TABLE things (uuid VARCHAR(36) PRIMARY KEY NOT NULL, deleted INT)");
+    nova.sql("INSERT INTO things VALUES ('a', 1)");
+    assert_eq!(nova.lines(CHECK), [] as [&str; 0]);
+}

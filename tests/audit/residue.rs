@@ -13,6 +13,10 @@ fn bug_1622545_live_rows_of_a_deleted_parent() {
         ["warning instance_system_metadata \
           instance_system_metadata.instance_uuid -> instances.uuid 2 [30 40]"]
     );
+    assert_eq!(
+        db.findings(CHECK)[0].message,
+        "live instance_system_metadata rows belong to soft-deleted instances rows"
+    );
 }
 
 #[test]
@@ -30,6 +34,8 @@ fn rows_without_a_foreign_key_are_noted() {
         "instance_uuid",
         &uuid(4),
     );
+    let message = &db.findings(CHECK)[1].message;
+    assert_eq!(message, "tags rows belong to soft-deleted instances rows");
     assert_eq!(
         db.lines(CHECK),
         [
@@ -76,4 +82,13 @@ fn rows_archived_while_they_were_marked_live_are_noted() {
         ["note shadow_instance_system_metadata \
           instance_system_metadata.instance_uuid -> instances.uuid 2 [50 60]"]
     );
+}
+
+/// It holds the other back: unarchivable-parent.
+#[test]
+fn a_live_row_that_merely_points_at_a_deleted_one_is_no_residue() {
+    let mut db = Db::clean();
+    let table = "security_group_instance_association";
+    db.insert(table, 500, State::Live, "security_group_id", "2");
+    assert_eq!(db.lines(CHECK), [] as [&str; 0]);
 }

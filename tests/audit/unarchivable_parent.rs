@@ -86,6 +86,31 @@ fn case_3_a_foreign_key_that_only_the_database_has_stops_nova_manage() {
     let finding = only(&mut db);
     assert_eq!((finding.severity.as_str(), finding.count), ("warning", 1));
     assert_eq!(finding.remedy, "`sexton archive` moves them together");
+    // Without a shadow table it stops everyone.
+    db.sql("DROP TABLE shadow_consoles");
+    let finding = only(&mut db);
+    assert_eq!((finding.severity.as_str(), finding.count), ("error", 1));
+}
+
+#[test]
+fn a_removed_table_with_all_that_it_owned_is_not_what_nova_manage_archives() {
+    let mut db = Db::clean();
+    for prefix in ["", "shadow_"] {
+        for (table, column) in [
+            ("instance_groups", "name TEXT"),
+            (
+                "instance_group_policy",
+                "group_id INT REFERENCES instance_groups (id)",
+            ),
+        ] {
+            db.sql(&format!(
+                "CREATE TABLE {prefix}{table} (id INTEGER PRIMARY KEY, deleted INT, {column})"
+            ));
+        }
+    }
+    db.sql("INSERT INTO instance_groups (id, deleted) VALUES (1, 1)");
+    db.sql("INSERT INTO instance_group_policy (id, deleted, group_id) VALUES (1, 1, 1)");
+    assert_eq!(db.lines(CHECK), [] as [&str; 0]);
 }
 
 #[test]
@@ -123,6 +148,39 @@ fn a_missing_shadow_table_of_the_roots_own_table() {
     let mut db = Db::clean();
     db.sql("DROP TABLE shadow_security_groups");
     assert_eq!(db.lines(CHECK), ["error security_groups - 1 [2]"]);
+    assert_eq!(only(&mut db).remedy, "create shadow_security_groups");
+}
+
+/// Its service means it to have none.
+#[test]
+fn a_table_that_is_to_have_no_shadow_table_is_no_obstacle() {
+    let mut db = Db::clean();
+    for table in ["inventories", "somebody_elses"] {
+        db.sql(&format!(
+            "CREATE TABLE {table} (id INTEGER PRIMARY KEY, deleted INT)"
+        ));
+        db.sql(&format!("INSERT INTO {table} VALUES (1, 1)"));
+    }
+    assert_eq!(db.lines(CHECK), ["error somebody_elses - 1 [1]"]);
+}
+
+#[test]
+fn without_any_shadow_table_there_is_nothing_to_archive_into() {
+    let mut db = Db::bare();
+    db.sql("CREATE TABLE things (id INTEGER PRIMARY KEY, deleted INT)");
+    db.sql("INSERT INTO things VALUES (1, 1)");
+    assert_eq!(db.lines(CHECK), [] as [&str; 0]);
+    db.sql("CREATE TABLE others (id INTEGER PRIMARY KEY)");
+    db.sql("CREATE TABLE shadow_others (id INTEGER PRIMARY KEY)");
+    assert_eq!(db.lines(CHECK), ["error things - 1 [1]"]);
+}
+
+/// They stay where they are: residue.
+#[test]
+fn rows_without_a_foreign_key_and_without_a_shadow_table_hold_nothing_back() {
+    let mut db = Db::clean();
+    db.sql(&format!("INSERT INTO tags VALUES ('{}', 'x')", uuid(3)));
+    assert_eq!(db.lines(CHECK), [] as [&str; 0]);
 }
 
 #[test]
@@ -201,4 +259,26 @@ fn a_child_that_was_deleted_on_its_own_is_a_root_and_one_deleted_with_its_parent
             "error instances block_device_mapping.instance_uuid -> instances.uuid 1 [3]",
         ]
     );
+}
+
+#[test]
+fn a_deleted_row_that_points_at_no_owner_is_a_root() {
+    let mut db = Db::clean();
+    db.sql("UPDATE block_device_mapping SET deleted = 10, instance_uuid = NULL WHERE id = 10");
+    db.insert(
+        "shadow_block_device_mapping",
+        10,
+        State::Deleted,
+        "instance_uuid",
+        &uuid(5),
+    );
+    assert_eq!(db.lines(CHECK), ["error block_device_mapping - 1 [10]"]);
+}
+
+#[test]
+fn a_marker_that_its_service_never_sets_makes_no_root() {
+    let mut db = Db::clean();
+    db.sql("ALTER TABLE shadow_instance_actions_events DROP COLUMN details");
+    db.sql("UPDATE instance_actions SET deleted = id WHERE id = 10");
+    assert_eq!(only(&mut db).samples, ["3", "4"]);
 }
