@@ -1,3 +1,7 @@
+use sexton::audit::{Options, audit};
+use sexton::db::introspect;
+use sexton::schema::Profile;
+
 use crate::fixture::{Db, State, uuid};
 
 const CHECK: &str = "unarchivable-parent";
@@ -92,6 +96,22 @@ fn case_3_a_foreign_key_that_only_the_database_has_stops_nova_manage() {
     assert_eq!((finding.severity.as_str(), finding.count), ("error", 1));
 }
 
+/// Nothing ties the rows of the deleted instances there.
+#[test]
+fn a_removed_table_without_a_foreign_key_stops_nobody() {
+    let mut db = Db::clean();
+    let schema = introspect(&mut db.session).unwrap();
+    let mut profile = Profile::detect(&schema);
+    profile.removed.push("instance_id_mappings".into());
+    let graph = profile.families(&schema).unwrap();
+    let options = Options {
+        checks: vec![CHECK.into()],
+        ..Options::default()
+    };
+    let report = audit(&mut db.session, &graph, &options).unwrap();
+    assert_eq!((report.findings, report.not_checked), (vec![], vec![]));
+}
+
 #[test]
 fn a_removed_table_with_all_that_it_owned_is_not_what_nova_manage_archives() {
     let mut db = Db::clean();
@@ -162,6 +182,12 @@ fn a_table_that_is_to_have_no_shadow_table_is_no_obstacle() {
         db.sql(&format!("INSERT INTO {table} VALUES (1, 1)"));
     }
     assert_eq!(db.lines(CHECK), ["error somebody_elses - 1 [1]"]);
+    // One that it has all the same is held to what any is.
+    db.sql("CREATE TABLE shadow_inventories (id INTEGER PRIMARY KEY)");
+    assert_eq!(
+        db.lines(CHECK),
+        ["error inventories - 1 [1]", "error somebody_elses - 1 [1]"]
+    );
 }
 
 #[test]
