@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::copy::Template;
+use super::copy::{Template, temporary_directory};
 use super::instance::{Instance, Kind, Place};
 use super::process::{find_program, is_root, program_directories, run};
 use super::{Provider, Server};
@@ -109,8 +109,12 @@ impl Kind for Mariadb {
 
     fn initialise(&self, place: &Place) -> Result<()> {
         TEMPLATE.copy_to(&place.data(), |directory| {
+            // Another one that starts in the same place for temporary files would clear it of this
+            // one's.
+            let scratch = temporary_directory("sexton-install-")?;
             let mut install = Command::new(&self.install);
             install
+                .env("TMPDIR", scratch.path())
                 .arg("--no-defaults")
                 .arg(format!("--datadir={}", directory.display()))
                 .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
