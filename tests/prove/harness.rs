@@ -202,6 +202,16 @@ fn a_record_that_nobody_should_touch_is_watched_too() {
     assert_eq!(found, ["api-consistent@cell_mappings"], "{}", show(&report));
 }
 
+/// Each worker has its databases at other places, and API records name them.
+#[test]
+fn workers_agree_on_what_the_records_of_an_api_database_are() {
+    let mut campaign = campaign(Backend::Mariadb, "nova", &[Mode::CutBefore]);
+    campaign.jobs = 2;
+    let report = run(&campaign, || Own);
+    assert!(report.failures.is_empty(), "{}", show(&report));
+    assert!(report.verdict[&Oracle::ApiConsistent].held > 20);
+}
+
 /// What a parent owns stays with it, shadow table or not.
 #[test]
 fn a_child_without_shadow_is_not_left_behind() {

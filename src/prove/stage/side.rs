@@ -14,7 +14,7 @@ use super::super::archiver::ProcessSlot;
 use super::super::state::{Shape, State};
 use super::super::tap::attach_shadows;
 use super::super::vfs::{PowerLoss, Vfs};
-use super::super::world::{Layout, World};
+use super::super::world::{Layout, MAIN_URL, World};
 use super::super::writer::{Action, Change};
 use super::Script;
 use super::ground::{Ground, Host, companions};
@@ -332,7 +332,14 @@ impl Side {
         let (Some(main), api) = (self.main.as_mut(), self.api.as_mut()) else {
             return Err(Error::internal("no session to read with"));
         };
-        Ok(State::read(&shape, main, api)?)
+        let mut state = State::read(&shape, main, api)?;
+        // API records name the main database, which each worker has at another place.
+        for value in state.api.iter_mut().flatten().flatten().flatten() {
+            if value.contains(&self.main_url) {
+                *value = value.replace(&self.main_url, MAIN_URL);
+            }
+        }
+        Ok(state)
     }
 
     fn second_archiver(&mut self) -> Result<bool> {
