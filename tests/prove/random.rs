@@ -10,6 +10,8 @@ use sexton::prove::campaign::Sample;
 use sexton::prove::random::{Edge, Plan, Seed};
 use sexton::prove::{Backend, Campaign};
 
+use crate::own::show;
+
 fn own() -> Result<Box<dyn Archiver>> {
     Ok(Box::new(Own))
 }
@@ -128,12 +130,7 @@ fn seeds_that_found_something_do_no_harm_any_more() {
             cases: 100,
         });
         let report = campaign.run(&own, &()).unwrap();
-        let failures: Vec<_> = report
-            .failures
-            .iter()
-            .map(|f| (&f.fingerprint, &f.fault))
-            .collect();
-        assert!(failures.is_empty(), "{seed}: {failures:#?}");
+        assert!(report.failures.is_empty(), "{seed}: {}", show(&report));
     }
 }
 
@@ -191,11 +188,6 @@ fn a_family_that_a_writer_frees_late_goes_in_the_same_run() {
     campaign.options.max_rows = 9;
     campaign.modes = Some([].into());
     let report = campaign.run(&own, &()).unwrap();
-    let failures: Vec<_> = report
-        .failures
-        .iter()
-        .map(|f| (&f.fingerprint, &f.fault))
-        .collect();
-    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(report.failures.is_empty(), "{}", show(&report));
     assert!(report.cases > 20, "{report:?}");
 }
