@@ -214,7 +214,8 @@ impl Injector {
                         Err(error) => inner.broken(&error),
                     }
                 } else {
-                    inner.interrupted = true;
+                    // On a server nobody else would stop it: an error of its own is no hit.
+                    inner.interrupted = self.engine == Engine::Sqlite;
                 }
                 // Not yet: it may end before it is stopped.
                 inner.sight.fired = false;
