@@ -45,6 +45,32 @@ fn two_servers_of_a_kind_are_apart() {
     );
 }
 
+/// PostgreSQL keeps a segment of System V memory, which outlives all its processes.
+#[test]
+fn no_memory_is_left_after_postgres() {
+    let mut server = PrivatePostgres::new().start().unwrap();
+    let url = server.url("postgres");
+    assert_eq!(query(&url, "SHOW dynamic_shared_memory_type"), "mmap");
+    server.kill().unwrap();
+    server.restart().unwrap();
+    let data = query(&url, "SHOW data_directory");
+    let lock = fs::read_to_string(Path::new(&data).join("postmaster.pid")).unwrap();
+    // The seventh line has key and id.
+    let id = lock.lines().nth(6).unwrap().split_whitespace().nth(1);
+    let id = id.unwrap().to_owned();
+    assert!(segments().contains(&id));
+    drop(server);
+    assert!(!segments().contains(&id));
+}
+
+/// The ids of all System V memory of the machine.
+fn segments() -> Vec<String> {
+    let table = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let rows = table.lines().skip(1);
+    rows.filter_map(|r| r.split_whitespace().nth(1).map(Into::into))
+        .collect()
+}
+
 /// Plays both parts: started by itself with the variable, it owns a server until it is killed.
 #[test]
 fn nothing_is_left_after_the_owner_of_mariadb_is_killed() {

@@ -22,6 +22,9 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// Longest wait for an orderly shutdown.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// Longest wait for a server that was told to leave at once.
+const DISCARD_LIMIT: Duration = Duration::from_secs(2);
+
 /// How often a fresh server may find its port taken in the moment before it binds it.
 const PORT_ATTEMPTS: usize = 5;
 
@@ -75,6 +78,12 @@ pub(super) trait Kind: Send {
 
     /// The signal for an orderly shutdown that does not wait for sessions.
     fn stop_signal(&self) -> Signal;
+
+    /// The signal on which the server leaves at once and takes along what it has in the memory of the
+    /// machine, if SIGKILL would leave something there.
+    fn discard_signal(&self) -> Option<Signal> {
+        None
+    }
 
     /// Runs one statement through the command line client; the output is in tab-separated columns.
     fn execute(&self, port: u16, sql: &str) -> Result<String>;
@@ -249,6 +258,9 @@ impl<K: Kind> Drop for Instance<K> {
         // The data is about to go: an orderly shutdown would only take longer. If the kill fails,
         // the watchdog has the next try.
         if let Some(mut process) = self.process.take() {
+            if let Some(signal) = self.kind.discard_signal() {
+                let _ = process.end(signal, DISCARD_LIMIT);
+            }
             let _ = process.kill();
         }
     }
