@@ -42,7 +42,7 @@ pub fn world(name: &str) -> Result<World> {
         "no-shadow" => no_shadow(),
         "nova" => nova::nova(),
         "nova-34.0.0" => nova::real("34.0.0", 1..=1),
-        "nova-21.0.0" => nova::real("21.0.0", 1..=1),
+        "nova-21.0.0" => nova::real("21.0.0", 1..=2),
         "nova-share-mapping" => nova::blocked(),
         _ => {
             return Err(

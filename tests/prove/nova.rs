@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use sexton::error::Result;
 use sexton::prove::archiver::{Archiver, Warm};
 use sexton::prove::oracle::Oracle;
+use sexton::prove::shrink::Budget;
 use sexton::prove::world::World;
-use sexton::prove::{Backend, Campaign, Engines, Points, Report, catalogue};
+use sexton::prove::{Backend, Campaign, Engines, Points, Report, bundle, catalogue, shrink};
 
 /// The real nova-manage, kept warm: `variable` holds the path of its script.
 struct Nova {
@@ -45,15 +46,11 @@ fn small(name: &str) -> World {
     world
 }
 
-/// Every statement that decides, killed before and after.
-fn killed(engine: &Nova, world: World) -> Report {
+/// Every statement that decides, killed there.
+fn killed(engine: &Nova, world: World, modes: &[&str]) -> Report {
     let mut campaign = Campaign::new(Backend::Mariadb, vec![world]);
     campaign.points = Points::Deciding;
-    campaign.modes = Some(
-        ["kill-before", "kill-after"]
-            .map(|m| m.parse().unwrap())
-            .into(),
-    );
+    campaign.modes = Some(modes.iter().map(|m| m.parse().unwrap()).collect());
     campaign.writers = false;
     campaign.pairs = false;
     let report = campaign.run(engine, &()).unwrap();
@@ -68,21 +65,48 @@ fn failed(report: &Report, oracle: Oracle) -> u64 {
 
 #[test]
 fn nova_21_splits_families() {
-    let report = killed(
-        &Nova::new("SEXTON_TEST_NOVA_MANAGE_21"),
-        small("nova-21.0.0"),
-    );
+    let world = small("nova-21.0.0");
+    let table = |name: &str| world.main.rows.iter().filter(|r| r.table == name).count();
+    assert_eq!((table("instances"), table("instance_extra")), (2, 2));
+    let engine = Nova::new("SEXTON_TEST_NOVA_MANAGE_21");
+    let report = killed(&engine, world, &["kill-before"]);
     let split = "whole@instance_extra.instance_uuid -> instances.uuid";
     let failure = report.failures.iter().find(|f| f.fingerprint == split);
     let failure = failure.unwrap_or_else(|| panic!("not convicted: {report:?}"));
-    // Between the COMMIT of the child and that of its parent.
-    let fault = failure.scenario.case.fault.as_ref().unwrap();
-    assert!(fault.text.starts_with("main: "), "{fault:?}");
+
+    let small = shrink(&failure.scenario, split, &engine, Budget::default()).unwrap();
+    let rows = &small.scenario.world.main.rows;
+    let rows: Vec<_> = rows.iter().map(|r| r.table.as_str()).collect();
+    assert_eq!(rows, ["instances", "instance_extra"]);
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = bundle::write(
+        directory.path(),
+        &small.scenario,
+        &small.judged,
+        &small.breach,
+    );
+    // From the COMMIT of the child on; its parent is moved later, in another transaction.
+    let trace = std::fs::read_to_string(bundle.unwrap().join("trace.sql")).unwrap();
+    let (before, after) = trace.split_once("-- >>> from here on").unwrap();
+    let before: Vec<_> = before.lines().filter(|l| !l.is_empty()).collect();
+    let child = before.iter().rposition(|l| l.starts_with("DELETE FROM"));
+    assert_eq!(
+        before[child.unwrap()],
+        "DELETE FROM instance_extra WHERE instance_extra.id IN (1);"
+    );
+    assert_eq!(before.last(), Some(&"COMMIT;"));
+    let parent = "INSERT INTO shadow_instances ";
+    assert!(!before.iter().any(|l| l.starts_with(parent)), "{before:#?}");
+    assert!(after.contains(parent), "{after}");
 }
 
 #[test]
 fn nova_34_keeps_families_whole_and_strands_api_records() {
-    let report = killed(&Nova::new("SEXTON_TEST_NOVA_MANAGE"), small("nova-34.0.0"));
+    let report = killed(
+        &Nova::new("SEXTON_TEST_NOVA_MANAGE"),
+        small("nova-34.0.0"),
+        &["kill-before", "kill-after"],
+    );
     for held in [
         Oracle::Whole,
         Oracle::Conserved,

@@ -48,8 +48,8 @@ pub(super) fn nova() -> World {
     world
 }
 
-/// A soft-deleted instance in the whole schema of a release, main and API database: what the real
-/// nova-manage can be run on.
+/// Instances in the whole schema of a release, main and API database, all but the third soft-deleted: what
+/// the real nova-manage can be run on.
 pub(super) fn real(release: &str, instances: std::ops::RangeInclusive<i64>) -> World {
     // Every model comes with sexton, and a test reads each of them.
     let model = |name: &str| {
