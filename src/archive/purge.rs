@@ -47,8 +47,8 @@ pub fn purge(
     stop: &Stop<'_>,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let lock = AdvisoryLock::acquire(session)?;
     let before = session.statements();
+    let lock = AdvisoryLock::acquire(session)?;
     let mut purge = Purge {
         sql: Sql {
             graph,
@@ -60,9 +60,9 @@ pub fn purge(
         outcome: &mut *outcome,
     };
     for table in top_down(graph) {
-        let member = graph.member(table);
-        let purgeable = member.filter(|m| m.shadow.is_some() && !m.key.is_empty());
-        if let Some(member) = purgeable.filter(|_| !stop.requested()) {
+        if let Some(member) = graph.member(table)
+            && !stop.requested()
+        {
             purge.roots(member)?;
         }
     }
@@ -76,22 +76,14 @@ pub fn purge(
 /// Owners before what they own, so that a child's rows go with their root and only what no root
 /// claimed is left when the child's own turn comes.
 fn top_down(graph: &FamilyGraph) -> Vec<&str> {
-    let mut order: Vec<&str> = Vec::new();
-    let mut left: BTreeSet<&str> = graph.members.keys().map(String::as_str).collect();
-    while !left.is_empty() {
-        let free = |t: &&str| {
-            !graph
-                .owners(t)
-                .any(|(_, r)| !r.is_self() && left.contains(r.parent.as_str()))
-        };
-        let mut next: Vec<&str> = left.iter().copied().filter(|t| free(t)).collect();
-        if next.is_empty() {
-            next = left.iter().copied().collect();
-        }
-        left.retain(|t| !next.contains(t));
-        order.extend(next);
-    }
+    let mut order: Vec<&str> = graph.members.keys().map(String::as_str).collect();
+    order.sort_by_key(|table| graph.chains_to(table).iter().map(Vec::len).max());
     order
+}
+
+/// The shadow table, if its rows can be told apart.
+fn shadow_with_key(member: &Member) -> Option<&String> {
+    member.shadow.as_ref().filter(|_| !member.key.is_empty())
 }
 
 struct Purge<'a, 's> {
@@ -104,7 +96,7 @@ struct Purge<'a, 's> {
 impl<'a> Purge<'a, '_> {
     /// Purges the families whose roots are in one shadow table.
     fn roots(&mut self, member: &'a Member) -> Result<()> {
-        let Some(shadow) = &member.shadow else {
+        let Some(shadow) = shadow_with_key(member) else {
             return Ok(());
         };
         let engine = self.sql.engine;
@@ -151,7 +143,7 @@ impl<'a> Purge<'a, '_> {
         lists: &mut Vec<Listed<'a>>,
     ) -> Result<()> {
         let (engine, graph) = (self.sql.engine, self.sql.graph);
-        let Some(shadow) = member.shadow.as_ref().filter(|_| !member.key.is_empty()) else {
+        let Some(shadow) = shadow_with_key(member) else {
             return Ok(());
         };
         let name = format!("sexton_purge_{}", lists.len());

@@ -1,102 +1,15 @@
 //! A database that refuses, loses the connection, or counts wrongly at chosen statements: what is tried
 //! again, how often, and what is said of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sexton::archive::{Observer, Options, Outcome, Stop, StopReason, archive};
-use sexton::db::{DbError, DbErrorKind, Driver, Engine, Session, SqliteDriver, SqliteMode, Value};
+use sexton::db::{DbErrorKind, Engine};
 use sexton::error::Error;
 use sexton::exit::ExitCode;
 
+use crate::rough::{DEADLOCK, How, LOST, Upset, session, upset};
 use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE};
-
-/// What goes wrong at a statement that starts like this.
-#[derive(Clone)]
-struct Upset {
-    starts: &'static str,
-    /// How many of them are let pass before.
-    after: usize,
-    times: usize,
-    how: How,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum How {
-    /// Refused with an error of this kind.
-    Refused(DbErrorKind),
-    /// Done, but the answer is lost, and the connection with it.
-    Unheard,
-    /// Done, but one row less is reported.
-    Miscounted,
-    /// Refused as by a deadlock, while somebody asks the run to stop.
-    Stopped,
-}
-
-/// A SQLite driver that things go wrong with.
-struct Rough {
-    inner: SqliteDriver,
-    upsets: Arc<Mutex<Vec<Upset>>>,
-    reconnects: Arc<Mutex<u32>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Rough {
-    fn upset(&self, sql: &str) -> Option<How> {
-        let mut upsets = self.upsets.lock().unwrap();
-        let due = upsets
-            .iter_mut()
-            .find(|u| sql.starts_with(u.starts) && u.times > 0)?;
-        if due.after > 0 {
-            due.after -= 1;
-            return None;
-        }
-        due.times -= 1;
-        Some(due.how)
-    }
-
-    fn refuse(&mut self, kind: DbErrorKind) -> DbError {
-        if kind == DbErrorKind::Connection {
-            self.inner.reconnect().unwrap();
-        }
-        DbError::new(kind, "upset", "it went wrong")
-    }
-}
-
-impl Driver for Rough {
-    fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
-        match self.upset(sql) {
-            None => self.inner.execute(sql),
-            Some(How::Refused(kind)) => Err(self.refuse(kind)),
-            Some(How::Unheard) => {
-                self.inner.execute(sql)?;
-                Err(self.refuse(DbErrorKind::Connection))
-            }
-            Some(How::Miscounted) => self.inner.execute(sql).map(|rows| rows - 1),
-            Some(How::Stopped) => {
-                self.stop.store(true, Ordering::Relaxed);
-                Err(self.refuse(DbErrorKind::Retryable))
-            }
-        }
-    }
-
-    fn query(
-        &mut self,
-        sql: &str,
-        each: &mut dyn FnMut(Vec<Value>) -> bool,
-    ) -> Result<(), DbError> {
-        match self.upset(sql) {
-            Some(How::Refused(kind)) => Err(self.refuse(kind)),
-            _ => self.inner.query(sql, each),
-        }
-    }
-
-    fn reconnect(&mut self) -> Result<(), DbError> {
-        *self.reconnects.lock().unwrap() += 1;
-        self.inner.reconnect()
-    }
-}
 
 /// What a run said of itself.
 struct Told {
@@ -124,15 +37,7 @@ fn cloud() -> Cloud {
 fn run(cloud: &mut Cloud, retries: u32, upsets: &[Upset]) -> Told {
     let before = cloud.contents();
     let graph = cloud.graph();
-    let reconnects = Arc::default();
-    let stop = Arc::new(AtomicBool::new(false));
-    let driver = Rough {
-        inner: SqliteDriver::open(&cloud.database.url, SqliteMode::ReadWrite).unwrap(),
-        upsets: Arc::new(Mutex::new(upsets.to_vec())),
-        reconnects: Arc::clone(&reconnects),
-        stop: Arc::clone(&stop),
-    };
-    let mut session = Session::new(Box::new(driver), Engine::Sqlite, "rough");
+    let (mut session, seen) = session(cloud, upsets);
     let options = Options {
         until_complete: true,
         max_rows: 2 * ROWS_PER_INSTANCE,
@@ -141,25 +46,21 @@ fn run(cloud: &mut Cloud, retries: u32, upsets: &[Upset]) -> Told {
         ..Options::default()
     };
     let mut ear = Ear::default();
-    let result = archive(&mut session, &graph, &options, &Stop::on(&stop), &mut ear);
+    let result = archive(
+        &mut session,
+        &graph,
+        &options,
+        &Stop::on(&seen.stop),
+        &mut ear,
+    );
     drop(session);
     assert_eq!(cloud.contents(), before, "live + shadow must stay the same");
     // It panics at one that is split.
     (1..=4).for_each(|id| _ = cloud.is_archived(id));
-    let reconnects = *reconnects.lock().unwrap();
     Told {
         result,
         notices: ear.0,
-        reconnects,
-    }
-}
-
-fn upset(starts: &'static str, after: usize, times: usize, how: How) -> Upset {
-    Upset {
-        starts,
-        after,
-        times,
-        how,
+        reconnects: *seen.reconnects.lock().unwrap(),
     }
 }
 
@@ -173,9 +74,6 @@ fn assert_done(cloud: &mut Cloud, told: &Told, retries: u64) {
     assert_eq!(outcome.blocked_families.values().sum::<u64>(), 0);
     assert!((1..=4).all(|id| cloud.is_archived(id)));
 }
-
-const DEADLOCK: How = How::Refused(DbErrorKind::Retryable);
-const LOST: How = How::Refused(DbErrorKind::Connection);
 
 #[test]
 fn a_deadlock_is_tried_again_with_a_pause_that_doubles() {
@@ -304,7 +202,9 @@ fn a_request_to_stop_is_heard_between_two_attempts() {
 /// An error that will not pass is nobody's family: the run ends with it at once.
 #[test]
 fn any_other_error_ends_the_run() {
-    for starts in ["BEGIN", "INSERT", "SELECT"] {
+    // The last one reads candidates.
+    let candidates = r#"SELECT t."id" FROM "instances" t WHERE"#;
+    for starts in ["BEGIN", "INSERT", "SELECT", candidates] {
         let mut cloud = cloud();
         let other = How::Refused(DbErrorKind::Permission);
         let told = run(&mut cloud, 9, &[upset(starts, 0, 1, other)]);

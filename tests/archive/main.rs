@@ -11,6 +11,8 @@ mod blocked;
 mod by_convention;
 mod convention;
 mod families;
+mod purge;
 mod random;
 mod roots;
+mod rough;
 mod runs;

@@ -112,66 +112,6 @@ fn a_request_to_stop_is_heard_after_the_batch_in_hand() {
     });
 }
 
-fn purge(cloud: &mut Cloud) -> archive::Outcome {
-    let graph = cloud.graph();
-    let mut outcome = archive::Outcome::default();
-    let options = Options {
-        max_rows: 20,
-        ..Options::default()
-    };
-    let stop = Stop::default();
-    archive::purge(&mut cloud.session, &graph, &options, &stop, &mut outcome).unwrap();
-    outcome
-}
-
-#[test]
-fn a_purge_empties_the_shadow_tables() {
-    Cloud::on_each_engine(|mut cloud| {
-        cloud_of_20(&mut cloud);
-        cloud.live_instance(50);
-        cloud.sql(&format!(
-            "INSERT INTO block_device_mapping (id, instance_uuid, deleted) VALUES (99, '{}', 99)",
-            crate::support::cloud::uuid(50)
-        ));
-        cloud.archive_all();
-        let outcome = purge(&mut cloud);
-        assert_eq!(outcome.purged["shadow_instances"], 20);
-        assert_eq!(outcome.purged["shadow_block_device_mapping"], 21);
-        assert_eq!(
-            outcome.purged.values().sum::<u64>(),
-            20 * ROWS_PER_INSTANCE + 1
-        );
-        assert_eq!(outcome.purge_kept, 0);
-        assert_eq!(cloud.count("shadow_instance_system_metadata"), 0);
-        assert_eq!(cloud.whereabouts(50), (ROWS_PER_INSTANCE as i64, 0));
-    });
-}
-
-/// The shadow half of a split family is the only copy of it.
-#[test]
-fn a_purge_keeps_families_that_are_not_wholly_archived() {
-    Cloud::on_each_engine(|mut cloud| {
-        (1..=3).for_each(|id| cloud.dead_instance(id));
-        cloud.archive_all();
-        cloud.live_instance(4);
-        // 1: a child is live; 2: a row lies in both places; 4: its instance_extra was taken away.
-        cloud.sql(
-            "INSERT INTO volume_usage_cache (id, volume_id, instance_uuid, deleted) \
-             SELECT 1, 'v', uuid, 0 FROM shadow_instances WHERE id = 1;
-             INSERT INTO shadow_instance_extra (id, instance_uuid, deleted) \
-             SELECT id, instance_uuid, deleted FROM instance_extra WHERE id = 4;
-             DELETE FROM instance_extra WHERE id = 4;
-             INSERT INTO instance_system_metadata (id, instance_uuid, `key`, deleted) \
-             SELECT 20, uuid, 'a', 20 FROM instances WHERE id = 4",
-        );
-        let outcome = purge(&mut cloud);
-        assert_eq!(outcome.purged["shadow_instances"], 1);
-        assert_eq!(outcome.purge_kept, 3);
-        assert_eq!(cloud.count("shadow_instances WHERE id IN (1, 2)"), 2);
-        assert_eq!(cloud.count("shadow_instance_extra WHERE id = 4"), 1);
-    });
-}
-
 /// Invariant 1: whoever reads while a run is under way sees whole families.
 #[test]
 fn a_reader_never_sees_a_part_of_a_family() {
