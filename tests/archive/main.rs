@@ -16,3 +16,4 @@ mod random;
 mod roots;
 mod rough;
 mod runs;
+mod statements;

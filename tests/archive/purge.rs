@@ -182,3 +182,29 @@ fn a_purge_gives_up_and_leaves_whole_families() {
         }
     }
 }
+
+/// A change here is a change of cost or of meaning.
+#[test]
+fn the_statements_of_a_purge() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    (1..=3).for_each(|id| cloud.dead_instance(id));
+    cloud.sql("INSERT INTO services (id, report_count, deleted) VALUES (1, 0, 1)");
+    cloud.archive_all();
+    // Its owner lives.
+    cloud.live_instance(4);
+    cloud.sql(&format!(
+        "INSERT INTO shadow_block_device_mapping (id, instance_uuid, deleted) VALUES (9, '{}', 9)",
+        uuid(4)
+    ));
+    let (mut session, seen) = session(&cloud, &[]);
+    let options = Options {
+        max_rows: 16,
+        ..Options::default()
+    };
+    let outcome = purge_on(&mut session, &mut cloud, &options).unwrap();
+    assert_eq!(
+        outcome.purged.values().sum::<u64>(),
+        3 * ROWS_PER_INSTANCE + 2
+    );
+    insta::assert_snapshot!(seen.statements.lock().unwrap().join("\n"));
+}
