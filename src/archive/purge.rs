@@ -184,11 +184,15 @@ impl<'a> Purge<'a, '_> {
         if lists.len() > graph.members.len() {
             return Ok(());
         }
-        for (number, (reference, child)) in owned.into_iter().enumerate() {
-            self.session.execute(&format!(
-                "CREATE INDEX {name}_{number} ON {name} ({})",
-                engine.quote_all(&child.parent_columns)
-            ))?;
+        let mut indexed: BTreeSet<&[String]> = BTreeSet::new();
+        for (reference, child) in owned {
+            if indexed.insert(&child.parent_columns) {
+                self.session.execute(&format!(
+                    "CREATE INDEX {name}_{} ON {name} ({})",
+                    indexed.len(),
+                    engine.quote_all(&child.parent_columns)
+                ))?;
+            }
             if let Some(member) = graph.member(&child.child) {
                 self.list(member, Some((reference, &name)), lists)?;
             }
