@@ -138,3 +138,55 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_cell(number: u64) -> Outcome {
+        let counts = |table: &str| BTreeMap::from([(table.to_owned(), number)]);
+        Outcome {
+            rows: counts("instances"),
+            total_rows: number,
+            families: 2 * number,
+            blocked: vec![Blocked {
+                reason: "live-child".into(),
+                root: format!("instances:{number}"),
+                path: vec!["path".into()],
+                remedy: "remedy".into(),
+            }],
+            blocked_families: counts("live-child"),
+            left_behind: counts("tags"),
+            dropped: counts("share_mapping"),
+            api_records: counts("request_specs"),
+            purged: counts("shadow_instances"),
+            purge_kept: 3 * number,
+            batches: 4 * number,
+            statements: 5 * number,
+            retries: 6 * number,
+            elapsed_ms: 7 * number,
+            stopped_because: StopReason::Signal,
+            ..Outcome::default()
+        }
+    }
+
+    #[test]
+    fn cells_are_added_up_and_their_tables_are_kept_apart() {
+        let mut total = Outcome::default();
+        total.merge("a", of_cell(1));
+        total.merge("b", of_cell(10));
+        // One that was complete does not take back that another was not.
+        total.merge("b", Outcome::default());
+        insta::assert_json_snapshot!(total);
+    }
+
+    #[test]
+    fn a_reason_without_a_family_blocks_nothing() {
+        let mut outcome = Outcome::default();
+        assert!(!outcome.has_blocked());
+        outcome.block_all("no-date", 0, Vec::new());
+        assert!(!outcome.has_blocked());
+        outcome.block_all("no-date", 1, Vec::new());
+        assert!(outcome.has_blocked());
+    }
+}

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use sexton::archive::{Options, Outcome};
+use sexton::archive::{Options, Outcome, StopReason};
 use sexton::db::Engine;
 
 use crate::support::cloud::{Cloud, uuid};
+use crate::support::databases::Database;
 
 fn until_complete() -> Options {
     Options {
@@ -360,4 +361,94 @@ fn a_marked_row_far_below_a_deleted_root_does_not_go_alone() {
         assert_eq!(outcome.total_rows, 0);
         assert!(!cloud.is_archived(1));
     });
+}
+
+/// A group that is named by a rule of another one waits for that; what holds the other back holds it too.
+#[test]
+fn what_holds_a_family_back_holds_those_that_need_it() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.sql(
+            "INSERT INTO security_groups (id, name, deleted) VALUES (1, 'a', 1), (2, 'b', 2), \
+             (3, 'c', 3), (4, 'live', 0);
+             INSERT INTO security_group_rules (id, parent_group_id, group_id, deleted) \
+             VALUES (1, 2, 1, 1), (2, 3, 2, 2), (3, 4, 3, 0)",
+        );
+        let outcome = cloud.archive_all();
+        assert_eq!(outcome.total_rows, 0);
+        assert_eq!(
+            outcome.blocked_families,
+            [("live-child".to_owned(), 3)].into()
+        );
+        let paths: Vec<_> = outcome
+            .blocked
+            .iter()
+            .map(|b| b.path.join(" <- "))
+            .collect();
+        insta::allow_duplicates! { insta::assert_debug_snapshot!(paths); }
+        for blocked in &outcome.blocked {
+            assert_eq!(blocked.root, blocked.path[0]);
+        }
+    });
+}
+
+/// A limit is no reason to forget what was found before.
+#[test]
+fn a_run_that_stops_early_says_what_was_blocked() {
+    Cloud::on_each_engine(|mut cloud| {
+        (1..=3).for_each(|id| cloud.dead_instance(id));
+        cloud.sql(&format!(
+            "INSERT INTO share_mapping (id, uuid, instance_uuid, share_id, status, tag) \
+             VALUES (1, 's', '{}', 'x', 'inactive', 't')",
+            uuid(1)
+        ));
+        let outcome = cloud.archive(&Options {
+            max_rows: 8,
+            ..Options::default()
+        });
+        assert_eq!(outcome.stopped_because, StopReason::MaxRows);
+        assert_eq!(outcome.total_rows, 8);
+        assert_eq!(reasons(&outcome), [("no-shadow-table", "instances:1")]);
+    });
+}
+
+#[test]
+fn a_hundred_roots_without_a_date_are_listed_and_all_are_counted() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    (1..=101).for_each(|id| cloud.instance_deleted_at(id, Some("2025-06-01 00:00:00")));
+    cloud.sql("UPDATE instances SET deleted_at = NULL");
+    let before = sexton::archive::Before::parse("2025-07-01", jiff::Timestamp::now()).unwrap();
+    let outcome = cloud.archive(&Options {
+        before: Some(before),
+        ..until_complete()
+    });
+    assert_eq!(outcome.blocked_families["no-date"], 101);
+    assert_eq!(outcome.blocked.len(), 100);
+}
+
+/// Its own roots, not only what hangs on others.
+#[test]
+fn soft_deleted_rows_of_a_table_without_shadow_go_to_a_file_on_request() {
+    let mut cloud = Cloud::on(Database::fresh(Engine::Sqlite));
+    cloud.sql(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL, data BLOB);
+         CREATE TABLE b (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
+         CREATE TABLE shadow_b (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
+         INSERT INTO a VALUES (1, 1, x'00ff'), (2, 0, NULL)",
+    );
+    let outcome = cloud.archive(&until_complete());
+    assert_eq!(reasons(&outcome), [("no-shadow-table", "a:1")]);
+    let directory = tempfile::tempdir().unwrap();
+    let outcome = cloud.archive(&Options {
+        drop_unshadowed: ["a".to_owned()].into(),
+        export_dir: directory.path().to_owned(),
+        ..until_complete()
+    });
+    assert_eq!(outcome.dropped["a"], 1);
+    assert_eq!(cloud.count("a"), 1);
+    let file = std::fs::read_to_string(directory.path().join("a.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&file).unwrap();
+    assert_eq!(
+        line["row"],
+        serde_json::json!({"id": 1, "deleted": 1, "data": "00FF"})
+    );
 }

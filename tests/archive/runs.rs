@@ -1,11 +1,12 @@
 //! How runs behave: budgets, dry runs, locks, signals, convergence.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use sexton::archive::{self, Observer, Options, Stop, StopReason};
 use sexton::db::Engine;
 
-use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE};
+use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE, uuid};
 
 /// 20 families of 8 rows.
 fn cloud_of_20(cloud: &mut Cloud) {
@@ -206,4 +207,73 @@ fn a_dry_run_locks_nothing() {
         assert_eq!(cloud.archive(&options).families, 3);
         other.rollback().unwrap();
     }
+}
+
+/// Hears everything.
+#[derive(Default)]
+struct Notes {
+    archived: Vec<Vec<String>>,
+    plans: Vec<(String, Vec<String>)>,
+}
+
+impl Observer for Notes {
+    fn archived(&mut self, api_keys: &[String]) -> sexton::error::Result<BTreeMap<String, u64>> {
+        self.archived.push(api_keys.to_vec());
+        Ok([("request_specs".to_owned(), 1)].into())
+    }
+
+    fn plan(&mut self, table: &str, statements: &[String]) {
+        self.plans.push((table.to_owned(), statements.to_vec()));
+    }
+}
+
+#[test]
+fn an_observer_hears_of_the_roots_of_each_batch_and_a_dry_run_shows_a_plan_a_table() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    (1..=3).for_each(|id| cloud.dead_instance(id));
+    cloud.sql(&format!(
+        "INSERT INTO services (id, report_count, deleted) VALUES (1, 0, 1);
+         INSERT INTO share_mapping (id, uuid, instance_uuid, share_id, status, tag) \
+         VALUES (1, 's', '{}', 'x', 'inactive', 't')",
+        uuid(1)
+    ));
+    let graph = cloud.graph();
+    let options = |dry_run| Options {
+        max_rows: 8,
+        until_complete: true,
+        dry_run,
+        ..Options::default()
+    };
+    let mut run = |dry_run| {
+        let mut notes = Notes::default();
+        let stop = Stop::default();
+        let options = options(dry_run);
+        let session = &mut cloud.session;
+        let outcome = archive::archive(session, &graph, &options, &stop, &mut notes).unwrap();
+        (outcome, notes)
+    };
+    let (outcome, notes) = run(true);
+    assert!(notes.archived.is_empty() && outcome.api_records.is_empty());
+    let tables: Vec<_> = notes.plans.iter().map(|(t, _)| t.as_str()).collect();
+    assert_eq!(tables, ["instances", "services"]);
+    // Each kind of statement and table once, though there are two rows of system metadata.
+    let starts = |s: &String| {
+        s.split(" (")
+            .next()
+            .unwrap()
+            .split(" WHERE")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    let shown: Vec<_> = notes.plans[0].1.iter().map(starts).collect();
+    insta::assert_debug_snapshot!(shown);
+
+    let (outcome, notes) = run(false);
+    assert!(notes.plans.is_empty());
+    assert_eq!(notes.archived, [vec![uuid(2)], vec![uuid(3)], vec![]]);
+    assert_eq!(
+        outcome.api_records,
+        [("request_specs".to_owned(), 3)].into()
+    );
 }

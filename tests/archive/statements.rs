@@ -212,5 +212,35 @@ fn of_families_with_several_roots() {
     );
     insta::assert_snapshot!(statements);
     // a:1 with b:1 and b:2; tree:1; tree:4. What has a:2 has b:9, which lives.
-    assert_eq!((outcome.families, outcome.total_rows), (3, 9));
+    let done = (outcome.families, outcome.total_rows, outcome.batches);
+    assert_eq!(done, (3, 9, 3));
+}
+
+/// A batch asks for as many roots as are likely to fill it, by the mean of what was seen.
+#[test]
+fn of_batches_that_learn_how_large_families_are() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    (1..=60).for_each(|id| cloud.dead_instance(id));
+    for id in 1..=3 {
+        for number in 0..10 * id {
+            cloud.sql(&format!(
+                "INSERT INTO instance_faults (id, instance_uuid, code, deleted) \
+                 VALUES ({}, '{}', 1, 0)",
+                id * 100 + number,
+                uuid(id)
+            ));
+        }
+    }
+    let options = Options {
+        max_rows: 100,
+        ..all()
+    };
+    let (statements, outcome) = statements(&mut cloud, &options);
+    let asked = statements.lines().filter_map(|l| {
+        l.strip_prefix(r#"SELECT t."id", t."uuid" FROM "instances" t WHERE t."id" IN ("#)
+    });
+    let asked: Vec<_> = asked
+        .map(|l| l.split(')').next().unwrap().split(", ").count())
+        .collect();
+    insta::assert_debug_snapshot!((asked, outcome.batches, outcome.families));
 }
