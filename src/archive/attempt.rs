@@ -81,10 +81,7 @@ impl Run<'_> {
                 DbErrorKind::Retryable | DbErrorKind::Connection => {
                     if self.stop.requested() {
                         self.halt(StopReason::Signal);
-                        return Ok(Ok(Done {
-                            left_over: batch.keys.to_vec(),
-                            ..Done::default()
-                        }));
+                        return Ok(Ok(Done::default()));
                     }
                     self.wait(attempt, &error)?;
                 }

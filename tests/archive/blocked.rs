@@ -425,30 +425,73 @@ fn a_hundred_roots_without_a_date_are_listed_and_all_are_counted() {
     assert_eq!(outcome.blocked.len(), 100);
 }
 
+/// The other way round: a family that is needed by one that stays goes all the same.
+#[test]
+fn what_a_blocked_family_needs_may_go() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.sql(
+            "INSERT INTO security_groups (id, name, deleted) VALUES (1, 'a', 1), (2, 'b', 2), \
+             (4, 'live', 0);
+             INSERT INTO security_group_rules (id, parent_group_id, group_id, deleted) \
+             VALUES (1, 2, 1, 1), (3, 4, 1, 0)",
+        );
+        let outcome = cloud.archive(&Options {
+            dry_run: true,
+            ..until_complete()
+        });
+        assert_eq!(reasons(&outcome), [("live-child", "security_groups:1")]);
+        let outcome = cloud.archive_all();
+        assert_eq!(outcome.total_rows, 2);
+        assert_eq!(reasons(&outcome), [("live-child", "security_groups:1")]);
+        assert_eq!(cloud.count("security_groups WHERE id = 2"), 0);
+    });
+}
+
+#[test]
+fn a_living_child_without_a_key_is_named_as_well_as_can_be() {
+    let mut cloud = Cloud::on(Database::fresh(Engine::Sqlite));
+    cloud.sql(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
+         CREATE TABLE shadow_a (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
+         CREATE TABLE k (a_id INTEGER REFERENCES a (id), deleted INTEGER NOT NULL);
+         INSERT INTO a VALUES (1, 1);
+         INSERT INTO k VALUES (1, 0)",
+    );
+    let outcome = cloud.archive(&until_complete());
+    assert_eq!(reasons(&outcome), [("live-child", "a:1")]);
+    assert_eq!(outcome.blocked[0].remedy, "DELETE FROM k WHERE ...");
+}
+
 /// Its own roots, not only what hangs on others.
 #[test]
 fn soft_deleted_rows_of_a_table_without_shadow_go_to_a_file_on_request() {
-    let mut cloud = Cloud::on(Database::fresh(Engine::Sqlite));
-    cloud.sql(
-        "CREATE TABLE a (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL, data BLOB);
-         CREATE TABLE b (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
-         CREATE TABLE shadow_b (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
-         INSERT INTO a VALUES (1, 1, x'00ff'), (2, 0, NULL)",
-    );
-    let outcome = cloud.archive(&until_complete());
-    assert_eq!(reasons(&outcome), [("no-shadow-table", "a:1")]);
-    let directory = tempfile::tempdir().unwrap();
-    let outcome = cloud.archive(&Options {
-        drop_unshadowed: ["a".to_owned()].into(),
-        export_dir: directory.path().to_owned(),
-        ..until_complete()
-    });
-    assert_eq!(outcome.dropped["a"], 1);
-    assert_eq!(cloud.count("a"), 1);
-    let file = std::fs::read_to_string(directory.path().join("a.jsonl")).unwrap();
-    let line: serde_json::Value = serde_json::from_str(&file).unwrap();
-    assert_eq!(
-        line["row"],
-        serde_json::json!({"id": 1, "deleted": 1, "data": "00FF"})
-    );
+    for database in Database::on_each_engine() {
+        let (binary, bytes) = match database.engine {
+            Engine::Postgres => ("BYTEA", "'\\x00ff'"),
+            Engine::Sqlite | Engine::Mysql => ("BLOB", "x'00ff'"),
+        };
+        let mut cloud = Cloud::on(database);
+        cloud.sql(&format!(
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL, data {binary});
+             CREATE TABLE b (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
+             CREATE TABLE shadow_b (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
+             INSERT INTO a VALUES (1, 1, {bytes}), (2, 0, NULL)"
+        ));
+        let outcome = cloud.archive(&until_complete());
+        assert_eq!(reasons(&outcome), [("no-shadow-table", "a:1")]);
+        let directory = tempfile::tempdir().unwrap();
+        let outcome = cloud.archive(&Options {
+            drop_unshadowed: ["a".to_owned()].into(),
+            export_dir: directory.path().to_owned(),
+            ..until_complete()
+        });
+        assert_eq!(outcome.dropped["a"], 1);
+        assert_eq!(cloud.count("a"), 1);
+        let file = std::fs::read_to_string(directory.path().join("a.jsonl")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&file.to_lowercase()).unwrap();
+        assert_eq!(
+            line["row"],
+            serde_json::json!({"id": 1, "deleted": 1, "data": "00ff"})
+        );
+    }
 }

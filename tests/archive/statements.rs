@@ -29,6 +29,11 @@ fn statements(cloud: &mut Cloud, options: &Options) -> (String, Outcome) {
         statements.len() as u64 - u64::from(!options.dry_run),
         outcome.statements
     );
+    assert_eq!((outcome.version, outcome.database.as_str()), (1, "rough"));
+    assert_eq!(outcome.dry_run, options.dry_run);
+    let before = options.before.as_ref().map(ToString::to_string);
+    assert_eq!(outcome.before, before);
+    assert!(outcome.api_records.is_empty(), "nobody removed any");
     (
         statements.iter().map(|s| short(s) + "\n").collect(),
         outcome,
@@ -183,6 +188,11 @@ fn of_families_with_several_roots() {
             "a_id INTEGER NOT NULL REFERENCES a (id), b_id INTEGER NOT NULL REFERENCES b (id)",
         ),
         (
+            "d",
+            "deleted INTEGER NOT NULL, a_id INTEGER REFERENCES a (id) ON DELETE CASCADE, \
+             b_id INTEGER REFERENCES b (id) ON DELETE CASCADE",
+        ),
+        (
             "tree",
             "deleted INTEGER NOT NULL, up INTEGER REFERENCES tree (id) ON DELETE CASCADE",
         ),
@@ -201,6 +211,7 @@ fn of_families_with_several_roots() {
         "INSERT INTO a VALUES (1, 1), (2, 2), (3, 0);
          INSERT INTO b VALUES (1, 1), (2, 2), (3, 3), (9, 0);
          INSERT INTO c VALUES (1, 1, 1), (2, 1, 2), (3, 2, 3), (4, 3, 9), (5, 2, 9);
+         INSERT INTO d VALUES (1, 1, 3, 9), (2, 2, 1, 9), (3, 0, 3, 9);
          INSERT INTO tree VALUES (1, 1, NULL), (2, 2, 1), (3, 0, 2), (4, 4, NULL), (5, 0, NULL)",
     );
     let (statements, outcome) = statements(
@@ -211,9 +222,10 @@ fn of_families_with_several_roots() {
         },
     );
     insta::assert_snapshot!(statements);
-    // a:1 with b:1 and b:2; tree:1; tree:4. What has a:2 has b:9, which lives.
-    let done = (outcome.families, outcome.total_rows, outcome.batches);
-    assert_eq!(done, (3, 9, 3));
+    // a:1 with b:1, b:2 and d:2; d:1, whose owners live; tree:1; tree:4. What has a:2 has b:9, which
+    // lives.
+    let done = (outcome.families, outcome.total_rows);
+    assert_eq!(done, (4, 11));
 }
 
 /// A batch asks for as many roots as are likely to fill it, by the mean of what was seen.
