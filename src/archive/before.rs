@@ -95,6 +95,13 @@ mod tests {
 
     #[test]
     fn the_documented_forms_are_read_as_utc() {
+        for (age, date) in [
+            ("36h", "2026-02-27 12:00:00"),
+            ("2d", "2026-02-27 00:00:00"),
+            ("2w", "2026-02-15 00:00:00"),
+        ] {
+            assert_eq!(read(age).as_deref(), Some(date));
+        }
         assert_eq!(read("2026-01-31").as_deref(), Some("2026-01-31 00:00:00"));
         assert_eq!(
             read("2026-01-31 12:30:01").as_deref(),

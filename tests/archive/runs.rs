@@ -35,6 +35,21 @@ fn max_rows_counts_all_rows_and_never_cuts_a_family() {
     });
 }
 
+/// What is left of the limit is enough for one more family, to the row.
+#[test]
+fn max_rows_is_used_up_to_the_last_row() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    cloud_of_20(&mut cloud);
+    let outcome = cloud.archive(&Options {
+        max_rows: 3 * ROWS_PER_INSTANCE,
+        ..Options::default()
+    });
+    assert_eq!(
+        (outcome.total_rows, outcome.batches),
+        (3 * ROWS_PER_INSTANCE, 2)
+    );
+}
+
 /// Invariant 7.
 #[test]
 fn a_dry_run_counts_what_a_run_moves_and_changes_nothing() {
