@@ -11,24 +11,30 @@ use serde::{Deserialize, Serialize};
 use super::{Column, ColumnType, ForeignKey, Index, Schema, Table};
 use crate::error::{Error, Result};
 
-/// Models that come with sexton, by `service-release[-api]`.
-const BUILT_IN: [(&str, &str); 4] = [
-    (
-        "nova-34.0.0",
-        include_str!("../../schemas/models/nova-34.0.0.toml"),
-    ),
-    (
-        "nova-34.0.0-api",
-        include_str!("../../schemas/models/nova-34.0.0-api.toml"),
-    ),
-    (
-        "nova-21.0.0",
-        include_str!("../../schemas/models/nova-21.0.0.toml"),
-    ),
-    (
-        "nova-21.0.0-api",
-        include_str!("../../schemas/models/nova-21.0.0-api.toml"),
-    ),
+/// The names of model files with their texts.
+macro_rules! models {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../schemas/models/", $name, ".toml")))),*]
+    };
+}
+
+/// Models that come with sexton, by `service-release[-api]`; the newest release of a service first.
+const BUILT_IN: [(&str, &str); 15] = models![
+    "nova-34.0.0",
+    "nova-34.0.0-api",
+    "nova-31.3.1",
+    "nova-31.3.1-api",
+    "nova-29.4.0",
+    "nova-29.4.0-api",
+    "nova-27.5.1",
+    "nova-27.5.1-api",
+    "nova-25.0.0",
+    "nova-25.0.0-api",
+    "nova-21.0.0",
+    "nova-21.0.0-api",
+    "manila-23.0.1",
+    "cinder-29.0.0",
+    "glance-33.0.0",
 ];
 
 /// The schema of one release.

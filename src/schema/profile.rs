@@ -11,7 +11,12 @@ use super::{FamilyGraph, Marker, Schema, Table};
 use crate::error::{Error, Result};
 
 /// The profiles that come with sexton, by name.
-const BUILT_IN: [(&str, &str); 1] = [("nova", include_str!("../../schemas/nova.toml"))];
+const BUILT_IN: [(&str, &str); 4] = [
+    ("nova", include_str!("../../schemas/nova.toml")),
+    ("manila", include_str!("../../schemas/manila.toml")),
+    ("cinder", include_str!("../../schemas/cinder.toml")),
+    ("glance", include_str!("../../schemas/glance.toml")),
+];
 
 /// What is known of a service's schema beyond the schema itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +66,10 @@ pub struct Profile {
     /// The log table whose rows are never marked and move only on request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_log: Option<String>,
+    /// Tables whose soft-deleted rows a purge leaves alone unless it is told the table's name: their
+    /// keys must not be given out again.
+    #[serde(default)]
+    pub purged_on_request: Vec<String>,
     /// References, declared or by convention.
     #[serde(default)]
     pub reference: Vec<ProfileReference>,
@@ -165,7 +174,7 @@ impl Profile {
 
     /// Whether this is the profile by convention, which knows no table by name.
     pub fn is_convention(&self) -> bool {
-        self.tables.is_empty()
+        self.tables.is_empty() && self.without_shadow.is_empty()
     }
 
     /// Whether the profile names this live table.

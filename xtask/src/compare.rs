@@ -15,7 +15,7 @@ use sexton::generate::{Dataset, generate};
 use sexton::server::{PrivateMariadb, Provider, Server};
 use xshell::{Shell, cmd};
 
-use crate::{install, nova};
+use crate::{install, service};
 
 /// The release to compare with.
 const NOVA: &str = "34.0.0";
@@ -61,7 +61,7 @@ pub(crate) fn run(Peer::Nova(args): &Peer) -> Result<ExitCode> {
     let sh = Shell::new()?;
     sh.change_dir(install::repository());
     install::servers(&sh)?;
-    let nova = nova::manage(&sh, NOVA)?;
+    let nova = service::manage(&sh, "nova", NOVA)?;
     cmd!(sh, "cargo build --quiet --release --package sexton").run()?;
     let sexton = install::repository().join("target/release/sexton");
     // As servers are set up that hold a cloud's database; durable, the same for every engine.
@@ -93,7 +93,7 @@ fn round_of(
     let settings = [None, Some(1000), Some(20_000), Some(50_000)];
     for (number, setting) in settings.into_iter().enumerate() {
         let url = server.create_database(&format!("nova_{round}_{number}"))?;
-        nova::sync(nova, &url, Some(&api))?;
+        service::sync("nova", nova, &url, Some(&api))?;
         let mut session = open(&url.parse::<Target>()?, Access::ReadWrite)?;
         let schema = introspect(&mut session)?;
         let dataset = Dataset {
@@ -102,7 +102,10 @@ fn round_of(
         };
         generate(&mut session, &schema, &dataset, &mut |_| {})?;
         let configuration = tempfile::NamedTempFile::new()?;
-        std::fs::write(configuration.path(), nova::configuration(&url, Some(&api)))?;
+        std::fs::write(
+            configuration.path(),
+            service::configuration(&url, Some(&api)),
+        )?;
         let (engine, command) = match setting {
             None => {
                 let mut command = Command::new(nova);

@@ -6,8 +6,8 @@ mod docker;
 mod fuzz;
 mod image;
 mod install;
-mod nova;
 mod schemas;
+mod service;
 mod test;
 
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ struct Cli {
 enum Task {
     Test(test::Args),
     Fuzz(fuzz::Args),
-    NovaSync(nova::Args),
+    Sync(service::Args),
     Schemas(schemas::Args),
     #[command(subcommand)]
     Compare(compare::Peer),
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
-        Task::NovaSync(args) => nova::run(&args),
+        Task::Sync(args) => service::run(&args),
         Task::Schemas(args) => schemas::run(&args),
         Task::Compare(peer) => compare::run(&peer),
     };

@@ -12,14 +12,28 @@ use sexton::schema::Model;
 use sexton::server::{PrivateMariadb, Provider};
 use xshell::Shell;
 
-use crate::{install, nova};
+use crate::{install, service};
 
 /// The releases that have models.
-const RELEASES: [&str; 2] = ["34.0.0", "21.0.0"];
+const RELEASES: [(&str, &str); 9] = [
+    ("nova", "34.0.0"),
+    ("nova", "31.3.1"),
+    ("nova", "29.4.0"),
+    ("nova", "27.5.1"),
+    ("nova", "25.0.0"),
+    ("nova", "21.0.0"),
+    ("manila", "23.0.1"),
+    ("cinder", "29.0.0"),
+    ("glance", "33.0.0"),
+];
 
-/// Captures the schemas of the real nova, main and API database, as models under schemas/models.
+/// Captures the schemas of the real services, Nova's main and API database, as models under
+/// schemas/models.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Only this service.
+    #[arg(long)]
+    service: Option<String>,
     /// Only this release.
     #[arg(long)]
     release: Option<String>,
@@ -30,35 +44,47 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let sh = Shell::new()?;
     install::servers(&sh)?;
     let directory = install::repository().join("schemas/models");
-    let mut server = PrivateMariadb::new().start()?;
-    for release in RELEASES {
-        if args.release.as_ref().is_some_and(|r| r != release) {
+    let mut server = PrivateMariadb::new().not_durable().start()?;
+    let wanted = |chosen: &Option<String>, name: &str| chosen.as_ref().is_none_or(|c| c == name);
+    for (service, release) in RELEASES {
+        if !wanted(&args.service, service) || !wanted(&args.release, release) {
             continue;
         }
-        let nova = nova::manage(&sh, release)?;
-        let name = release.replace('.', "_");
-        let main = server.create_database(&format!("nova_{name}"))?;
-        let api = server.create_database(&format!("nova_api_{name}"))?;
-        nova::sync(&nova, &main, Some(&api))?;
-        capture(&main, release, "main", &directory)?;
-        capture(&api, release, "api", &directory)?;
+        let program = service::manage(&sh, service, release)?;
+        let name = format!("{service}_{}", release.replace('.', "_"));
+        let main = server.create_database(&name)?;
+        let api = match service {
+            "nova" => Some(server.create_database(&format!("{name}_api"))?),
+            _ => None,
+        };
+        service::sync(service, &program, &main, api.as_deref())?;
+        capture(&main, service, release, "main", &directory)?;
+        if let Some(api) = api {
+            capture(&api, service, release, "api", &directory)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Reads the schema of one database and writes its model file.
-fn capture(url: &str, release: &str, database: &str, directory: &Path) -> Result<()> {
+fn capture(
+    url: &str,
+    service: &str,
+    release: &str,
+    database: &str,
+    directory: &Path,
+) -> Result<()> {
     let target: Target = url.parse()?;
     let mut session = open(&target, Access::ReadOnly)?;
     let schema = introspect(&mut session)?;
     let version = version(&mut session)?;
-    let model = Model::new("nova", release, database, &version, &schema);
+    let model = Model::new(service, release, database, &version, &schema);
     let suffix = if database == "main" {
         String::new()
     } else {
         format!("-{database}")
     };
-    let path = directory.join(format!("nova-{release}{suffix}.toml"));
+    let path = directory.join(format!("{service}-{release}{suffix}.toml"));
     std::fs::write(&path, model.to_text()?).with_context(|| path.display().to_string())?;
     println!(
         "{}: {} tables, version {version}",

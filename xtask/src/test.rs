@@ -8,9 +8,9 @@ use sexton::server::{PrivateMariadb, PrivatePostgres, Provider};
 use xshell::Shell;
 
 use crate::docker::Engine;
-use crate::{install, nova};
+use crate::{install, service};
 
-/// Runs all tests. Servers, a container engine with images and the real nova are brought where they
+/// Runs all tests. Servers, a container engine with images and the real services are brought where they
 /// are missing; the engine is taken away again at the end.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -26,11 +26,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut steps = Steps::new();
     let servers = install::servers(&sh)?;
     steps.done(format!("servers: {servers}"));
-    let mut novas = Vec::new();
-    for (release, variable) in nova::TESTED {
-        let nova_manage = nova::manage(&sh, release)?;
-        steps.done(format!("nova: {}", nova_manage.display()));
-        novas.push((variable, nova_manage));
+    let mut services = Vec::new();
+    for (service, release, variable) in service::TESTED {
+        let program = service::manage(&sh, service, release)?;
+        steps.done(format!("{service}: {}", program.display()));
+        services.push((variable, program));
     }
     let providers: [(_, &dyn Provider, _); 2] = [
         (
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         .args(["test", "--workspace"])
         .args(&args.filter)
         .current_dir(install::repository())
-        .envs(novas)
+        .envs(services)
         .envs(engine.images.variables())
         .envs(engine.host().map(|host| ("DOCKER_HOST", host)));
     for (variable, url, _) in &shared {

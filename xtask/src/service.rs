@@ -1,4 +1,5 @@
-//! The real nova, installed from a list of pins, to make the schemas that the tests work on.
+//! The real services, installed from lists of pins, to make the schemas that the tests work on and to be
+//! compared with.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,41 +10,46 @@ use xshell::{Shell, cmd};
 
 use crate::install;
 
-/// The releases that the tests run, and the variables that tell them where each nova-manage is.
-pub(crate) const TESTED: [(&str, &str); 2] = [
-    ("34.0.0", "SEXTON_TEST_NOVA_MANAGE"),
+/// The releases that the tests run, and the variables that tell them where each program is.
+pub(crate) const TESTED: [(&str, &str, &str); 5] = [
+    ("nova", "34.0.0", "SEXTON_TEST_NOVA_MANAGE"),
     // It commits children before their parents (bug 1837995): a control that must fail.
-    ("21.0.0", "SEXTON_TEST_NOVA_MANAGE_21"),
+    ("nova", "21.0.0", "SEXTON_TEST_NOVA_MANAGE_21"),
+    ("manila", "23.0.1", "SEXTON_TEST_MANILA_MANAGE"),
+    ("cinder", "29.0.0", "SEXTON_TEST_CINDER_MANAGE"),
+    ("glance", "33.0.0", "SEXTON_TEST_GLANCE_MANAGE"),
 ];
 
-/// Makes the schema of a nova release in an empty database, with that release's own migrations.
+/// Makes the schema of a service's release in an empty database, with that release's own migrations.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The service: nova, manila, cinder, glance.
+    service: String,
     /// A release that has a list of pins, 34.0.0 for example.
-    version: String,
-    /// The main (cell) database: a mysql:// or postgres:// URL or the path of an SQLite file.
+    release: String,
+    /// The (main) database: a mysql:// or postgres:// URL or the path of an SQLite file.
     url: String,
-    /// The API database; without it only the main database gets its schema.
+    /// Nova's API database; without it only the main database gets its schema.
     #[arg(long)]
     api_url: Option<String>,
 }
 
-/// `cargo xtask nova-sync`
+/// `cargo xtask sync`
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let nova = manage(&Shell::new()?, &args.version)?;
-    sync(&nova, &args.url, args.api_url.as_deref())?;
+    let program = manage(&Shell::new()?, &args.service, &args.release)?;
+    sync(&args.service, &program, &args.url, args.api_url.as_deref())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The path of `nova-manage` of this release, in a virtual environment that is made when it is not
-/// there or was left unfinished.
-pub(crate) fn manage(sh: &Shell, version: &str) -> Result<PathBuf> {
-    let name = format!("nova-{version}");
+/// The path of the service's `-manage` program of this release, in a virtual environment that is made
+/// when it is not there or was left unfinished.
+pub(crate) fn manage(sh: &Shell, service: &str, release: &str) -> Result<PathBuf> {
+    let name = format!("{service}-{release}");
     let pins = pins(&name)?;
     let directory = install::repository().join("target/peers");
     let _lock = install::lock(&directory)?;
     let environment = directory.join(&name);
-    let program = environment.join("bin/nova-manage");
+    let program = environment.join(format!("bin/{service}-manage"));
     // The marker holds the pins, so that changed pins lead to a new environment, and the path,
     // because the scripts of an environment name its Python by the path where it was made.
     let marker = environment.join("complete");
@@ -68,24 +74,24 @@ pub(crate) fn manage(sh: &Shell, version: &str) -> Result<PathBuf> {
     .run()
     .with_context(|| format!("cannot install {name}; is the Python package index within reach?"))?;
     if !program.exists() {
-        bail!("{pins:?} installs no nova-manage");
+        bail!("{pins:?} installs no {service}-manage");
     }
     fs::write(&marker, wanted)?;
     Ok(program)
 }
 
-/// The list of pins of a peer: of the directory that SEXTON_NOVA_PINS names, or the repository's.
+/// The list of pins of a peer: of the directory that SEXTON_PEER_PINS names, or the repository's.
 fn pins(name: &str) -> Result<PathBuf> {
     let file = format!("{name}.txt");
     let own = install::repository().join("xtask/peers");
-    let given = std::env::var_os("SEXTON_NOVA_PINS").map(PathBuf::from);
+    let given = std::env::var_os("SEXTON_PEER_PINS").map(PathBuf::from);
     given
         .into_iter()
         .chain([own])
         .map(|directory| directory.join(&file))
         .find(|path| path.is_file())
         .with_context(|| {
-            format!("no {file} in xtask/peers or in the directory that SEXTON_NOVA_PINS names")
+            format!("no {file} in xtask/peers or in the directory that SEXTON_PEER_PINS names")
         })
 }
 
@@ -109,26 +115,32 @@ fn python(sh: &Shell) -> Result<&'static str> {
     find().context("no Python with the modules venv and ensurepip; install python3-venv")
 }
 
-/// Runs the migrations of `nova`, a path of nova-manage, on the database of `url` and, if there is
-/// one, on the API database.
-pub(crate) fn sync(nova: &Path, url: &str, api_url: Option<&str>) -> Result<()> {
+/// Runs the migrations of a service, whose `-manage` is `program`, on the database of `url` and, if
+/// there is one, on Nova's API database.
+pub(crate) fn sync(service: &str, program: &Path, url: &str, api_url: Option<&str>) -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let configuration = directory.path().join("nova.conf");
-    fs::write(&configuration, self::configuration(url, api_url))?;
+    let configuration = directory.path().join("service.conf");
+    let state = directory.path().display();
+    let text = format!(
+        "[DEFAULT]\nstate_path = {state}\n{}",
+        self::configuration(url, api_url)
+    );
+    fs::write(&configuration, text)?;
     let sh = Shell::new()?;
     sh.set_var("OS_NOVA_DISABLE_EVENTLET_PATCHING", "1");
-    let commands: &[&[&str]] = match api_url {
-        Some(_) => &[&["api_db", "sync"], &["db", "sync", "--local_cell"]],
-        None => &[&["db", "sync", "--local_cell"]],
+    let commands: &[&[&str]] = match (service, api_url) {
+        ("nova", Some(_)) => &[&["api_db", "sync"], &["db", "sync", "--local_cell"]],
+        ("nova", None) => &[&["db", "sync", "--local_cell"]],
+        _ => &[&["db", "sync"]],
     };
     for &command in commands {
-        let output = cmd!(sh, "{nova} --config-file {configuration} {command...}")
+        let output = cmd!(sh, "{program} --config-file {configuration} {command...}")
             .quiet()
             .ignore_status()
             .output()?;
         if !output.status.success() {
             bail!(
-                "nova-manage {} ended with {}: {}{}",
+                "{service}-manage {} ended with {}: {}{}",
                 command.join(" "),
                 output.status,
                 String::from_utf8_lossy(&output.stdout),
@@ -139,7 +151,7 @@ pub(crate) fn sync(nova: &Path, url: &str, api_url: Option<&str>) -> Result<()> 
     Ok(())
 }
 
-/// The text of a nova.conf for these databases.
+/// The text of a configuration file for these databases.
 pub(crate) fn configuration(url: &str, api_url: Option<&str>) -> String {
     let mut text = format!("[database]\nconnection = {}\n", sqlalchemy(url));
     if let Some(url) = api_url {
