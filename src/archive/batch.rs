@@ -112,9 +112,9 @@ impl Batch<'_> {
     fn write(&self, session: &mut Session) -> Result<(Done, Option<(String, Key)>), Failure> {
         let (done, captured, chosen) = self.prepare(session)?;
         let mut exports = Vec::new();
-        for (table, keys) in plan::keys_by_table(&captured.forest, &chosen, true) {
+        for (table, keys) in self.to_export(&captured, &chosen) {
             if let Some(member) = self.sql.graph.member(table) {
-                exports.push(export::read(session, self.sql, member, &keys)?);
+                exports.push(export::read(session, self.sql, member, table, &keys)?);
             }
         }
         for step in &done.steps {
@@ -137,6 +137,16 @@ impl Batch<'_> {
             (row.table.clone(), row.key.clone())
         });
         Ok((done, witness))
+    }
+
+    /// Rows that will be nowhere else: of tables without shadow, and on request those of a purge.
+    fn to_export<'c>(
+        &self,
+        captured: &'c Captured,
+        chosen: &[Family],
+    ) -> BTreeMap<&'c str, Vec<Key>> {
+        let all = self.sql.graph.deletes_in_place && self.sql.options.export.is_some();
+        plan::keys_by_table(&captured.forest, chosen, !all)
     }
 
     /// Everything but the writes.

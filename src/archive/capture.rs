@@ -121,6 +121,9 @@ impl<'a> Capture<'a> {
             }
         }
         self.young_roots();
+        if self.sql.graph.deletes_in_place {
+            self.young_rows()?;
+        }
         if self.probe_shadow {
             self.taken_keys()?;
         }

@@ -13,15 +13,7 @@ use super::sql::{KEYS_PER_STATEMENT, Sql};
 impl Capture<'_> {
     /// Rows whose key the shadow table already has (id reuse, half-done older runs).
     pub(super) fn taken_keys(&mut self) -> Result<(), DbError> {
-        let mut by_table: BTreeMap<String, Vec<Key>> = BTreeMap::new();
-        for index in 0..self.captured.forest.len() {
-            let row = self.captured.forest.row(index);
-            by_table
-                .entry(row.table.clone())
-                .or_default()
-                .push(row.key.clone());
-        }
-        for (table, keys) in by_table {
+        for (table, keys) in self.keys_read() {
             let Some(member) = self.sql.graph.member(&table) else {
                 continue;
             };
@@ -50,6 +42,39 @@ impl Capture<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Rows that are too young to be deleted in place; their family waits for them.
+    pub(super) fn young_rows(&mut self) -> Result<(), DbError> {
+        for (table, keys) in self.keys_read() {
+            let Some(member) = self.sql.graph.member(&table) else {
+                continue;
+            };
+            for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+                let Some(sql) = self.sql.too_young(member, chunk) else {
+                    continue;
+                };
+                for key in self.session.query(&sql)? {
+                    let Some(row) = self.captured.forest.find(&table, &key) else {
+                        continue;
+                    };
+                    let remedy = "it goes when the cut-off covers this row too".into();
+                    let blocked = self.blocked(row, "younger-relative", Vec::new(), remedy);
+                    self.captured.forest.hold(row, Hold::Blocked(blocked));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keys_read(&self) -> BTreeMap<String, Vec<Key>> {
+        let mut by_table: BTreeMap<String, Vec<Key>> = BTreeMap::new();
+        for index in 0..self.captured.forest.len() {
+            let row = self.captured.forest.row(index);
+            let keys = by_table.entry(row.table.clone()).or_default();
+            keys.push(row.key.clone());
+        }
+        by_table
     }
 
     pub(super) fn judge_shared(

@@ -1,6 +1,6 @@
-//! Rows of tables without shadow, written to a file before they are deleted.
+//! Rows that are deleted for good, written to a file before.
 //!
-//! One JSONL file per table, appended to and fsynced before the transaction with their DELETE is
+//! One file per table, JSON lines or SQL, appended to and fsynced before the transaction with their DELETE is
 //! committed: after a kill a row may stand in the file and in the table, never in neither.
 
 use std::fs::{File, OpenOptions};
@@ -11,10 +11,11 @@ use serde_json::{Map, Value as Json};
 
 use crate::db::{DbError, Engine, Session, Value};
 use crate::error::Error;
-use crate::schema::{ColumnType, Member};
+use crate::schema::{Column, ColumnType, Member};
 
 use super::batch::Failure;
 use super::forest::Key;
+use super::options::ExportFormat;
 use super::sql::{KEYS_PER_STATEMENT, Sql};
 
 /// Rows of one table, ready to be written to its file.
@@ -23,31 +24,76 @@ pub(super) struct Export {
     lines: String,
 }
 
-/// Reads these rows of the table, locked.
+/// Reads these rows of `table`, the member's live or shadow table, locked.
 pub(super) fn read(
     session: &mut Session,
     sql: Sql<'_>,
     member: &Member,
+    table: &str,
     keys: &[Key],
 ) -> Result<Export, DbError> {
+    let format = sql.options.export.unwrap_or(ExportFormat::Jsonl);
     let path = sql
         .options
         .export_dir
-        .join(format!("{}.jsonl", member.table));
+        .join(format!("{table}.{}", format.extension()));
     let mut lines = String::new();
+    let Some(definition) = sql.graph.table(table) else {
+        return Ok(Export { path, lines });
+    };
+    let columns: Vec<_> = definition.columns.iter().filter(|c| !c.generated).collect();
     for chunk in keys.chunks(KEYS_PER_STATEMENT) {
-        for row in rows(session, sql, member, chunk)? {
-            let fields = [
-                ("database", Json::String(session.label().to_owned())),
-                ("table", Json::String(member.table.clone())),
-                ("row", Json::Object(row)),
-            ];
-            let record: Map<_, _> = fields.map(|(k, v)| (k.to_owned(), v)).into_iter().collect();
-            lines.push_str(&Json::Object(record).to_string());
+        let list: Vec<_> = columns.iter().map(|c| selected(sql, format, c)).collect();
+        let statement = format!(
+            "SELECT {} FROM {} WHERE {}{}",
+            list.join(", "),
+            sql.engine.quote(table),
+            sql.key_in("", &member.key, chunk),
+            sql.lock(None)
+        );
+        for row in session.query(&statement)? {
+            lines.push_str(&match format {
+                ExportFormat::Jsonl => json_line(session.label(), table, &columns, row),
+                ExportFormat::Sql => insert(sql.engine, table, &columns, &row),
+            });
             lines.push('\n');
         }
     }
     Ok(Export { path, lines })
+}
+
+/// JSON has no binary data: hexadecimal digits, which every engine reads back.
+fn selected(sql: Sql<'_>, format: ExportFormat, column: &Column) -> String {
+    let name = sql.engine.quote(&column.name);
+    match (format, &column.ty, sql.engine) {
+        (ExportFormat::Jsonl, ColumnType::Blob, Engine::Postgres) => {
+            format!("encode({name}, 'hex')")
+        }
+        (ExportFormat::Jsonl, ColumnType::Blob, _) => format!("HEX({name})"),
+        _ => name,
+    }
+}
+
+fn json_line(database: &str, table: &str, columns: &[&Column], row: Vec<Value>) -> String {
+    let names = columns.iter().map(|c| c.name.clone());
+    let row: Map<_, _> = names.zip(row.into_iter().map(json)).collect();
+    let fields = [
+        ("database", Json::String(database.to_owned())),
+        ("table", Json::String(table.to_owned())),
+        ("row", Json::Object(row)),
+    ];
+    let record: Map<_, _> = fields.map(|(k, v)| (k.to_owned(), v)).into_iter().collect();
+    Json::Object(record).to_string()
+}
+
+fn insert(engine: Engine, table: &str, columns: &[&Column], row: &[Value]) -> String {
+    let values: Vec<_> = row.iter().map(|v| engine.literal(v)).collect();
+    format!(
+        "INSERT INTO {} ({}) VALUES ({});",
+        engine.quote(table),
+        engine.quote_all(columns.iter().map(|c| &c.name)),
+        values.join(", ")
+    )
 }
 
 impl Export {
@@ -57,7 +103,7 @@ impl Export {
             let path = self.path.display();
             let error = Error::unavailable(format!("cannot {what} {path}: {e}"));
             Failure::Fatal(
-                error.hint("nothing was deleted; give a writable directory to --export-dir"),
+                error.hint("nothing was deleted with it; give a directory that can be written to"),
             )
         };
         let open = OpenOptions::new()
@@ -74,47 +120,6 @@ impl Export {
             .and_then(|d| d.sync_all())
             .map_err(|e| failed("sync", &e))
     }
-}
-
-fn rows(
-    session: &mut Session,
-    sql: Sql<'_>,
-    member: &Member,
-    keys: &[Key],
-) -> Result<Vec<Map<String, Json>>, DbError> {
-    let Some(table) = sql.graph.table(&member.table) else {
-        return Ok(Vec::new());
-    };
-    let columns: Vec<_> = table
-        .columns
-        .iter()
-        .map(|c| (c.name.clone(), &c.ty))
-        .collect();
-    let list: Vec<_> = columns
-        .iter()
-        .map(|(name, ty)| {
-            let column = sql.engine.quote(name);
-            // Binary data as hexadecimal digits, which every engine reads back.
-            match (ty, sql.engine) {
-                (ColumnType::Blob, Engine::Postgres) => format!("encode({column}, 'hex')"),
-                (ColumnType::Blob, _) => format!("HEX({column})"),
-                _ => column,
-            }
-        })
-        .collect();
-    let statement = format!(
-        "SELECT {} FROM {} WHERE {}{}",
-        list.join(", "),
-        sql.engine.quote(&member.table),
-        sql.key_in("", &member.key, keys),
-        sql.lock(None)
-    );
-    let rows = session.query(&statement)?;
-    let names = columns.iter().map(|(name, _)| name.clone());
-    Ok(rows
-        .into_iter()
-        .map(|row| names.clone().zip(row.into_iter().map(json)).collect())
-        .collect())
 }
 
 fn json(value: Value) -> Json {

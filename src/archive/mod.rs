@@ -27,7 +27,7 @@ mod sql;
 
 pub use api::{Api, Cell};
 pub use before::Before;
-pub use options::{Observer, Options, Stop};
+pub use options::{ExportFormat, Observer, Options, Stop};
 pub use outcome::{Blocked, Outcome, StopReason};
 pub use purge::purge;
-pub use run::archive;
+pub use run::{archive, purge_in_place};

@@ -26,7 +26,9 @@ pub struct Options {
     pub dry_run: bool,
     /// Tables without shadow whose leftover rows may be written to a file and deleted.
     pub drop_unshadowed: BTreeSet<String>,
-    /// The directory for those files.
+    /// How the rows of a purge are written to files before they are deleted, if they are.
+    pub export: Option<ExportFormat>,
+    /// The directory for the files of `drop_unshadowed` and `export`.
     pub export_dir: PathBuf,
     /// How often to try a batch again after a deadlock or lock timeout.
     pub retries: u32,
@@ -44,9 +46,29 @@ impl Default for Options {
             sleep: Duration::ZERO,
             dry_run: false,
             drop_unshadowed: BTreeSet::new(),
+            export: None,
             export_dir: PathBuf::from("."),
             retries: 10,
             backoff: Duration::from_millis(20),
+        }
+    }
+}
+
+/// A form of file for rows that are deleted for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// A JSON object a line: database, table, row.
+    Jsonl,
+    /// An INSERT a line, in the SQL of the database.
+    Sql,
+}
+
+impl ExportFormat {
+    /// How its files end.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Sql => "sql",
         }
     }
 }

@@ -32,6 +32,34 @@ pub fn archive(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     check(session.label(), graph, options)?;
+    run(session, graph, options, stop, observer)
+}
+
+/// Deletes the soft-deleted families of a service without shadow tables where they are, whole:
+/// a family goes when all its rows are soft-deleted and older than `options.before`, and nothing
+/// that stays refers to it. `graph` is made by [`FamilyGraph::in_place`].
+///
+/// # Errors
+///
+/// Exit code 69 if the database goes away for good or another archiver is at work in it.
+pub fn purge_in_place(
+    session: &mut Session,
+    graph: &FamilyGraph,
+    options: &Options,
+    stop: &Stop<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    debug_assert!(graph.deletes_in_place);
+    run(session, graph, options, stop, observer)
+}
+
+fn run(
+    session: &mut Session,
+    graph: &FamilyGraph,
+    options: &Options,
+    stop: &Stop<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
     let started = Instant::now();
     let lock = match options.dry_run {
         true => None,

@@ -56,7 +56,7 @@ impl<'a> Sql<'a> {
             let mut dead: Vec<String> = parent
                 .marker
                 .iter()
-                .map(|m| m.is_deleted(self.engine, &p))
+                .map(|m| self.with_age(parent, m.is_deleted(self.engine, &p), &p))
                 .collect();
             if !passed.contains(&owner.parent.as_str()) {
                 passed.push(&owner.parent);
@@ -73,6 +73,29 @@ impl<'a> Sql<'a> {
             }
         }
         terms
+    }
+
+    /// Where rows are deleted in place each goes by its own age: an owner that is too young to go
+    /// does not keep what it owns.
+    fn with_age(&self, owner: &Member, deleted: String, alias: &str) -> String {
+        match self.old_enough(owner, alias) {
+            Some(old) if self.graph.deletes_in_place => format!("({deleted} AND {old})"),
+            _ => deleted,
+        }
+    }
+
+    /// Those of the keys whose rows are marked deleted and too young to go, or bear no date.
+    pub(super) fn too_young(&self, member: &Member, keys: &[Key]) -> Option<String> {
+        let marker = member.marker.as_ref()?;
+        let old = self.old_enough(member, "t")?;
+        Some(format!(
+            "SELECT {} FROM {} t WHERE {} AND {} AND NOT COALESCE({old}, {})",
+            self.columns("t", &member.key),
+            self.engine.quote(&member.table),
+            self.key_in("t", &member.key, keys),
+            marker.is_deleted(self.engine, "t"),
+            self.engine.boolean(false),
+        ))
     }
 
     /// Whether a row is marked deleted, or needs no marker because it moves on request.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use sexton::archive::{self, Api, Before, Cell, Observer, Options, Outcome, Stop, StopReason};
-use sexton::db::{Access, Target, open};
+use sexton::db::{Access, Session, Target, open};
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
 use sexton::report;
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     }
 }
 
-fn exit_code(outcome: &Outcome) -> ExitCode {
+pub(super) fn exit_code(outcome: &Outcome) -> ExitCode {
     match outcome.stopped_because {
         StopReason::Complete if outcome.has_blocked() => ExitCode::Findings,
         StopReason::Complete => ExitCode::Done,
@@ -144,7 +144,7 @@ fn run_compat(args: &Args) -> u8 {
             }
             if args.purge && args.verbose && outcome.total_rows > 0 && !interrupted {
                 println!("{}", compat::PURGING);
-                compat::purged(&outcome)
+                compat::purged(&outcome.purged, &BTreeMap::new())
                     .iter()
                     .for_each(|line| println!("{line}"));
             }
@@ -268,7 +268,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
             None => outcome.stopped_because == StopReason::Complete,
         };
         if args.purge && purges && outcome.stopped_because != StopReason::Signal {
-            archive::purge(&mut session, &graph, &options, &stop, &mut outcome)?;
+            purge(&mut session, &graph, &options, &stop, &mut outcome)?;
         } else if args.purge {
             progress.notice(
                 "nothing was purged, because the run stopped early: run again, with \
@@ -302,6 +302,31 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
     }
     progress.finish();
     Ok((total, api.is_some()))
+}
+
+/// Empties the shadow tables: whatever their age, task log and all, as `nova-manage` does.
+fn purge(
+    session: &mut Session,
+    graph: &FamilyGraph,
+    options: &Options,
+    stop: &Stop<'_>,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let options = Options {
+        before: None,
+        task_log: true,
+        ..options.clone()
+    };
+    let purged = archive::purge(session, graph, &options, stop, &mut ())?;
+    outcome.purged = purged.rows;
+    outcome.purge_kept = purged.blocked_families.values().sum();
+    outcome.statements += purged.statements;
+    outcome.retries += purged.retries;
+    outcome.elapsed_ms += purged.elapsed_ms;
+    if purged.stopped_because == StopReason::Signal {
+        outcome.stopped_because = StopReason::Signal;
+    }
+    Ok(())
 }
 
 /// Shows progress, and cleans the API database after each batch.

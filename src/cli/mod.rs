@@ -10,6 +10,7 @@ mod generate;
 mod output;
 mod progress;
 mod prove;
+mod purge;
 mod signals;
 
 use std::process::ExitCode as ProcessExit;
@@ -36,6 +37,7 @@ enum Command {
     Demo(demo::Args),
     Audit(audit::Args),
     Archive(archive::Args),
+    Purge(purge::Args),
     Prove(prove::Args),
     Generate(generate::Args),
 }
@@ -58,6 +60,7 @@ pub(crate) fn main() -> ProcessExit {
         Command::Demo(args) => demo::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Archive(args) => archive::run(args),
+        Command::Purge(args) => purge::run(args),
         Command::Prove(args) => prove::run(args),
         Command::Generate(args) => generate::run(args),
     };

@@ -78,11 +78,55 @@ pub fn archive_text(outcome: &Outcome) -> String {
     text
 }
 
+/// The report of a purge.
+pub fn purge_text(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let verb = if outcome.dry_run {
+        "would be deleted"
+    } else {
+        "deleted"
+    };
+    if outcome.total_rows > 0 {
+        let _ = writeln!(text, "Rows {verb}:\n{}\n", table(&outcome.rows));
+    }
+    text += &kept_text(outcome, "kept");
+    let _ = writeln!(
+        text,
+        "{}: {} rows of {} families {verb} in {} batches, {} statements, {} retries, {}.{:03} s.",
+        outcome.database,
+        outcome.total_rows,
+        outcome.families,
+        outcome.batches,
+        outcome.statements,
+        outcome.retries,
+        outcome.elapsed_ms / 1000,
+        outcome.elapsed_ms % 1000,
+    );
+    if let Some(before) = &outcome.before {
+        let _ = writeln!(text, "Only what was deleted before {before} UTC.");
+    }
+    text += match outcome.stopped_because {
+        StopReason::Complete if outcome.dry_run => "A dry run: nothing was deleted.\n",
+        StopReason::Complete if outcome.has_blocked() => {
+            "Complete: all that may go has gone; the families above were kept.\n"
+        }
+        StopReason::Complete => "Complete: all that may go has gone.\n",
+        StopReason::MaxRows | StopReason::Signal => {
+            "Stopped on a signal after a whole batch; run again to go on.\n"
+        }
+    };
+    text
+}
+
 /// The blocked families, with path and remedy.
 pub fn blocked_text(outcome: &Outcome) -> String {
+    kept_text(outcome, "blocked")
+}
+
+fn kept_text(outcome: &Outcome, word: &str) -> String {
     let mut text = String::new();
     for (reason, count) in &outcome.blocked_families {
-        let _ = writeln!(text, "{count} blocked: {reason}");
+        let _ = writeln!(text, "{count} {word}: {reason}");
         let mut remedies: Vec<&str> = Vec::new();
         for blocked in outcome
             .blocked

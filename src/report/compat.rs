@@ -1,5 +1,6 @@
-//! Exactly what `nova-manage db archive_deleted_rows` prints and returns, so that scripts written
-//! for it keep working. Source: nova/cmd/manage.py of nova 34.0.0.
+//! Exactly what `nova-manage db archive_deleted_rows` and the `db purge` of several services print
+//! and return, so that scripts written for them keep working. Sources: cmd/manage.py of nova 34.0.0,
+//! manila 23.0.1, cinder 29.0.0 and glance 33.0.0.
 
 use std::collections::BTreeMap;
 
@@ -83,18 +84,51 @@ pub fn table(outcome: &Outcome, had_api: bool) -> String {
     text.join("\n")
 }
 
-/// What is said of each shadow table that `--purge` emptied: of the database or, with several
-/// cells, of the cell whose name stands before the table's.
-pub fn purged(outcome: &Outcome) -> Vec<String> {
-    let emptied = outcome.purged.iter().filter(|(_, rows)| **rows > 0);
+/// What is said of each shadow table that was emptied, in the database or, with several cells, in the
+/// cell whose name stands before the table's; `columns` has the date column by shadow table, if dates
+/// were asked for.
+pub fn purged(rows: &BTreeMap<String, u64>, columns: &BTreeMap<String, String>) -> Vec<String> {
+    let emptied = rows.iter().filter(|(_, rows)| **rows > 0);
     let line = |(table, rows): (&String, &u64)| {
         let (place, table) = match table.split_once('.') {
             Some((cell, table)) => (format!("Cell {cell}"), table),
             None => ("DB".to_owned(), table.as_str()),
         };
-        format!("{place}: Deleted {rows} rows from {table} based on timestamp column (n/a)")
+        let column = columns.get(table).map_or("(n/a)", String::as_str);
+        format!("{place}: Deleted {rows} rows from {table} based on timestamp column {column}")
     };
     emptied.map(line).collect()
+}
+
+/// Exit code of `db purge` of nova without `--before` and `--all`.
+pub const PURGE_NO_ARGUMENTS: u8 = 1;
+/// What it says then.
+pub const PURGE_NEEDS: &str = "Either --before or --all is required";
+/// Exit code of `db purge` of nova for a bad `--before`.
+pub const PURGE_BAD_BEFORE: u8 = 2;
+/// Exit code of `db purge` of nova where nothing was deleted.
+pub const PURGE_NOTHING: u8 = 3;
+/// Exit code of `db purge` of nova where the API database does not list the cells.
+pub const PURGE_NO_CELLS: u8 = 4;
+/// What it says then.
+pub const NO_CELLS: &str = "Unable to get cell list from API DB. Is it configured?";
+
+/// Exit code of the other services' `db purge` for a bad age, and for any failure.
+pub const BAD_AGE: u8 = 1;
+/// What manila-manage says of a bad age.
+pub const AGE_OF_MANILA: &str = "Must supply a non-negative value for age.";
+/// What cinder-manage says of a bad age.
+pub const AGE_OF_CINDER: &str = "Must supply a positive value for age";
+/// What glance-manage says of a bad age.
+pub const AGE_OF_GLANCE: &str = "Must supply a non-negative value for age.";
+
+/// 0 if anything was purged, 3 if nothing was.
+pub fn purge_code(outcome: &Outcome) -> u8 {
+    if outcome.total_rows > 0 {
+        0
+    } else {
+        PURGE_NOTHING
+    }
 }
 
 /// 1 if anything was archived, 0 if nothing was.

@@ -6,7 +6,7 @@ mod audit;
 pub mod compat;
 mod prove;
 
-pub use archive::{archive_text, blocked_text};
+pub use archive::{archive_text, blocked_text, purge_text};
 pub use audit::audit_text;
 pub use prove::{prove_junit, prove_text};
 

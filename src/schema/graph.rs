@@ -102,6 +102,8 @@ pub struct FamilyGraph {
     pub references: Vec<Reference>,
     /// Live tables, children before parents by declared references.
     pub delete_order: Vec<String>,
+    /// Whether rows are to be deleted where they are, not moved: [`Self::in_place`].
+    pub deletes_in_place: bool,
     /// Tables that may own rows of their own over owned references, by the cycle they are in.
     cycles: BTreeMap<String, usize>,
 }
@@ -121,6 +123,7 @@ impl FamilyGraph {
         let delete_order = delete_order(&members, &references);
         let cycles = owned_cycles(&references);
         Ok(Self {
+            deletes_in_place: false,
             cycles,
             schema: schema.clone(),
             profile: profile.clone(),
@@ -128,6 +131,36 @@ impl FamilyGraph {
             references,
             delete_order,
         })
+    }
+
+    /// The same families for an engine that deletes them where they are: no shadow table is needed,
+    /// none is in the way, and a live child holds its parent back whoever owns it. Rows of the profile's `purged_on_request` tables stay, unless the table is
+    /// in `requested`; what they own goes by itself.
+    pub fn in_place(&self, requested: &BTreeSet<String>) -> Self {
+        let mut graph = self.clone();
+        graph.deletes_in_place = true;
+        for member in graph.members.values_mut() {
+            member.shadow = None;
+            let table = self.schema.table(&member.table);
+            member.obstacle = match table.and_then(non_transactional) {
+                _ if member.key.is_empty() => Some(Obstacle::NoKey),
+                Some(storage) => Some(Obstacle::NonTransactional(
+                    member.table.clone(),
+                    storage.into(),
+                )),
+                None => None,
+            };
+            let on_request = self.profile.purged_on_request.contains(&member.table);
+            if on_request && !requested.contains(&member.table) {
+                member.marker = None;
+            }
+        }
+        for reference in &mut graph.references {
+            let child = graph.members.get(&reference.child);
+            let marked = child.is_some_and(|c| c.marker.is_some() && !c.never_marked);
+            reference.guarded |= reference.is_owned() && marked;
+        }
+        graph
     }
 
     /// The member of that name.

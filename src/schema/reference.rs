@@ -38,10 +38,10 @@ impl Reference {
         self.ownership == Ownership::Owned
     }
 
-    /// Whether a live child over it holds the parent back: declared, and shared or guarded. A shared
+    /// Whether a live child over it holds the parent back: guarded, or declared and shared. A shared
     /// reference by convention merely points.
     pub fn blocks(&self) -> bool {
-        self.declared && (!self.is_owned() || self.guarded)
+        self.guarded || self.declared && !self.is_owned()
     }
 
     /// Whether parent and child are the same table.

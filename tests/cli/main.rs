@@ -10,6 +10,7 @@ mod compat;
 mod databases;
 mod output;
 mod prove;
+mod purge;
 mod sample;
 mod secrets;
 mod servers;

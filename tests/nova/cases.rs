@@ -273,18 +273,11 @@ fn case_12_live_children_go_and_a_purge_takes_the_family() {
     assert_eq!(archive(&mut cloud), Vec::<String>::new());
     assert!(cloud.is_archived(2));
     let graph = cloud.graph();
-    let mut outcome = sexton::archive::Outcome::default();
     let stop = sexton::archive::Stop::default();
-    sexton::archive::purge(
-        &mut cloud.session,
-        &graph,
-        &until_complete(),
-        &stop,
-        &mut outcome,
-    )
-    .unwrap();
+    let options = until_complete();
+    let outcome = sexton::archive::purge(&mut cloud.session, &graph, &options, &stop, &mut ());
     assert_eq!(cloud.whereabouts(2), (0, 0));
-    assert_eq!(outcome.purged["shadow_instances"], 3);
+    assert_eq!(outcome.unwrap().rows["shadow_instances"], 3);
 }
 
 #[test]

@@ -7,4 +7,5 @@ pub(crate) mod cloud;
 pub(crate) mod databases;
 pub(crate) mod docker;
 pub(crate) mod nova;
+pub(crate) mod service;
 pub(crate) mod shelf;

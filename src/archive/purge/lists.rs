@@ -1,0 +1,320 @@
+//! The temporary tables of a purge: which rows of which shadow table belong to which root, and which
+//! families stay.
+
+use std::collections::BTreeSet;
+
+use crate::db::Engine;
+use crate::error::Result;
+use crate::schema::Member;
+
+use super::super::forest::row_name;
+use super::super::outcome::{Blocked, LISTED_PER_REASON};
+use super::{Doomed, Purge, shadow_with_key};
+
+/// Numbers of families that stay, and why.
+pub(super) const KEPT: &str = "sexton_purge_kept";
+
+/// Why a family stays because of its owner's family; not reported, for that one is.
+const WITH_OWNER: &str = "with-owner";
+
+/// A temporary table: the rows of one shadow table that hang on numbered roots over one chain.
+pub(super) struct Listed<'a> {
+    pub(super) member: &'a Member,
+    pub(super) name: String,
+}
+
+impl<'a> Purge<'a, '_> {
+    /// Lists the rows of a member, numbered by root, then those of its owned children.
+    pub(super) fn list(
+        &mut self,
+        member: &'a Member,
+        parent: Option<(usize, &str)>,
+        lists: &mut Vec<Listed<'a>>,
+    ) -> Result<()> {
+        let (engine, graph) = (self.sql.engine, self.sql.graph);
+        let Some(shadow) = shadow_with_key(member) else {
+            return Ok(());
+        };
+        let name = format!("sexton_purge_{}", lists.len());
+        let owned: Vec<_> = graph
+            .children(&member.table)
+            .filter(|(_, r)| r.is_owned() && !r.is_self())
+            .collect();
+        let mut columns: BTreeSet<&String> = member.key.iter().collect();
+        columns.extend(owned.iter().flat_map(|(_, r)| &r.parent_columns));
+        let list: Vec<_> = columns.iter().map(|c| engine.column("s", c)).collect();
+        let list = list.join(", ");
+        let select = match parent {
+            None => format!(
+                "SELECT {list}, ROW_NUMBER() OVER (ORDER BY {}) AS sexton_root FROM {} s{}",
+                self.sql.columns("s", &member.key),
+                engine.quote(shadow),
+                self.old_roots(member),
+            ),
+            Some((reference, parent)) => format!(
+                "SELECT {list}, d.sexton_root FROM {} s {} {parent} d ON {}",
+                engine.quote(shadow),
+                self.shadow_first(),
+                graph.references[reference].join(engine, "s", "d")
+            ),
+        };
+        self.session
+            .execute(&format!("CREATE TEMPORARY TABLE {name} AS {select}"))?;
+        self.session
+            .execute(&format!("CREATE INDEX {name}_root ON {name} (sexton_root)"))?;
+        lists.push(Listed {
+            member,
+            name: name.clone(),
+        });
+        // A cycle of owned references would go round for ever.
+        if lists.len() > graph.members.len() {
+            return Ok(());
+        }
+        let mut indexed: BTreeSet<&[String]> = BTreeSet::new();
+        for (reference, child) in owned {
+            if indexed.insert(&child.parent_columns) {
+                self.session.execute(&format!(
+                    "CREATE INDEX {name}_{} ON {name} ({})",
+                    indexed.len(),
+                    engine.quote_all(&child.parent_columns)
+                ))?;
+            }
+            if let Some(member) = graph.member(&child.child) {
+                self.list(member, Some((reference, &name)), lists)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The shadow table of a list is read once, its rows are looked up in the list.
+    fn shadow_first(&self) -> &'static str {
+        match self.sql.engine {
+            Engine::Mysql => "STRAIGHT_JOIN",
+            Engine::Sqlite | Engine::Postgres => "JOIN",
+        }
+    }
+
+    /// The age of a root in its shadow table, if it has such a column.
+    fn age<'m>(&self, member: &'m Member) -> Option<&'m String> {
+        let shadow = self.sql.graph.table(member.shadow.as_ref()?)?;
+        member.age.as_ref().filter(|c| shadow.column(c).is_some())
+    }
+
+    /// Roots that are old enough, and those of which nobody knows: they are kept, and that is said.
+    fn old_roots(&self, member: &Member) -> String {
+        let Some(before) = &self.sql.options.before else {
+            return String::new();
+        };
+        match self.age(member) {
+            Some(age) => {
+                let age = self.sql.engine.column("s", age);
+                format!(" WHERE {age} < '{before}' OR {age} IS NULL")
+            }
+            None => String::new(),
+        }
+    }
+
+    /// Notes the families that stay: those whose owner stayed; those of which a part is in the live
+    /// tables (a row under the same key, a child that was left there, or, for a root, an owner from
+    /// which it was parted without being marked deleted); those without a date.
+    pub(super) fn keep(&mut self, root: &Member, lists: &[Listed<'a>]) -> Result<()> {
+        self.session.execute(&format!(
+            "CREATE TEMPORARY TABLE {KEPT} (sexton_root BIGINT NOT NULL, reason VARCHAR(20) NOT NULL)"
+        ))?;
+        let (with_owner, mut partly_live) = self.by_owner(root, lists);
+        partly_live.extend(self.by_rows(lists));
+        self.keep_for(WITH_OWNER, &with_owner)?;
+        self.report(root, lists, "partly-live", &partly_live)?;
+        let dateless = self.dateless(root, lists);
+        self.report(root, lists, "no-date", &dateless)?;
+        self.session
+            .execute(&format!("CREATE INDEX {KEPT}_root ON {KEPT} (sexton_root)"))?;
+        Ok(())
+    }
+
+    /// Families by what lives of their own rows, as FROM and WHERE.
+    fn by_rows(&self, lists: &[Listed<'a>]) -> Vec<String> {
+        let (engine, graph) = (self.sql.engine, self.sql.graph);
+        let mut found = Vec::new();
+        for list in lists {
+            found.push(format!(
+                "{} d JOIN {} l ON {}",
+                list.name,
+                engine.quote(&list.member.table),
+                self.same_key(list.member, "l"),
+            ));
+            let owned = graph.children(&list.member.table);
+            for (_, reference) in owned.filter(|(_, r)| r.is_owned() && !r.is_self()) {
+                let child = graph.member(&reference.child);
+                // What has no shadow table stays behind in any case.
+                if child.is_some_and(|c| c.shadow.is_some()) {
+                    found.push(format!(
+                        "{} l {} {} d ON {}",
+                        engine.quote(&reference.child),
+                        self.shadow_first(),
+                        list.name,
+                        reference.join(engine, "l", "d")
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    /// Families by their root's owners: those that are in the shadow tables still, for owners were
+    /// purged first, and those that live.
+    fn by_owner(&self, root: &Member, lists: &[Listed<'a>]) -> (Vec<String>, Vec<String>) {
+        let (engine, graph) = (self.sql.engine, self.sql.graph);
+        let (mut kept, mut live) = (Vec::new(), Vec::new());
+        let explained = match &root.marker {
+            Some(marker) => {
+                let deleted = marker.is_deleted(engine, "s");
+                format!(" WHERE NOT COALESCE({deleted}, {})", engine.boolean(false))
+            }
+            None => String::new(),
+        };
+        for (_, reference) in graph.owners(&root.table).filter(|(_, r)| !r.is_self()) {
+            let (Some(shadow), Some(list)) = (&root.shadow, lists.first()) else {
+                continue;
+            };
+            let owner = |table: &str| {
+                format!(
+                    "{} d JOIN {} s ON {} JOIN {} l ON {}",
+                    list.name,
+                    engine.quote(shadow),
+                    self.same_key(root, "s"),
+                    engine.quote(table),
+                    reference.join(engine, "s", "l"),
+                )
+            };
+            let explained = if reference.required { "" } else { &explained };
+            live.push(owner(&reference.parent) + explained);
+            let shadow = graph
+                .member(&reference.parent)
+                .and_then(|m| m.shadow.as_ref());
+            kept.extend(shadow.map(|s| owner(s)));
+        }
+        (kept, live)
+    }
+
+    /// Roots without a date, where one is asked for.
+    fn dateless(&self, root: &Member, lists: &[Listed<'a>]) -> Vec<String> {
+        let (Some(_), Some(list)) = (&self.sql.options.before, lists.first()) else {
+            return Vec::new();
+        };
+        let (Some(shadow), engine) = (&root.shadow, self.sql.engine) else {
+            return Vec::new();
+        };
+        match self.age(root) {
+            Some(age) => vec![format!(
+                "{} d JOIN {} s ON {} WHERE {} IS NULL",
+                list.name,
+                engine.quote(shadow),
+                self.same_key(root, "s"),
+                engine.column("s", age)
+            )],
+            None => vec![format!("{} d", list.name)],
+        }
+    }
+
+    /// `alias.id = d.id` for the key of a listed row.
+    fn same_key(&self, member: &Member, alias: &str) -> String {
+        let equal = |c: &String| {
+            let engine = self.sql.engine;
+            format!("{} = {}", engine.column(alias, c), engine.column("d", c))
+        };
+        let pairs: Vec<_> = member.key.iter().map(equal).collect();
+        pairs.join(" AND ")
+    }
+
+    fn keep_for(&mut self, reason: &str, found: &[String]) -> Result<()> {
+        for rows in found {
+            let select = format!("SELECT DISTINCT d.sexton_root, '{reason}' FROM {rows}");
+            self.session
+                .execute(&format!("INSERT INTO {KEPT} {select}"))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps these, and books those that nothing else kept before.
+    fn report(
+        &mut self,
+        root: &Member,
+        lists: &[Listed<'a>],
+        reason: &str,
+        found: &[String],
+    ) -> Result<()> {
+        let count = format!("SELECT COUNT(DISTINCT sexton_root) FROM {KEPT}");
+        let before = self.session.query_count(&count)?;
+        self.keep_for(reason, found)?;
+        let kept = self.session.query_count(&count)? - before;
+        let (Ok(kept @ 1..), Some(list)) = (u64::try_from(kept), lists.first()) else {
+            return Ok(());
+        };
+        let remedy = match reason {
+            "no-date" => format!(
+                "set {} of the row, or purge with --all",
+                root.age.as_deref().unwrap_or("a date")
+            ),
+            _ => "see `sexton audit`; what is parted has to be put together first".to_owned(),
+        };
+        let keys = self.session.query(&format!(
+            "SELECT DISTINCT {} FROM {KEPT} k JOIN {} d ON k.sexton_root = d.sexton_root \
+             WHERE k.reason = '{reason}' ORDER BY {} LIMIT {LISTED_PER_REASON}",
+            self.sql.columns("d", &root.key),
+            list.name,
+            self.sql.columns("d", &root.key),
+        ))?;
+        let shadow = root.shadow.as_deref().unwrap_or(&root.table);
+        let listed = keys.iter().map(|key| {
+            let name = row_name(shadow, key);
+            Blocked {
+                reason: reason.into(),
+                root: name.clone(),
+                path: vec![name],
+                remedy: remedy.clone(),
+            }
+        });
+        self.outcome.block_all(reason, kept, listed.collect());
+        Ok(())
+    }
+
+    pub(super) fn drop_list(&mut self, name: &str) -> Result<()> {
+        let temporary = match self.sql.engine {
+            Engine::Mysql => "TEMPORARY ",
+            Engine::Sqlite | Engine::Postgres => "",
+        };
+        self.session
+            .execute(&format!("DROP {temporary}TABLE {name}"))?;
+        Ok(())
+    }
+
+    /// The keys of the families with those numbers.
+    pub(super) fn doomed(
+        &mut self,
+        lists: &[Listed<'a>],
+        from: i64,
+        to: i64,
+    ) -> Result<Doomed<'a>> {
+        let mut doomed = Doomed::new();
+        for list in lists {
+            let statement = format!(
+                "SELECT {} FROM {} t WHERE t.sexton_root > {from} AND t.sexton_root <= {to} AND \
+                 NOT EXISTS (SELECT 1 FROM {KEPT} k WHERE k.sexton_root = t.sexton_root)",
+                self.sql.columns("t", &list.member.key),
+                list.name,
+            );
+            let (_, seen, keys) = doomed
+                .entry(list.member.table.as_str())
+                .or_insert_with(|| (list.member, BTreeSet::new(), Vec::new()));
+            self.session.query_each(&statement, |key| {
+                // Two chains may lead to the same row.
+                if seen.insert(format!("{key:?}")) {
+                    keys.push(key);
+                }
+                true
+            })?;
+        }
+        Ok(doomed)
+    }
+}

@@ -1,0 +1,374 @@
+//! `sexton purge`: deletes old rows for good.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use jiff::{SignedDuration, Timestamp};
+use sexton::archive::{self, Before, ExportFormat, Observer, Options, Outcome, Stop, StopReason};
+use sexton::db::Access;
+use sexton::error::{Error, Result};
+use sexton::exit::ExitCode;
+use sexton::report::{self, compat};
+use sexton::schema::FamilyGraph;
+
+use super::archive::exit_code;
+use super::database::DatabaseArgs;
+use super::output::{Format, OutputArgs};
+use super::progress::Progress;
+use super::signals::stop_flag;
+
+/// Delete archived or soft-deleted rows for good, a family at a time.
+///
+/// Where there are shadow tables (Nova) they are emptied, by the age of each family's root. Where
+/// there are none (Manila, Cinder, Glance) soft-deleted rows are deleted where they are, once all of
+/// their family is soft-deleted and old enough and nothing that stays refers to it. What may not go
+/// is kept, counted and explained; it never holds up another.
+///
+/// Exit code 0: all that may go has gone. 1: done, but families were kept. 75: stopped early on a
+/// signal; run again to go on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    databases: DatabaseArgs,
+    /// Only rows deleted before this: 2026-01-31, '2026-01-31 12:00:00' (UTC where no zone is
+    /// given), RFC 3339, or an age: 90d, 12h.
+    #[arg(long, value_name = "DATE|AGE", conflicts_with_all = ["all", "older_than"])]
+    before: Option<String>,
+    /// Only rows deleted that many days ago or longer; 0 is up to now.
+    #[arg(
+        long,
+        alias = "age_in_days",
+        value_name = "DAYS",
+        conflicts_with = "all",
+        allow_hyphen_values = true
+    )]
+    older_than: Option<String>,
+    /// Rows of any age, also those that bear no date.
+    #[arg(long)]
+    all: bool,
+    /// The rows of the task log too (Nova), by the time of their last update.
+    #[arg(long, alias = "task_log")]
+    task_log: bool,
+    /// A table that is purged on request only (Glance: images). May be given several times.
+    #[arg(long, value_name = "TABLE")]
+    include: Vec<String>,
+    /// Most rows in one transaction, all tables counted; a larger family goes alone.
+    #[arg(
+        long,
+        alias = "max_rows",
+        value_name = "N",
+        default_value = "1000",
+        allow_hyphen_values = true
+    )]
+    max_rows: String,
+    /// Seconds to pause between batches.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "0",
+        allow_negative_numbers = true
+    )]
+    sleep: f64,
+    /// Print what would go; write nothing and lock nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Write each row to TABLE.jsonl (or .sql) in this directory before it is deleted.
+    #[arg(long, value_name = "DIR")]
+    export: Option<PathBuf>,
+    /// The form of those files.
+    #[arg(long, value_enum, value_name = "FORM", default_value = "jsonl")]
+    export_format: Form,
+    /// Print and exit exactly as another tool does.
+    #[arg(long, value_enum, value_name = "TOOL")]
+    compat: Option<Compat>,
+    /// With --compat nova-manage: say what was deleted from which table.
+    #[arg(long, short)]
+    verbose: bool,
+    /// No progress on stderr.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Forms of export files.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Form {
+    Jsonl,
+    Sql,
+}
+
+/// Tools whose exit codes, and lines, can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Compat {
+    #[value(name = "nova-manage")]
+    Nova,
+    #[value(name = "manila-manage")]
+    Manila,
+    #[value(name = "cinder-manage")]
+    Cinder,
+    #[value(name = "glance-manage")]
+    Glance,
+}
+
+/// Runs the command; the exit code.
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    let Some(tool) = args.compat else {
+        args.output.check()?;
+        let (outcome, _) = purge_all(args, options(args)?)?;
+        let report = match args.output.format {
+            Format::Text => report::purge_text(&outcome),
+            Format::Json => report::json(&outcome)?,
+        };
+        args.output.write(&report)?;
+        return Ok(exit_code(&outcome) as u8);
+    };
+    Ok(match tool {
+        Compat::Nova => as_nova_manage(args),
+        Compat::Manila => by_age(args, compat::AGE_OF_MANILA, 0),
+        Compat::Cinder => by_age(args, compat::AGE_OF_CINDER, 0),
+        Compat::Glance => by_age(args, compat::AGE_OF_GLANCE, 30),
+    })
+}
+
+/// As `nova-manage db purge`: its words on stdout, its codes; the rest goes to stderr.
+fn as_nova_manage(args: &Args) -> u8 {
+    if args.before.is_none() && !args.all {
+        println!("{}", compat::PURGE_NEEDS);
+        return compat::PURGE_NO_ARGUMENTS;
+    }
+    let options = match options(args) {
+        Ok(options) => options,
+        Err(error) if args.before.is_some() => {
+            println!("{}", compat::bad_before(&error));
+            return compat::PURGE_BAD_BEFORE;
+        }
+        Err(error) => {
+            super::complain(&error);
+            return compat::EXCEPTION;
+        }
+    };
+    // It knows no task log of its own: all shadow tables are emptied.
+    let options = Options {
+        task_log: true,
+        ..options
+    };
+    match purge_all(args, options) {
+        Ok((outcome, columns)) => {
+            if args.verbose {
+                let lines = compat::purged(&outcome.rows, &columns);
+                lines.iter().for_each(|line| println!("{line}"));
+            }
+            if outcome.has_blocked() {
+                eprint!("{}", report::blocked_text(&outcome));
+            }
+            compat::purge_code(&outcome)
+        }
+        Err(error) => {
+            super::complain(&error);
+            if error.message.starts_with(super::database::API_DATABASE) {
+                println!("{}", compat::NO_CELLS);
+                return compat::PURGE_NO_CELLS;
+            }
+            compat::EXCEPTION
+        }
+    }
+}
+
+/// As the `db purge` of the services without shadow tables: 0, or 1 and a line.
+fn by_age(args: &Args, bad_age: &str, usual: i64) -> u8 {
+    let days = match &args.older_than {
+        None => Some(usual),
+        Some(text) => text.parse::<i64>().ok().filter(|d| *d >= 0),
+    };
+    let Some(cut_off) = days.and_then(|days| days_ago(days).ok()) else {
+        println!("{bad_age}");
+        return compat::BAD_AGE;
+    };
+    let purged = options_at(args, Some(cut_off)).and_then(|o| purge_all(args, o));
+    match purged {
+        Ok((outcome, _)) => {
+            if outcome.has_blocked() {
+                eprint!("{}", report::blocked_text(&outcome));
+            }
+            match outcome.stopped_because {
+                StopReason::Signal => ExitCode::Stopped as u8,
+                _ => ExitCode::Done as u8,
+            }
+        }
+        Err(error) => {
+            super::complain(&error);
+            compat::BAD_AGE
+        }
+    }
+}
+
+fn options(args: &Args) -> Result<Options> {
+    let before = match (&args.before, &args.older_than, args.all) {
+        (Some(before), ..) => Some(Before::parse(before, Timestamp::now())?),
+        (_, Some(days), _) => Some(older_than(days)?),
+        (None, None, true) => None,
+        (None, None, false) => {
+            return Err(
+                Error::usage("purge needs --before DATE, --older-than DAYS or --all")
+                    .hint("--before 90d keeps the rows of the last 90 days"),
+            );
+        }
+    };
+    options_at(args, before)
+}
+
+fn options_at(args: &Args, before: Option<Before>) -> Result<Options> {
+    let max_rows = args.max_rows.parse().ok().filter(|n| *n > 0);
+    let max_rows = max_rows.ok_or_else(|| {
+        Error::usage(format!(
+            "--max-rows {} is not a number above 0",
+            args.max_rows
+        ))
+        .hint("1000 is the default; a larger batch is faster and locks more")
+    })?;
+    if !args.sleep.is_finite() || args.sleep < 0.0 || args.sleep > 86_400.0 {
+        return Err(
+            Error::usage(format!("--sleep {} is not a number of seconds", args.sleep))
+                .hint("use a number from 0 to 86400"),
+        );
+    }
+    Ok(Options {
+        max_rows,
+        until_complete: true,
+        before,
+        task_log: args.task_log,
+        sleep: Duration::from_secs_f64(args.sleep),
+        dry_run: args.dry_run,
+        export: args.export.as_ref().map(|_| match args.export_format {
+            Form::Jsonl => ExportFormat::Jsonl,
+            Form::Sql => ExportFormat::Sql,
+        }),
+        export_dir: args.export.clone().unwrap_or_default(),
+        ..Options::default()
+    })
+}
+
+fn older_than(text: &str) -> Result<Before> {
+    let bad = |what: &str| {
+        Error::usage(format!("--older-than {text} {what}"))
+            .hint("use a number of days; 0 is up to now")
+    };
+    let days: i64 = text.parse().map_err(|_| bad("is not a number of days"))?;
+    if days < 0 {
+        return Err(bad("is a negative age"));
+    }
+    days_ago(days).map_err(|_| bad("is before all dates"))
+}
+
+/// The moment that many days ago, once for all tables (Cinder bug 2111461); the second after it, so
+/// that what was deleted just then is covered.
+fn days_ago(days: i64) -> Result<Before> {
+    let hours = days.checked_mul(24);
+    let then = hours.and_then(|h| {
+        let age = SignedDuration::from_hours(h);
+        Timestamp::now().checked_sub(age).ok()
+    });
+    let then = then.and_then(|t| t.checked_add(SignedDuration::from_secs(1)).ok());
+    let epoch = then.filter(|t| t.as_second() > 0);
+    let moment = epoch.ok_or_else(|| Error::usage("the age is before 1970"))?;
+    Before::parse(&moment.to_string(), Timestamp::now())
+}
+
+/// Purges every cell, one after the other; also says by which column of a shadow table its rows are
+/// dated, if dates were asked for.
+fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String, String>)> {
+    let databases = args.databases.resolve()?;
+    let stop = stop_flag()?;
+    let stop = Stop::on(&stop);
+    let mut opened = Vec::new();
+    for (name, target) in &databases.cells {
+        // Also in a dry run: the lists of a purge are temporary tables.
+        let (session, graph) = databases.open_cell(target, Access::ReadWrite)?;
+        check(args, &graph, session.label())?;
+        opened.push((name.clone(), session, graph));
+    }
+    if let Some(directory) = args.export.as_ref().filter(|d| !d.is_dir()) {
+        return Err(Error::usage(format!(
+            "--export {}: no such directory",
+            directory.display()
+        ))
+        .hint("make it first"));
+    }
+    let mut progress = Progress::new(args.quiet || args.compat.is_some());
+    let mut total = Outcome {
+        version: 1,
+        dry_run: options.dry_run,
+        before: options.before.as_ref().map(ToString::to_string),
+        ..Outcome::default()
+    };
+    let labels: Vec<_> = opened
+        .iter()
+        .map(|(_, s, _)| s.label().to_owned())
+        .collect();
+    total.database = labels.join(", ");
+    let several = opened.len() > 1;
+    let included: BTreeSet<String> = args.include.iter().cloned().collect();
+    let mut columns = BTreeMap::new();
+    for (name, mut session, graph) in opened {
+        let mut watch = Watch(&mut progress);
+        let dated = graph.members.values().filter(|_| options.before.is_some());
+        columns.extend(dated.filter_map(|m| Some((m.shadow.clone()?, m.age.clone()?))));
+        let outcome = match graph.has_shadow_tables() {
+            true => archive::purge(&mut session, &graph, &options, &stop, &mut watch)?,
+            false => {
+                let graph = graph.in_place(&included);
+                archive::purge_in_place(&mut session, &graph, &options, &stop, &mut watch)?
+            }
+        };
+        let stopped = outcome.stopped_because == StopReason::Signal;
+        if several {
+            total.merge(if name.is_empty() { "main" } else { &name }, outcome);
+        } else {
+            total = outcome;
+        }
+        if stopped {
+            break;
+        }
+    }
+    progress.finish();
+    Ok((total, columns))
+}
+
+/// What must hold before the first statement.
+fn check(args: &Args, graph: &FamilyGraph, database: &str) -> Result<()> {
+    for table in &args.include {
+        if !graph.profile.purged_on_request.contains(table) {
+            let known = graph.profile.purged_on_request.join(", ");
+            let hint = match known.is_empty() {
+                true => "leave it out: the profile keeps no table back".to_owned(),
+                false => format!("tables that are kept back: {known}"),
+            };
+            return Err(Error::usage(format!(
+                "--include {table}: it is not purged on request only"
+            ))
+            .hint(hint));
+        }
+    }
+    if graph.members.values().all(|m| m.marker.is_none()) {
+        return Err(
+            Error::data(format!("{database} has no table with a soft-delete marker"))
+                .hint("check that this is the right database"),
+        );
+    }
+    Ok(())
+}
+
+struct Watch<'a>(&'a mut Progress);
+
+impl Observer for Watch<'_> {
+    fn batch(&mut self, rows: u64, total_rows: u64, families: u64) {
+        self.0.batch(rows, total_rows, families);
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.0.notice(text);
+    }
+}

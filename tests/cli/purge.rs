@@ -1,0 +1,191 @@
+//! `sexton purge`: what it is told, what it says, and the codes of four other tools.
+
+use sexton::db::Engine;
+
+use crate::sample::{Ran, Sample, refused, refused_by_clap, session, sexton};
+use crate::support::service::Service;
+
+/// A Nova whose dead instances are archived.
+fn archived() -> Sample {
+    let sample = Sample::new();
+    let ran = sexton(&["archive", &sample.cell(), "--until-complete", "--quiet"]);
+    assert!(ran.code < 2, "{}", ran.stderr);
+    sample
+}
+
+fn said(ran: &Ran) -> (i32, &str) {
+    (ran.code, ran.stdout.as_str())
+}
+
+#[test]
+fn values_that_make_no_sense_change_nothing() {
+    let sample = archived();
+    let (cell, before) = (sample.cell(), sample.bytes());
+    for (arguments, said) in [
+        (&[][..], "needs --before DATE, --older-than DAYS or --all"),
+        (&["--before", "30 days ago"], "'30 days ago' is not a date"),
+        (&["--older-than", "-1"], "--older-than -1 is a negative age"),
+        (&["--older-than", "soon"], "soon is not a number of days"),
+        (&["--older-than", "99999999"], "is before all dates"),
+        (
+            &["--all", "--max-rows", "0"],
+            "--max-rows 0 is not a number",
+        ),
+        (&["--all", "--sleep", "nan"], "--sleep NaN is not a number"),
+        (
+            &["--all", "--include", "images"],
+            "--include images: it is not",
+        ),
+        (
+            &["--all", "--export", "/nowhere"],
+            "--export /nowhere: no such",
+        ),
+    ] {
+        let message = refused(64, &[&["purge", cell.as_str()], arguments].concat());
+        assert!(message.contains(said), "{arguments:?}: {message}");
+    }
+    refused_by_clap(&["purge", &cell, "--all", "--before", "90d"], "--before");
+    refused_by_clap(&["purge", &cell, "--all", "--older-than", "9"], "--all");
+    refused_by_clap(&["purge", &cell, "--compat", "mysql"], "nova-manage");
+    assert!(sample.bytes() == before, "a refused run changed a file");
+}
+
+#[test]
+fn a_database_without_markers() {
+    let sample = Sample::empty();
+    let path = sample.path("other.db");
+    std::fs::write(&path, []).unwrap();
+    session(&path)
+        .execute("CREATE TABLE t (id INTEGER)")
+        .unwrap();
+    let message = refused(65, &["purge", &path.display().to_string(), "--all"]);
+    assert!(
+        message.contains("no table with a soft-delete marker"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_shadow_tables_of_nova() {
+    let sample = archived();
+    let cell = sample.cell();
+    let instances = sample.count("shadow_instances");
+    assert!(instances > 0);
+    let planned = sexton(&["purge", &cell, "--all", "--dry-run", "--format", "json"]);
+    assert_eq!(sample.count("shadow_instances"), instances);
+    let young = sexton(&["purge", &cell, "--before", "2001-01-01", "--format", "json"]);
+    assert_eq!((young.code, &young.json()["total_rows"]), (0, &0.into()));
+    let export = sample.path("export");
+    std::fs::create_dir(&export).unwrap();
+    let export = export.display().to_string();
+    let ran = sexton(&[
+        "purge", &cell, "--all", "--export", &export, "--format", "json",
+    ]);
+    let (planned, done) = (planned.json(), ran.json());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(planned["rows"], done["rows"]);
+    assert_eq!(
+        (&planned["dry_run"], &done["dry_run"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(done["rows"]["shadow_instances"], instances);
+    assert_eq!(sample.count("shadow_instances"), 0);
+    let lines = std::fs::read_to_string(format!("{export}/shadow_instances.jsonl")).unwrap();
+    assert_eq!(lines.lines().count() as i64, instances);
+    let again = sexton(&["purge", &cell, "--all"]);
+    assert_eq!(again.code, 0);
+    assert!(
+        again.stdout.contains("all that may go has gone"),
+        "{}",
+        again.stdout
+    );
+}
+
+/// Lines and codes of `nova-manage db purge` of nova 34.0.0.
+#[test]
+fn as_nova_manage_has_it() {
+    let sample = archived();
+    let configuration = sample.configuration();
+    let purge = |arguments: &[&str]| {
+        let start = ["purge", "--compat", "nova-manage", "--config-file"];
+        sexton(&[&start[..], &[configuration.as_str()], arguments].concat())
+    };
+    let needs = "Either --before or --all is required\n";
+    assert_eq!(said(&purge(&[])), (1, needs));
+    let bad = purge(&["--before", "soon"]);
+    assert_eq!(bad.code, 2);
+    assert!(bad.stdout.starts_with("Invalid value for --before: "));
+    assert_eq!(said(&purge(&["--before", "2001-01-01"])), (3, ""));
+    let instances = sample.count("shadow_instances");
+    let ran = purge(&["--before", "2100-01-01", "--verbose"]);
+    assert_eq!(ran.code, 0);
+    let line = format!(
+        "DB: Deleted {instances} rows from shadow_instances based on timestamp column deleted_at\n"
+    );
+    assert!(ran.stdout.contains(&line), "{}", ran.stdout);
+    assert_eq!(said(&purge(&["--all", "--verbose"])), (3, ""));
+}
+
+/// A service without shadow tables.
+#[test]
+fn the_codes_of_the_other_services() {
+    for (model, tool, line) in [
+        (
+            "manila-23.0.1",
+            "manila-manage",
+            "Must supply a non-negative value for age.\n",
+        ),
+        (
+            "cinder-29.0.0",
+            "cinder-manage",
+            "Must supply a positive value for age\n",
+        ),
+        (
+            "glance-33.0.0",
+            "glance-manage",
+            "Must supply a non-negative value for age.\n",
+        ),
+    ] {
+        let service = Service::new(model, Engine::Sqlite);
+        let purge = |age: &str| {
+            let database = service.database.url.as_str();
+            sexton(&["purge", database, "--compat", tool, "--age_in_days", age])
+        };
+        assert_eq!(said(&purge("-1")), (1, line), "{tool}");
+        assert_eq!(said(&purge("99999")), (1, line), "{tool}");
+        assert_eq!(said(&purge("0")), (0, ""), "{tool}");
+    }
+}
+
+#[test]
+fn a_service_without_shadow_tables() {
+    let mut cinder = Service::new("cinder-29.0.0", Engine::Sqlite);
+    let (dead, live) = (cinder.truth(true), cinder.truth(false));
+    let old = "'2025-01-01 00:00:00'";
+    for (id, mark, at) in [
+        ("'v1'", dead, old),
+        ("'v2'", dead, old),
+        ("'v3'", live, "NULL"),
+    ] {
+        cinder.row(
+            "volumes",
+            &[("id", id), ("deleted", mark), ("deleted_at", at)],
+        );
+    }
+    let snapshot = [("id", "'s'"), ("volume_id", "'v2'"), ("deleted", live)];
+    cinder.row("snapshots", &snapshot);
+    let database = cinder.database.url.clone();
+    let ran = sexton(&["purge", &database, "--older-than", "30"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("1 kept: live-child"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("volumes:v2"), "{}", ran.stdout);
+    assert_eq!(cinder.column("volumes", "id"), ["v2", "v3"]);
+    // What is deleted in this second is covered too.
+    cinder
+        .session
+        .execute("UPDATE snapshots SET deleted = 1, deleted_at = CURRENT_TIMESTAMP")
+        .unwrap();
+    let ran = sexton(&["purge", &database, "--older-than", "0"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(cinder.column("volumes", "id"), ["v3"]);
+}
