@@ -147,6 +147,7 @@ impl Campaign {
         }
         let probe = engines.engine()?;
         let mut report = Report::new(&probe.name(), self.backend, &self.oracles);
+        report.deciding_only = self.points == Points::Deciding;
         if !probe.runs_on(self.backend.engine()) {
             return Err(Error::usage(format!(
                 "engine {} does not run on {}",
@@ -181,8 +182,10 @@ impl Campaign {
             );
             let over = report.unless_failed(done)?.unwrap_or(true);
             if over {
-                let rest = self.worlds.get(index + 1..).unwrap_or_default();
-                report.unreached = rest.iter().map(|w| w.name.clone()).collect();
+                let listed = self.worlds.iter().map(|w| w.name.clone());
+                let seeds = self.random.iter().flat_map(|s| s.seed..s.seed + s.worlds);
+                let random = seeds.map(|seed| format!("random-{seed}"));
+                report.unreached = listed.chain(random).skip(index + 1).collect();
                 break;
             }
         }
@@ -199,6 +202,14 @@ impl Campaign {
                     "choose other faults or another world; an undisturbed run alone proves little",
                 ),
             );
+        }
+        if report.judged_nothing() {
+            let names: Vec<_> = self.oracles.iter().map(ToString::to_string).collect();
+            return Err(Error::data(format!(
+                "no oracle had anything to judge: {}",
+                names.join(", ")
+            ))
+            .hint("choose other oracles or another world"));
         }
         report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(report)

@@ -22,6 +22,8 @@ pub struct Report {
     pub database: Backend,
     /// Points hit: statements and operations on files, over all worlds.
     pub points: u64,
+    /// Whether only statements that write or end a transaction were points, and none between them.
+    pub deciding_only: bool,
     /// Modes, writers included; the most on any one world.
     pub modes: u64,
     /// Cases run, undisturbed ones included.
@@ -163,6 +165,7 @@ impl Report {
             engine: engine.into(),
             database,
             points: 0,
+            deciding_only: false,
             modes: 0,
             cases: 0,
             fired: 0,
@@ -256,6 +259,12 @@ impl Report {
             }
             done => done.map(Some),
         }
+    }
+
+    /// Whether no oracle that was asked for had anything to judge.
+    pub(super) fn judged_nothing(&self) -> bool {
+        let whole = !self.stopped && self.undetermined.is_none() && self.failures.is_empty();
+        whole && self.verdict.values().all(|v| v.held + v.failed == 0)
     }
 
     /// Whether undisturbed runs were all there was, though nothing has stopped the campaign.

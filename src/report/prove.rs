@@ -172,6 +172,10 @@ fn verdict(report: &Report) -> String {
         ExitCode::Stopped => "STOPPED EARLY: all oracles held so far.".into(),
         _ => format!("HELD: all oracles, in {cases}; every fault fired."),
     };
+    if report.deciding_only {
+        text += "\nHit at the statements that write or end a transaction only; --faults all hits those \
+                 between them too.";
+    }
     if report.without_turn > 0 || report.idle_worlds > 0 {
         let _ = write!(
             text,
@@ -284,6 +288,14 @@ mod tests {
     #[test]
     fn a_report_has_its_denominators() {
         insta::assert_snapshot!(prove_text(&example()));
+    }
+
+    #[test]
+    fn a_campaign_that_passed_over_statements_says_so() {
+        let mut report = sound();
+        assert!(!prove_text(&report).contains("--faults all"));
+        report.deciding_only = true;
+        assert!(prove_text(&report).contains("--faults all hits those between them too"));
     }
 
     #[test]

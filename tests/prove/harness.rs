@@ -7,6 +7,7 @@ use sexton::db::DbErrorKind;
 use sexton::error::Result;
 use sexton::exit::ExitCode;
 use sexton::prove::archiver::{Archiver, Control, Ended, Mistake, Own, Place, Program, Ran};
+use sexton::prove::campaign::Sample;
 use sexton::prove::fault::{Code, Mode};
 use sexton::prove::oracle::Oracle;
 use sexton::prove::writer::Action;
@@ -270,4 +271,31 @@ fn every_writer_gets_through_somewhere() {
             );
         }
     }
+}
+
+#[test]
+fn oracles_that_have_nothing_to_judge_prove_nothing() {
+    let mut campaign = campaign(Backend::Sqlite, "chain", &[Mode::KillBefore]);
+    campaign.oracles = [Oracle::ApiConsistent].into();
+    let error = campaign
+        .run(&|| -> Result<Box<dyn Archiver>> { Ok(Box::new(Own)) }, &())
+        .unwrap_err();
+    assert_eq!(error.code, ExitCode::Data);
+    assert_eq!(
+        error.message,
+        "no oracle had anything to judge: api-consistent"
+    );
+}
+
+#[test]
+fn worlds_at_random_that_were_not_begun_are_named() {
+    let mut campaign = campaign(Backend::Sqlite, "chain", &[Mode::KillBefore]);
+    campaign.max_cases = Some(1);
+    campaign.random = Some(Sample {
+        seed: 7,
+        worlds: 2,
+        cases: 1,
+    });
+    let report = run(&campaign, || Own);
+    assert_eq!(report.unreached, ["random-7", "random-8"]);
 }
