@@ -495,3 +495,30 @@ fn soft_deleted_rows_of_a_table_without_shadow_go_to_a_file_on_request() {
         );
     }
 }
+
+#[test]
+fn only_rows_that_can_be_told_apart_and_have_no_other_place_go_to_a_file() {
+    let mut cloud = Cloud::on(Database::fresh(Engine::Sqlite));
+    cloud.sql(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
+         CREATE TABLE shadow_a (id INTEGER PRIMARY KEY, deleted INTEGER NOT NULL);
+         CREATE TABLE k (number INTEGER, deleted INTEGER NOT NULL)",
+    );
+    let graph = cloud.graph();
+    for (table, said) in [
+        ("a", "'a' has a shadow table, where its rows go"),
+        ("k", "table 'k' has no key to tell rows apart"),
+        ("z", "there is no table 'z'"),
+    ] {
+        let options = Options {
+            drop_unshadowed: [table.to_owned()].into(),
+            ..until_complete()
+        };
+        let stop = sexton::archive::Stop::default();
+        let session = &mut cloud.session;
+        let error = sexton::archive::archive(session, &graph, &options, &stop, &mut ());
+        let error = error.unwrap_err();
+        assert_eq!(error.code, sexton::exit::ExitCode::Usage);
+        assert!(error.message.ends_with(said), "{error}");
+    }
+}

@@ -280,6 +280,8 @@ fn a_batch_of_a_purge_holds_as_many_families_as_fit() {
     for (max_rows, batches) in [(1, 20), (20, 10), (24, 7), (159, 2), (160, 1), (1000, 1)] {
         let mut cloud = archived();
         let (mut session, seen) = session(&cloud, &[]);
+        // What was asked before is not its own.
+        session.query("SELECT 1").unwrap();
         let options = Options {
             max_rows,
             ..Options::default()
@@ -292,7 +294,7 @@ fn a_batch_of_a_purge_holds_as_many_families_as_fit() {
         let numbered = "CREATE TEMPORARY TABLE sexton_purge_0 ";
         assert_eq!(seen.count(numbered), 1, "max_rows {max_rows}");
         let all = seen.statements.lock().unwrap().len() as u64;
-        assert_eq!(outcome.statements, all);
+        assert_eq!(outcome.statements, all - 1);
     }
 }
 

@@ -9,3 +9,4 @@ mod support;
 mod cinder;
 mod glance;
 mod manila;
+mod real;
