@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use sexton::archive::{self, Api, Before, Cell, Observer, Options, Outcome, Stop, StopReason};
@@ -14,6 +13,7 @@ use sexton::schema::{ApiRecords, FamilyGraph};
 
 use super::database::{API_DATABASE, DatabaseArgs, Databases, of_api, open_with_schema};
 use super::output::{Format, OutputArgs};
+use super::pace::{self, pause};
 use super::progress::Progress;
 use super::signals::stop_flag;
 
@@ -169,23 +169,11 @@ fn now() -> jiff::Timestamp {
 }
 
 fn max_rows(args: &Args) -> Result<u64> {
-    let number = args.max_rows.parse::<u64>().ok();
-    let good = number.filter(|n| *n > 0 || args.compat.is_some());
-    good.ok_or_else(|| {
-        let text = &args.max_rows;
-        Error::usage(format!("--max-rows {text} is not a number above 0"))
-            .hint("1000 is the default; a larger batch is faster and locks more")
-    })
+    pace::max_rows(&args.max_rows, args.compat.is_some())
 }
 
 fn options(args: &Args) -> Result<Options> {
     let max_rows = max_rows(args)?;
-    if !args.sleep.is_finite() || args.sleep < 0.0 || args.sleep > 86_400.0 {
-        return Err(
-            Error::usage(format!("--sleep {} is not a number of seconds", args.sleep))
-                .hint("use a number from 0 to 86400"),
-        );
-    }
     Ok(Options {
         max_rows,
         // nova-manage ends a run with the first batch that moved nothing, and no row is no batch.
@@ -196,7 +184,7 @@ fn options(args: &Args) -> Result<Options> {
             .map(|b| Before::parse(b, now()))
             .transpose()?,
         task_log: args.task_log,
-        sleep: Duration::from_secs_f64(args.sleep),
+        sleep: pause(args.sleep)?,
         dry_run: args.dry_run,
         drop_unshadowed: args.drop_unshadowed.iter().cloned().collect(),
         export_dir: args.export_dir.clone(),

@@ -8,6 +8,7 @@ mod database;
 mod demo;
 mod generate;
 mod output;
+mod pace;
 mod progress;
 mod prove;
 mod purge;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +15,7 @@ use sexton::schema::FamilyGraph;
 use super::archive::exit_code;
 use super::database::DatabaseArgs;
 use super::output::{Format, OutputArgs};
+use super::pace::{max_rows, pause};
 use super::progress::Progress;
 use super::signals::stop_flag;
 
@@ -221,26 +221,12 @@ fn options(args: &Args) -> Result<Options> {
 }
 
 fn options_at(args: &Args, before: Option<Before>) -> Result<Options> {
-    let max_rows = args.max_rows.parse().ok().filter(|n| *n > 0);
-    let max_rows = max_rows.ok_or_else(|| {
-        Error::usage(format!(
-            "--max-rows {} is not a number above 0",
-            args.max_rows
-        ))
-        .hint("1000 is the default; a larger batch is faster and locks more")
-    })?;
-    if !args.sleep.is_finite() || args.sleep < 0.0 || args.sleep > 86_400.0 {
-        return Err(
-            Error::usage(format!("--sleep {} is not a number of seconds", args.sleep))
-                .hint("use a number from 0 to 86400"),
-        );
-    }
     Ok(Options {
-        max_rows,
+        max_rows: max_rows(&args.max_rows, false)?,
         until_complete: true,
         before,
         task_log: args.task_log,
-        sleep: Duration::from_secs_f64(args.sleep),
+        sleep: pause(args.sleep)?,
         dry_run: args.dry_run,
         export: args.export.as_ref().map(|_| match args.export_format {
             Form::Jsonl => ExportFormat::Jsonl,

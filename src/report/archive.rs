@@ -48,18 +48,7 @@ pub fn archive_text(outcome: &Outcome) -> String {
         );
     }
     text += &blocked_text(outcome);
-    let _ = writeln!(
-        text,
-        "{}: {} rows of {} families {verb} in {} batches, {} statements, {} retries, {}.{:03} s.",
-        outcome.database,
-        outcome.total_rows,
-        outcome.families,
-        outcome.batches,
-        outcome.statements,
-        outcome.retries,
-        outcome.elapsed_ms / 1000,
-        outcome.elapsed_ms % 1000,
-    );
+    text += &totals(outcome, verb);
     if let Some(before) = &outcome.before {
         let _ = writeln!(
             text,
@@ -78,6 +67,21 @@ pub fn archive_text(outcome: &Outcome) -> String {
     text
 }
 
+/// The line of totals.
+fn totals(outcome: &Outcome, verb: &str) -> String {
+    format!(
+        "{}: {} rows of {} families {verb} in {} batches, {} statements, {} retries, {}.{:03} s.\n",
+        outcome.database,
+        outcome.total_rows,
+        outcome.families,
+        outcome.batches,
+        outcome.statements,
+        outcome.retries,
+        outcome.elapsed_ms / 1000,
+        outcome.elapsed_ms % 1000,
+    )
+}
+
 /// The report of a purge.
 pub fn purge_text(outcome: &Outcome) -> String {
     let mut text = String::new();
@@ -90,18 +94,7 @@ pub fn purge_text(outcome: &Outcome) -> String {
         let _ = writeln!(text, "Rows {verb}:\n{}\n", table(&outcome.rows));
     }
     text += &kept_text(outcome, "kept");
-    let _ = writeln!(
-        text,
-        "{}: {} rows of {} families {verb} in {} batches, {} statements, {} retries, {}.{:03} s.",
-        outcome.database,
-        outcome.total_rows,
-        outcome.families,
-        outcome.batches,
-        outcome.statements,
-        outcome.retries,
-        outcome.elapsed_ms / 1000,
-        outcome.elapsed_ms % 1000,
-    );
+    text += &totals(outcome, verb);
     if let Some(before) = &outcome.before {
         let _ = writeln!(text, "Only what was deleted before {before} UTC.");
     }

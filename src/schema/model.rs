@@ -89,6 +89,11 @@ impl Model {
         toml::from_str(text).map_err(|e| Error::data(format!("model {origin}: {}", e.message())))
     }
 
+    /// The names of the built-in models, the newest release of a service first.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
     /// The built-in model of that name: `nova-34.0.0`, `nova-34.0.0-api`.
     pub fn built_in(name: &str) -> Result<Self> {
         let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {

@@ -10,30 +10,12 @@ use std::collections::BTreeSet;
 use sexton::db::{Engine, Session, SqliteDriver, SqliteMode, introspect};
 use sexton::schema::{ColumnType, Model, Profile, Schema, ddl};
 
-const MODELS: [&str; 15] = [
-    "nova-34.0.0",
-    "nova-34.0.0-api",
-    "nova-31.3.1",
-    "nova-31.3.1-api",
-    "nova-29.4.0",
-    "nova-29.4.0-api",
-    "nova-27.5.1",
-    "nova-27.5.1-api",
-    "nova-25.0.0",
-    "nova-25.0.0-api",
-    "nova-21.0.0",
-    "nova-21.0.0-api",
-    "manila-23.0.1",
-    "cinder-29.0.0",
-    "glance-33.0.0",
-];
-
 const SERVICES: [&str; 4] = ["nova", "manila", "cinder", "glance"];
 
 /// The schemas of a service's (main) database that there are models of, the newest first.
 fn releases(service: &str) -> Vec<Schema> {
-    let of = |m: &&&str| m.starts_with(&format!("{service}-")) && !m.ends_with("-api");
-    MODELS.iter().filter(of).map(|m| schema(m)).collect()
+    let of = |m: &&str| m.starts_with(&format!("{service}-")) && !m.ends_with("-api");
+    Model::names().filter(of).map(schema).collect()
 }
 
 fn schema(model: &str) -> Schema {
@@ -181,7 +163,7 @@ fn a_fresh_nova_has_no_obstacle_but_the_tables_without_shadow() {
 /// A model is good enough to create a database from: what comes back is the model.
 #[test]
 fn sqlite_reads_back_what_a_model_creates() {
-    for name in MODELS {
+    for name in Model::names() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db.sqlite");
         let driver = SqliteDriver::open(&path, SqliteMode::Create).unwrap();
@@ -225,7 +207,7 @@ fn sqlite_reads_back_what_a_model_creates() {
 #[test]
 fn every_model_creates_a_database_on_every_engine() {
     for engine in [Engine::Sqlite, Engine::Mysql, Engine::Postgres] {
-        for name in MODELS {
+        for name in Model::names() {
             let database = support::databases::Database::fresh(engine);
             let mut session = database.session();
             let model = schema(name);
