@@ -127,9 +127,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     };
     Ok(match tool {
         Compat::Nova => as_nova_manage(args),
-        Compat::Manila => by_age(args, compat::AGE_OF_MANILA, 0),
-        Compat::Cinder => by_age(args, compat::AGE_OF_CINDER, 0),
-        Compat::Glance => by_age(args, compat::AGE_OF_GLANCE, 30),
+        Compat::Manila => by_age(args, compat::AGE_OF_MANILA, Some(0))?,
+        Compat::Cinder => by_age(args, compat::AGE_OF_CINDER, None)?,
+        Compat::Glance => by_age(args, compat::AGE_OF_GLANCE, Some(30))?,
     })
 }
 
@@ -177,18 +177,27 @@ fn as_nova_manage(args: &Args) -> u8 {
     }
 }
 
-/// As the `db purge` of the services without shadow tables: 0, or 1 and a line.
-fn by_age(args: &Args, bad_age: &str, usual: i64) -> u8 {
+/// As the `db purge` of the services without shadow tables: 0, or 1 and a line. They know an age in days
+/// and nothing else, `usual` if none is given.
+fn by_age(args: &Args, bad_age: &str, usual: Option<i64>) -> Result<u8> {
+    // Never a cut-off other than the one that was asked for.
+    if args.before.is_some() || args.all || args.older_than.is_none() && usual.is_none() {
+        return Err(
+            Error::usage("--compat with this tool needs its age in days").hint(
+                "give --older-than DAYS in place of --before and --all, or leave --compat out",
+            ),
+        );
+    }
     let days = match &args.older_than {
-        None => Some(usual),
+        None => usual,
         Some(text) => text.parse::<i64>().ok().filter(|d| *d >= 0),
     };
     let Some(cut_off) = days.and_then(|days| days_ago(days).ok()) else {
         println!("{bad_age}");
-        return compat::BAD_AGE;
+        return Ok(compat::BAD_AGE);
     };
     let purged = options_at(args, Some(cut_off)).and_then(|o| purge_all(args, o));
-    match purged {
+    Ok(match purged {
         Ok((outcome, _)) => {
             if outcome.has_blocked() {
                 eprint!("{}", report::blocked_text(&outcome));
@@ -202,7 +211,7 @@ fn by_age(args: &Args, bad_age: &str, usual: i64) -> u8 {
             super::complain(&error);
             compat::BAD_AGE
         }
-    }
+    })
 }
 
 fn options(args: &Args) -> Result<Options> {

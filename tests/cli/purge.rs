@@ -157,6 +157,30 @@ fn the_codes_of_the_other_services() {
     }
 }
 
+/// They know no date: one that was given must not be passed over in silence, everything would go.
+#[test]
+fn a_cut_off_that_the_other_tool_does_not_know_is_refused() {
+    let mut cinder = Service::new("cinder-29.0.0", Engine::Sqlite);
+    let mark = cinder.truth(true);
+    let old = [
+        ("id", "'v1'"),
+        ("deleted", mark),
+        ("deleted_at", "'2025-01-01'"),
+    ];
+    cinder.row("volumes", &old);
+    let database = cinder.database.url.clone();
+    for (tool, arguments) in [
+        ("manila-manage", &["--before", "2020-01-01"][..]),
+        ("glance-manage", &["--all"]),
+        ("cinder-manage", &[]),
+    ] {
+        let start = ["purge", &database, "--compat", tool];
+        let message = refused(64, &[&start[..], arguments].concat());
+        assert!(message.contains("needs its age in days"), "{message}");
+    }
+    assert_eq!(cinder.column("volumes", "id"), ["v1"]);
+}
+
 #[test]
 fn a_service_without_shadow_tables() {
     let mut cinder = Service::new("cinder-29.0.0", Engine::Sqlite);
