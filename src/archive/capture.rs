@@ -7,6 +7,7 @@ use crate::schema::{Member, Obstacle, Reference};
 
 use super::explain::remedy_of;
 use super::forest::{Forest, Hold, Key, Row, RowIndex, row_name};
+use super::owners::Living;
 use super::sql::{KEYS_PER_STATEMENT, Sql};
 
 /// Which rows a batch starts from.
@@ -47,17 +48,19 @@ pub(super) struct Capture<'a> {
     pub(super) unindexed: &'a Unindexed,
     /// Whether to look up the shadow tables for keys that are taken.
     pub(super) probe_shadow: bool,
-    kind: RootKind,
+    pub(super) kind: RootKind,
     pub(super) captured: Captured,
     /// Rows that came in sideways or from below: their own owners must be asked for, and where they
     /// have none they are roots, with an age of their own.
-    climbed: BTreeMap<RowIndex, Climbed>,
+    pub(super) climbed: BTreeMap<RowIndex, Climbed>,
     /// Rows of which an owner was read.
-    owned: BTreeSet<RowIndex>,
+    pub(super) owned: BTreeSet<RowIndex>,
+    /// Rows with an owner that is alive.
+    pub(super) living: Vec<Living>,
 }
 
 /// How a row came in other than from its owner.
-struct Climbed {
+pub(super) struct Climbed {
     /// The row that led to it, over which reference.
     via: (RowIndex, usize),
     /// Whether `--before` covers it.
@@ -92,6 +95,7 @@ impl<'a> Capture<'a> {
             captured,
             climbed: BTreeMap::new(),
             owned: BTreeSet::new(),
+            living: Vec::new(),
         }
     }
 
@@ -120,6 +124,7 @@ impl<'a> Capture<'a> {
                 fresh = self.shared_children(kind == RootKind::Waiting)?;
             }
         }
+        self.judge_living();
         self.young_roots();
         if self.sql.graph.deletes_in_place {
             self.young_rows()?;
@@ -184,7 +189,7 @@ impl<'a> Capture<'a> {
         (api.root == member.table).then(|| api.key.clone())
     }
 
-    fn drops(&self, member: &Member) -> bool {
+    pub(super) fn drops(&self, member: &Member) -> bool {
         matches!(member.obstacle, Some(Obstacle::NoShadowTable(_)))
             && self.sql.options.drop_unshadowed.contains(&member.table)
     }
@@ -271,7 +276,11 @@ impl<'a> Capture<'a> {
     }
 
     /// Runs a statement that yields child key, parent key, flag.
-    fn found(&mut self, reference: &Reference, sql: &str) -> Result<Vec<Found>, DbError> {
+    pub(super) fn found(
+        &mut self,
+        reference: &Reference,
+        sql: &str,
+    ) -> Result<Vec<Found>, DbError> {
         let length = |table: &str| self.sql.graph.member(table).map_or(0, |m| m.key.len());
         let (child, parent) = (length(&reference.child), length(&reference.parent));
         let mut rows = Vec::new();
@@ -289,77 +298,8 @@ impl<'a> Capture<'a> {
         Ok(rows)
     }
 
-    /// Owners, other than those already read, of rows that may have several: a soft-deleted one
-    /// joins the family with all it owns, a live one holds back a child that is not deleted.
-    fn other_owners(&mut self, since: usize) -> Result<Vec<RowIndex>, DbError> {
-        let graph = self.sql.graph;
-        let mut by_table: BTreeMap<String, Vec<RowIndex>> = BTreeMap::new();
-        for index in since..self.captured.forest.len() {
-            let row = self.captured.forest.row(index);
-            let owners = graph.owners(&row.table).count();
-            let climbed = self.climbed.contains_key(&index);
-            let root = row.from.is_none() && !climbed && self.kind != RootKind::Straggler;
-            let cyclic = graph.is_in_owned_cycle(&row.table) && self.kind != RootKind::Straggler;
-            if owners > 1 && !root || climbed && owners > 0 || cyclic {
-                by_table.entry(row.table.clone()).or_default().push(index);
-            }
-        }
-        let mut climbed: Vec<(RowIndex, usize, Key)> = Vec::new();
-        for (table, rows) in by_table {
-            let keys: Vec<Key> = rows
-                .iter()
-                .map(|i| self.captured.forest.row(*i).key.clone())
-                .collect();
-            for (number, reference) in graph.owners(&table) {
-                for chunk in keys.chunks(KEYS_PER_STATEMENT) {
-                    let Some(sql) = self.sql.owners_of(reference, chunk) else {
-                        continue;
-                    };
-                    for found in self.found(reference, &sql)? {
-                        let Some(child) = self.captured.forest.find(&table, &found.child) else {
-                            continue;
-                        };
-                        match self.captured.forest.find(&reference.parent, &found.parent) {
-                            Some(parent) => {
-                                self.owned.insert(child);
-                                self.captured.forest.join(child, parent);
-                            }
-                            None if found.marked => climbed.push((child, number, found.parent)),
-                            None if self.captured.forest.row(child).deleted => {}
-                            None => {
-                                let blocked = self.owned_by_living(child, reference, &found.parent);
-                                self.captured.forest.hold(child, Hold::Blocked(blocked));
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        let mut fresh = Vec::new();
-        for (child, number, key) in climbed {
-            fresh.extend(self.climb(child, number, key)?);
-        }
-        Ok(fresh)
-    }
-
-    /// Takes in a soft-deleted owner of a row that was read.
-    fn climb(
-        &mut self,
-        child: RowIndex,
-        number: usize,
-        key: Key,
-    ) -> Result<Option<RowIndex>, DbError> {
-        let parent = self.sql.graph.references[number].parent.clone();
-        let taken = self.take_in(child, number, &parent, key, None)?;
-        if let Some((owner, _)) = taken {
-            self.owned.insert(child);
-            self.captured.forest.join(child, owner);
-        }
-        Ok(taken.and_then(|(row, new)| new.then_some(row)))
-    }
-
     /// Reads and locks a row that belongs to the family of `via`; the row, and whether it is new.
-    fn take_in(
+    pub(super) fn take_in(
         &mut self,
         via: RowIndex,
         number: usize,

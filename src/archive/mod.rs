@@ -18,6 +18,7 @@ mod export;
 mod forest;
 mod options;
 mod outcome;
+mod owners;
 mod plan;
 mod preflight;
 mod purge;

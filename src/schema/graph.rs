@@ -33,6 +33,8 @@ pub struct FamilyGraph {
     pub deletes_in_place: bool,
     /// Tables that may own rows of their own over owned references, by the cycle they are in.
     cycles: BTreeMap<String, usize>,
+    /// Those tables and all below them.
+    below_cycles: BTreeSet<String>,
 }
 
 impl FamilyGraph {
@@ -49,9 +51,11 @@ impl FamilyGraph {
         let references = references(schema, profile, &members)?;
         let delete_order = delete_order(&members, &references);
         let cycles = owned_cycles(&references);
+        let below_cycles = below(&cycles, &references);
         Ok(Self {
             deletes_in_place: false,
             cycles,
+            below_cycles,
             schema: schema.clone(),
             profile: profile.clone(),
             members,
@@ -115,9 +119,10 @@ impl FamilyGraph {
             .filter(move |(_, r)| r.child == table && r.is_owned())
     }
 
-    /// Whether the table may own rows of its own, through others or not.
-    pub fn is_in_owned_cycle(&self, table: &str) -> bool {
-        self.cycles.contains_key(table)
+    /// Whether a row of the table may belong, however far below, to one of a table that may own rows of its
+    /// own; those tables among them. A query of fixed length does not see all that such a row belongs to.
+    pub fn is_below_owned_cycle(&self, table: &str) -> bool {
+        self.below_cycles.contains(table)
     }
 
     /// Whether the owned reference is part of a cycle: of two rows that own each other neither may
@@ -216,6 +221,24 @@ fn owned_cycles(references: &[Reference]) -> BTreeMap<String, usize> {
         }
     }
     cycles
+}
+
+/// The tables of the cycles and all that they own.
+fn below(cycles: &BTreeMap<String, usize>, references: &[Reference]) -> BTreeSet<String> {
+    let mut below = BTreeSet::new();
+    let mut open: Vec<String> = cycles.keys().cloned().collect();
+    while let Some(table) = open.pop() {
+        let children = references
+            .iter()
+            .filter(|r| r.is_owned() && r.parent == table);
+        open.extend(
+            children
+                .map(|r| r.child.clone())
+                .filter(|c| !below.contains(c)),
+        );
+        below.insert(table);
+    }
+    below
 }
 
 /// Children before parents by declared references. Inside a cycle references that can be NULL are

@@ -11,6 +11,7 @@ mod blocked;
 mod by_convention;
 mod convention;
 mod families;
+mod living_owners;
 mod purge;
 mod random;
 mod roots;

@@ -1,0 +1,198 @@
+//! Upwards from the rows of a batch: owners that were not read yet, and families that a row belongs to over
+//! owners that are alive.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::db::DbError;
+use crate::schema::Reference;
+
+use super::capture::{Capture, RootKind};
+use super::forest::{Hold, Key, RowIndex};
+use super::sql::KEYS_PER_STATEMENT;
+
+/// Rows that are asked for what owns them: table and key, and the rows of the batch below each.
+type Level = BTreeMap<String, BTreeMap<String, (Key, BTreeSet<RowIndex>)>>;
+
+/// A row of the batch, and an owner of it that is alive.
+pub(super) struct Living {
+    row: RowIndex,
+    /// Which reference leads to the owner.
+    number: usize,
+    owner: Key,
+}
+
+impl Capture<'_> {
+    /// Owners, other than those already read, of rows that may have several: a soft-deleted one
+    /// joins the family with all it owns, a live one holds back a child that is not deleted, unless it
+    /// is itself what a soft-deleted one owns.
+    pub(super) fn other_owners(&mut self, since: usize) -> Result<Vec<RowIndex>, DbError> {
+        let graph = self.sql.graph;
+        let mut by_table: BTreeMap<String, Vec<RowIndex>> = BTreeMap::new();
+        for index in since..self.captured.forest.len() {
+            if self.has_owners_to_ask_for(index) {
+                let table = self.captured.forest.row(index).table.clone();
+                by_table.entry(table).or_default().push(index);
+            }
+        }
+        let mut climbed: Vec<(RowIndex, usize, Key)> = Vec::new();
+        let mut living = Vec::new();
+        for (table, rows) in by_table {
+            let keys: Vec<Key> = rows
+                .iter()
+                .map(|i| self.captured.forest.row(*i).key.clone())
+                .collect();
+            for (number, reference) in graph.owners(&table) {
+                for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+                    let Some(sql) = self.sql.owners_of(reference, chunk) else {
+                        continue;
+                    };
+                    for found in self.found(reference, &sql)? {
+                        let Some(child) = self.captured.forest.find(&table, &found.child) else {
+                            continue;
+                        };
+                        match self.captured.forest.find(&reference.parent, &found.parent) {
+                            Some(parent) => {
+                                self.owned.insert(child);
+                                self.captured.forest.join(child, parent);
+                            }
+                            None if found.marked => climbed.push((child, number, found.parent)),
+                            None => living.push(Living {
+                                row: child,
+                                number,
+                                owner: found.parent,
+                            }),
+                        }
+                    }
+                }
+            }
+        }
+        let mut fresh = Vec::new();
+        for (child, number, key) in climbed {
+            fresh.extend(self.climb(child, number, key)?);
+        }
+        fresh.extend(self.past_living(living)?);
+        Ok(fresh)
+    }
+
+    /// Whether a row may have an owner that was not read: it has several, it was not reached from one, or
+    /// there is a cycle above it.
+    fn has_owners_to_ask_for(&self, index: RowIndex) -> bool {
+        let graph = self.sql.graph;
+        let row = self.captured.forest.row(index);
+        let owners = graph.owners(&row.table).count();
+        let climbed = self.climbed.contains_key(&index);
+        let straggler = self.kind == RootKind::Straggler;
+        let root = row.from.is_none() && !climbed && !straggler;
+        // That no owner of a root is soft-deleted was asked for where no cycle is in the way.
+        let cyclic = graph.is_below_owned_cycle(&row.table) && !straggler;
+        owners > 1 && !root || climbed && owners > 0 || cyclic && owners > 0
+    }
+
+    /// Whether a living row at the upper end of this reference may itself belong to a family.
+    fn may_be_owned(&self, reference: &Reference) -> bool {
+        let graph = self.sql.graph;
+        let moves = graph
+            .member(&reference.parent)
+            .is_some_and(|m| m.obstacle.is_none() || self.drops(m));
+        // Alive, a child over a guarded reference is not part of its owner's family.
+        moves && graph.owners(&reference.parent).any(|(_, r)| !r.guarded)
+    }
+
+    /// Takes in a soft-deleted owner of a row that was read.
+    fn climb(
+        &mut self,
+        child: RowIndex,
+        number: usize,
+        key: Key,
+    ) -> Result<Option<RowIndex>, DbError> {
+        let parent = self.sql.graph.references[number].parent.clone();
+        let taken = self.take_in(child, number, &parent, key, None)?;
+        if let Some((owner, _)) = taken {
+            self.owned.insert(child);
+            self.captured.forest.join(child, owner);
+        }
+        Ok(taken.and_then(|(row, new)| new.then_some(row)))
+    }
+
+    /// Goes on upwards where the owner is alive. What owns that one, and is soft-deleted, is taken in: it
+    /// moves with all that it owns, the living owner and the row below it among them.
+    fn past_living(&mut self, living: Vec<Living>) -> Result<Vec<RowIndex>, DbError> {
+        let graph = self.sql.graph;
+        let mut fresh = Vec::new();
+        let mut level = Level::new();
+        for one in &living {
+            let reference = &graph.references[one.number];
+            if self.may_be_owned(reference) {
+                self.ask(&mut level, &reference.parent, &one.owner, [one.row]);
+            }
+        }
+        self.living.extend(living);
+        let mut asked: HashSet<(RowIndex, String, String)> = HashSet::new();
+        while let Some((table, mut keys)) = level.pop_first() {
+            for (text, (_, rows)) in &mut keys {
+                rows.retain(|row| asked.insert((*row, table.clone(), text.clone())));
+            }
+            keys.retain(|_, (_, rows)| !rows.is_empty());
+            let all: Vec<Key> = keys.values().map(|(key, _)| key.clone()).collect();
+            for (number, reference) in graph.owners(&table).filter(|(_, r)| !r.guarded) {
+                for chunk in all.chunks(KEYS_PER_STATEMENT) {
+                    let Some(sql) = self.sql.owners_of(reference, chunk) else {
+                        continue;
+                    };
+                    for found in self.found(reference, &sql)? {
+                        let text = self.captured.forest.key_text(&found.child);
+                        let rows = keys.get(&text).map(|(_, rows)| rows.clone());
+                        let rows = rows.unwrap_or_default();
+                        let (parent, key) = (&reference.parent, found.parent);
+                        if self.captured.forest.find(parent, &key).is_some() {
+                            // It is asked for all that it owns, and so comes down to these rows.
+                            continue;
+                        }
+                        if !found.marked {
+                            if self.may_be_owned(reference) {
+                                self.ask(&mut level, parent, &key, rows);
+                            }
+                        } else if let Some(first) = rows.first() {
+                            let taken = self.take_in(*first, number, parent, key, None)?;
+                            fresh.extend(taken.and_then(|(row, new)| new.then_some(row)));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// Once all is read: a living owner that is part of the family owns the row as any other does. One that
+    /// is not holds back a row that is not deleted itself.
+    pub(super) fn judge_living(&mut self) {
+        for one in std::mem::take(&mut self.living) {
+            let reference = &self.sql.graph.references[one.number];
+            if self
+                .captured
+                .forest
+                .find(&reference.parent, &one.owner)
+                .is_some()
+            {
+                self.owned.insert(one.row);
+            } else if !self.captured.forest.row(one.row).deleted {
+                let blocked = self.owned_by_living(one.row, reference, &one.owner);
+                self.captured.forest.hold(one.row, Hold::Blocked(blocked));
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        level: &mut Level,
+        table: &str,
+        key: &Key,
+        rows: impl IntoIterator<Item = RowIndex>,
+    ) {
+        let text = self.captured.forest.key_text(key);
+        let of_table = level.entry(table.to_owned()).or_default();
+        let entry = of_table.entry(text);
+        let (_, below) = entry.or_insert_with(|| (key.clone(), BTreeSet::new()));
+        below.extend(rows);
+    }
+}

@@ -1,0 +1,152 @@
+//! Rows whose owner is alive, and yet part of a soft-deleted family: what owns it is deleted.
+
+use sexton::archive::{self, Options, Outcome, Stop};
+use sexton::db::introspect;
+use sexton::schema::Profile;
+
+use crate::support::databases::Database;
+
+/// Houses own rooms, rooms own other rooms and chairs, and doors belong to two rooms. Rooms are
+/// left unmarked when their house is deleted, and doors cannot be marked. A visit that is not holds its house
+/// back.
+struct Town {
+    session: sexton::db::Session,
+    _database: Database,
+}
+
+impl Town {
+    fn on_each_engine(test: impl Fn(Town)) {
+        for database in Database::on_each_engine() {
+            eprintln!("--- {}", database.engine);
+            test(Town::new(database));
+        }
+    }
+
+    fn new(database: Database) -> Self {
+        let mut session = database.session();
+        for prefix in ["", "shadow_"] {
+            let key = |column: &str, table: &str| match prefix {
+                "" => format!(", FOREIGN KEY ({column}) REFERENCES {table} (id)"),
+                _ => String::new(),
+            };
+            let mark = "deleted INTEGER NOT NULL";
+            let cascade = if prefix.is_empty() {
+                " ON DELETE CASCADE"
+            } else {
+                ""
+            };
+            for (table, columns) in [
+                ("houses", mark.to_owned()),
+                (
+                    "rooms",
+                    format!(
+                        "{mark}, house_id INTEGER, part_of INTEGER{}{cascade}{}{cascade}",
+                        key("house_id", "houses"),
+                        key("part_of", "rooms")
+                    ),
+                ),
+                (
+                    "chairs",
+                    format!(
+                        "{mark}, room_id INTEGER NOT NULL{}{cascade}",
+                        key("room_id", "rooms")
+                    ),
+                ),
+                (
+                    "doors",
+                    format!(
+                        "here INTEGER NOT NULL, there INTEGER NOT NULL{}{}",
+                        key("here", "rooms"),
+                        key("there", "rooms")
+                    ),
+                ),
+                (
+                    "visits",
+                    format!("{mark}, house_id INTEGER{}", key("house_id", "houses")),
+                ),
+            ] {
+                let sql =
+                    format!("CREATE TABLE {prefix}{table} (id INTEGER PRIMARY KEY, {columns})");
+                session.execute(&sql).unwrap();
+            }
+        }
+        for sql in [
+            "INSERT INTO houses VALUES (1, 1), (2, 2), (3, 0)",
+            "INSERT INTO rooms VALUES (10, 0, 1, NULL), (11, 0, NULL, 10), (20, 0, 2, NULL), (30, 0, 3, NULL)",
+            "INSERT INTO chairs VALUES (110, 110, 11), (200, 200, 20), (300, 300, 30)",
+        ] {
+            session.execute(sql).unwrap();
+        }
+        Self {
+            session,
+            _database: database,
+        }
+    }
+
+    /// Archives a root at a time.
+    fn archive(&mut self) -> Outcome {
+        let schema = introspect(&mut self.session).unwrap();
+        let graph = Profile::detect(&schema).families(&schema).unwrap();
+        let options = Options {
+            until_complete: true,
+            max_rows: 1,
+            ..Options::default()
+        };
+        let stop = Stop::default();
+        archive::archive(&mut self.session, &graph, &options, &stop, &mut ()).unwrap()
+    }
+
+    fn live(&mut self, table: &str) -> Vec<String> {
+        let sql = format!("SELECT id FROM {table} ORDER BY id");
+        let rows = self.session.query(&sql).unwrap();
+        rows.iter().map(|row| row[0].to_string()).collect()
+    }
+}
+
+#[test]
+fn what_is_deleted_below_a_living_row_stays_with_the_family_above() {
+    Town::on_each_engine(|mut town| {
+        let visit = "INSERT INTO visits VALUES (1, 0, 1)";
+        town.session.execute(visit).unwrap();
+        let outcome = town.archive();
+        assert_eq!(town.live("houses"), ["1", "3"]);
+        assert_eq!(town.live("rooms"), ["10", "11", "30"]);
+        // That of house 3 is a family of its own: nothing above it is deleted.
+        assert_eq!(town.live("chairs"), ["110"]);
+        assert_eq!((outcome.families, outcome.total_rows), (2, 4));
+        let reasons = outcome.blocked.iter().map(|b| b.reason.as_str());
+        assert!(reasons.clone().count() > 0 && reasons.clone().all(|r| r == "live-child"));
+
+        town.session.execute("DELETE FROM visits").unwrap();
+        assert_eq!(town.archive().total_rows, 4);
+        assert_eq!(town.live("chairs"), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn families_are_one_by_a_living_row_of_which_each_owns_a_part() {
+    Town::on_each_engine(|mut town| {
+        let door = "INSERT INTO doors VALUES (7, 10, 20)";
+        town.session.execute(door).unwrap();
+        let outcome = town.archive();
+        assert_eq!(town.live("houses"), ["3"]);
+        assert_eq!(town.live("doors"), Vec::<String>::new());
+        assert_eq!(outcome.blocked, []);
+        // Two houses, three rooms and two chairs in them, and the door; and the chair of the third house.
+        assert_eq!((outcome.families, outcome.total_rows), (2, 9));
+    });
+}
+
+#[test]
+fn a_door_to_a_house_that_lives_holds_the_other_back() {
+    Town::on_each_engine(|mut town| {
+        let door = "INSERT INTO doors VALUES (7, 10, 30)";
+        town.session.execute(door).unwrap();
+        let outcome = town.archive();
+        assert_eq!(town.live("houses"), ["1", "3"]);
+        assert_eq!(town.live("chairs"), ["110"]);
+        assert_eq!(town.live("doors"), ["7"]);
+        let reasons = outcome.blocked.iter().map(|b| b.reason.as_str());
+        assert!(reasons.clone().count() > 0 && reasons.clone().all(|r| r == "living-owner"));
+    });
+}
