@@ -77,17 +77,19 @@ impl Capture<'_> {
         by_table
     }
 
+    /// A child over a blocking reference that was not read; `moves` if it will itself move, sooner or later.
     pub(super) fn judge_shared(
         &mut self,
         number: usize,
-        reference: &Reference,
         parent: RowIndex,
         found: &Found,
+        moves: bool,
     ) {
+        let reference = &self.sql.graph.references[number];
         let Some(child) = self.sql.graph.member(&reference.child) else {
             return;
         };
-        let movable = found.marked && child.obstacle.is_none();
+        let movable = moves && child.obstacle.is_none();
         if movable && self.sql.options.dry_run {
             // A real run would have moved it in an earlier batch.
             return;
@@ -103,7 +105,7 @@ impl Capture<'_> {
                 .key_in("", &child.key, std::slice::from_ref(&found.child)),
             false => "...".into(),
         };
-        let (reason, remedy) = match (&child.marker, found.marked) {
+        let (reason, remedy) = match (&child.marker, moves) {
             (_, true) => (
                 "soft-deleted-child-stays",
                 format!("see why {} stays", path[1]),

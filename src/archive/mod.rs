@@ -24,6 +24,7 @@ mod preflight;
 mod purge;
 mod roots;
 mod run;
+mod shared;
 mod sql;
 
 pub use api::{Api, Cell};

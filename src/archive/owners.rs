@@ -4,14 +4,23 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::db::DbError;
-use crate::schema::Reference;
 
 use super::capture::{Capture, RootKind};
 use super::forest::{Hold, Key, RowIndex};
 use super::sql::KEYS_PER_STATEMENT;
 
-/// Rows that are asked for what owns them: table and key, and the rows of the batch below each.
-type Level = BTreeMap<String, BTreeMap<String, (Key, BTreeSet<RowIndex>)>>;
+/// Rows that are asked for what owns them, by table and key, with numbers by which the caller knows what led
+/// to each.
+pub(super) type Level = BTreeMap<String, BTreeMap<String, (Key, BTreeSet<usize>)>>;
+
+/// A soft-deleted row that owns living ones, directly or over others.
+pub(super) struct DeadOwner {
+    /// What led to it, by the caller's numbers.
+    pub(super) below: BTreeSet<usize>,
+    /// The reference of which it is the parent.
+    number: usize,
+    key: Key,
+}
 
 /// A row of the batch, and an owner of it that is alive.
 pub(super) struct Living {
@@ -88,14 +97,14 @@ impl Capture<'_> {
         owners > 1 && !root || climbed && owners > 0 || cyclic && owners > 0
     }
 
-    /// Whether a living row at the upper end of this reference may itself belong to a family.
-    fn may_be_owned(&self, reference: &Reference) -> bool {
+    /// Whether a living row of this table may belong to a family.
+    pub(super) fn may_be_owned(&self, table: &str) -> bool {
         let graph = self.sql.graph;
         let moves = graph
-            .member(&reference.parent)
+            .member(table)
             .is_some_and(|m| m.obstacle.is_none() || self.drops(m));
         // Alive, a child over a guarded reference is not part of its owner's family.
-        moves && graph.owners(&reference.parent).any(|(_, r)| !r.guarded)
+        moves && graph.owners(table).any(|(_, r)| !r.guarded)
     }
 
     /// Takes in a soft-deleted owner of a row that was read.
@@ -117,22 +126,49 @@ impl Capture<'_> {
     /// Goes on upwards where the owner is alive. What owns that one, and is soft-deleted, is taken in: it
     /// moves with all that it owns, the living owner and the row below it among them.
     fn past_living(&mut self, living: Vec<Living>) -> Result<Vec<RowIndex>, DbError> {
-        let graph = self.sql.graph;
-        let mut fresh = Vec::new();
         let mut level = Level::new();
         for one in &living {
-            let reference = &graph.references[one.number];
-            if self.may_be_owned(reference) {
-                self.ask(&mut level, &reference.parent, &one.owner, [one.row]);
+            let table = &self.sql.graph.references[one.number].parent;
+            if self.may_be_owned(table) {
+                self.ask(&mut level, table, &one.owner, [one.row]);
             }
         }
         self.living.extend(living);
-        let mut asked: HashSet<(RowIndex, String, String)> = HashSet::new();
-        while let Some((table, mut keys)) = level.pop_first() {
-            for (text, (_, rows)) in &mut keys {
-                rows.retain(|row| asked.insert((*row, table.clone(), text.clone())));
+        let mut fresh = Vec::new();
+        for owner in self.dead_above(level)? {
+            if let Some(first) = owner.below.first() {
+                fresh.extend(self.take_in_owner(*first, &owner)?);
             }
-            keys.retain(|_, (_, rows)| !rows.is_empty());
+        }
+        Ok(fresh)
+    }
+
+    /// Takes in a soft-deleted owner that was found further up from a row, unless it was read: then it is
+    /// asked for all that it owns anyway, and so comes down to that row. The owner, if it is new.
+    pub(super) fn take_in_owner(
+        &mut self,
+        via: RowIndex,
+        owner: &DeadOwner,
+    ) -> Result<Option<RowIndex>, DbError> {
+        let table = &self.sql.graph.references[owner.number].parent;
+        if self.captured.forest.find(table, &owner.key).is_some() {
+            return Ok(None);
+        }
+        let taken = self.take_in(via, owner.number, table, owner.key.clone(), None)?;
+        Ok(taken.and_then(|(row, new)| new.then_some(row)))
+    }
+
+    /// The next owner upwards that is soft-deleted, or was read, of each of these living rows; nothing of
+    /// those that have none.
+    pub(super) fn dead_above(&mut self, mut level: Level) -> Result<Vec<DeadOwner>, DbError> {
+        let graph = self.sql.graph;
+        let mut dead = Vec::new();
+        let mut asked: HashSet<(usize, String, String)> = HashSet::new();
+        while let Some((table, mut keys)) = level.pop_first() {
+            for (text, (_, below)) in &mut keys {
+                below.retain(|one| asked.insert((*one, table.clone(), text.clone())));
+            }
+            keys.retain(|_, (_, below)| !below.is_empty());
             let all: Vec<Key> = keys.values().map(|(key, _)| key.clone()).collect();
             for (number, reference) in graph.owners(&table).filter(|(_, r)| !r.guarded) {
                 for chunk in all.chunks(KEYS_PER_STATEMENT) {
@@ -141,26 +177,20 @@ impl Capture<'_> {
                     };
                     for found in self.found(reference, &sql)? {
                         let text = self.captured.forest.key_text(&found.child);
-                        let rows = keys.get(&text).map(|(_, rows)| rows.clone());
-                        let rows = rows.unwrap_or_default();
+                        let below = keys.get(&text).map(|(_, below)| below.clone());
+                        let below = below.unwrap_or_default();
                         let (parent, key) = (&reference.parent, found.parent);
-                        if self.captured.forest.find(parent, &key).is_some() {
-                            // It is asked for all that it owns, and so comes down to these rows.
-                            continue;
-                        }
-                        if !found.marked {
-                            if self.may_be_owned(reference) {
-                                self.ask(&mut level, parent, &key, rows);
-                            }
-                        } else if let Some(first) = rows.first() {
-                            let taken = self.take_in(*first, number, parent, key, None)?;
-                            fresh.extend(taken.and_then(|(row, new)| new.then_some(row)));
+                        let read = self.captured.forest.find(parent, &key).is_some();
+                        if read || found.marked {
+                            dead.push(DeadOwner { below, number, key });
+                        } else if self.may_be_owned(parent) {
+                            self.ask(&mut level, parent, &key, below);
                         }
                     }
                 }
             }
         }
-        Ok(fresh)
+        Ok(dead)
     }
 
     /// Once all is read: a living owner that is part of the family owns the row as any other does. One that
@@ -182,17 +212,18 @@ impl Capture<'_> {
         }
     }
 
-    fn ask(
+    /// Adds a row that is to be asked for its owners.
+    pub(super) fn ask(
         &self,
         level: &mut Level,
         table: &str,
         key: &Key,
-        rows: impl IntoIterator<Item = RowIndex>,
+        below: impl IntoIterator<Item = usize>,
     ) {
         let text = self.captured.forest.key_text(key);
         let of_table = level.entry(table.to_owned()).or_default();
         let entry = of_table.entry(text);
-        let (_, below) = entry.or_insert_with(|| (key.clone(), BTreeSet::new()));
-        below.extend(rows);
+        let (_, all) = entry.or_insert_with(|| (key.clone(), BTreeSet::new()));
+        all.extend(below);
     }
 }

@@ -6,9 +6,9 @@ use sexton::schema::Profile;
 
 use crate::support::databases::Database;
 
-/// Houses own rooms, rooms own other rooms and chairs, and doors belong to two rooms. Rooms are
-/// left unmarked when their house is deleted, and doors cannot be marked. A visit that is not holds its house
-/// back.
+/// Houses own rooms, rooms own other rooms and chairs, and doors belong to two rooms. A house owns latchkeys,
+/// which may be to rooms of another. Rooms are left unmarked when their house is deleted; doors and latchkeys
+/// cannot be marked. A visit that is not marked holds its house back.
 struct Town {
     session: sexton::db::Session,
     _database: Database,
@@ -58,6 +58,14 @@ impl Town {
                         "here INTEGER NOT NULL, there INTEGER NOT NULL{}{}",
                         key("here", "rooms"),
                         key("there", "rooms")
+                    ),
+                ),
+                (
+                    "latchkeys",
+                    format!(
+                        "house_id INTEGER NOT NULL, room_id INTEGER{}{}",
+                        key("house_id", "houses"),
+                        key("room_id", "rooms")
                     ),
                 ),
                 (
@@ -148,5 +156,35 @@ fn a_door_to_a_house_that_lives_holds_the_other_back() {
         assert_eq!(town.live("doors"), ["7"]);
         let reasons = outcome.blocked.iter().map(|b| b.reason.as_str());
         assert!(reasons.clone().count() > 0 && reasons.clone().all(|r| r == "living-owner"));
+    });
+}
+
+/// Each of two deleted houses owns a key to a room of the other: neither can go before the other.
+#[test]
+fn families_that_hold_each_other_back_by_what_they_own_go_together() {
+    Town::on_each_engine(|mut town| {
+        for sql in [
+            "INSERT INTO latchkeys VALUES (1, 1, 20), (2, 2, 10)",
+            "INSERT INTO latchkeys VALUES (3, 3, 30)",
+        ] {
+            town.session.execute(sql).unwrap();
+        }
+        let outcome = town.archive();
+        assert_eq!(town.live("houses"), ["3"]);
+        assert_eq!(town.live("latchkeys"), ["3"]);
+        assert_eq!(outcome.blocked, []);
+        assert_eq!((outcome.families, outcome.total_rows), (2, 10));
+
+        // A key of a house that lives holds it back, and is told as what it is.
+        for sql in [
+            "INSERT INTO houses VALUES (4, 4)",
+            "INSERT INTO rooms VALUES (40, 0, 4, NULL)",
+            "INSERT INTO latchkeys VALUES (4, 3, 40)",
+        ] {
+            town.session.execute(sql).unwrap();
+        }
+        let outcome = town.archive();
+        assert_eq!(town.live("houses"), ["3", "4"]);
+        assert_eq!(outcome.blocked[0].reason, "live-child");
     });
 }
