@@ -5,6 +5,7 @@
 
 use crate::db::DbError;
 use crate::exit::ExitCode;
+use crate::quote::one_line;
 
 /// Result with sexton's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -57,22 +58,6 @@ impl Error {
         self.hint = Some(one_line(hint.into()));
         self
     }
-}
-
-/// The text with control characters escaped. Messages quote what others wrote: a key of a file, a name
-/// in a database. Whatever is in it, they stay one line and cannot speak to the terminal.
-fn one_line(text: String) -> String {
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => line.extend(c.escape_default()),
-            false => line.push(c),
-        }
-    }
-    line
 }
 
 impl From<DbError> for Error {

@@ -13,6 +13,7 @@ pub mod error;
 pub mod exit;
 pub mod generate;
 pub mod prove;
+pub mod quote;
 pub mod report;
 pub mod schema;
 pub mod server;

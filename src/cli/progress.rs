@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use sexton::archive::Observer;
 use sexton::prove::Watch;
+use sexton::quote::shortened;
 
 /// Least time between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -80,13 +81,7 @@ impl Observer for Progress {
     fn plan(&mut self, table: &str, statements: &[String]) {
         self.line(&format!("plan for {table}, one statement of each kind:"));
         for statement in statements {
-            let short: String = statement.chars().take(240).collect();
-            let more = if short.len() < statement.len() {
-                " ..."
-            } else {
-                ""
-            };
-            self.line(&format!("  {short}{more}"));
+            self.line(&format!("  {}", shortened(statement, 240)));
         }
     }
 }
@@ -165,9 +160,8 @@ impl Tally {
     fn line(&self, worlds: u64) -> String {
         let seconds = |since: Instant| since.elapsed().as_secs_f64().max(0.001);
         let rate = (self.all as f64 / seconds(self.started)) as u64;
-        // Second faults are counted only when they are tried, so a world may have more cases.
-        let left = match self.expected.checked_sub(self.done) {
-            Some(left) if self.done > 0 => {
+        let left = match self.expected.saturating_sub(self.done) {
+            left if self.done > 0 => {
                 let each = seconds(self.began) / self.done as f64;
                 let seconds = (left as f64 * each).ceil();
                 format!(", {seconds:.0} s left in this world")
@@ -176,11 +170,7 @@ impl Tally {
         };
         format!(
             "world {} of {worlds}, {}: {} of {} cases, {} failed, {rate} cases/s{left}",
-            self.number,
-            self.world,
-            self.done,
-            self.expected.max(self.done),
-            self.failed,
+            self.number, self.world, self.done, self.expected, self.failed,
         )
     }
 }
@@ -193,6 +183,12 @@ impl Watch for Cases {
         tally.expected = cases;
         tally.done = 0;
         tally.began = Instant::now();
+        self.show(&mut tally);
+    }
+
+    fn more(&self, cases: usize) {
+        let mut tally = self.tally();
+        tally.expected += cases;
         self.show(&mut tally);
     }
 

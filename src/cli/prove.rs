@@ -3,12 +3,13 @@
 mod list;
 
 use std::collections::BTreeSet;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use sexton::db::Engine;
 use sexton::error::{Error, Result};
+use sexton::exit::ExitCode;
 use sexton::prove::campaign::Sample;
 use sexton::prove::oracle::Oracle;
 use sexton::prove::replay;
@@ -31,8 +32,9 @@ use super::signals::stop_flag;
 ///
 /// Without arguments: sexton's own engine on SQLite, every world, every fault.
 ///
-/// Exit code 0: all oracles held. 2: an oracle failed. 65: the engine moves nothing, or does not
-/// do the same twice. 75: stopped early, all held so far.
+/// Exit code 0: all oracles held. 2: an oracle failed. 65: nothing can be proved: the engine moves
+/// nothing, does not do the same twice, or has nothing that a fault or an oracle asked for could hit or
+/// judge. 70: a fault did not fire. 75: stopped early, all held so far.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The database: sqlite, or a private server that is thrown away: mariadb, postgres. Default is
@@ -83,9 +85,10 @@ pub(crate) struct Args {
     /// Stop after this time (60s, 5m, 2h) or so many cases ('200 cases').
     #[arg(long, value_name = "TIME|CASES")]
     budget: Option<String>,
-    /// Workers, each with a database of its own. Default is one for each processor.
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    /// Workers, each with a database, or a server, of its own; 64 at most. Default is one for each
+    /// processor.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
     /// Write each failure into a directory below this one, from which --replay runs it again.
     #[arg(long, value_name = "DIR")]
     bundles: Option<PathBuf>,
@@ -110,7 +113,7 @@ pub(crate) struct Args {
 }
 
 /// What only a campaign can be told.
-const CAMPAIGN: [&str; 13] = [
+const CAMPAIGN: [&str; 14] = [
     "server",
     "worlds",
     "profile",
@@ -121,13 +124,14 @@ const CAMPAIGN: [&str; 13] = [
     "oracles",
     "max_rows",
     "random",
+    "seed",
     "budget",
     "jobs",
     "bundles",
 ];
 
 /// What else only makes sense where something is run.
-const RUN: [&str; 5] = ["engine", "seed", "replay", "quiet", "format"];
+const RUN: [&str; 4] = ["engine", "replay", "quiet", "format"];
 
 /// Report formats of this command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -187,7 +191,15 @@ fn again(args: &Args, directory: &Path) -> Result<Report> {
         Some(engine) => engine,
         None => scenario.engine.parse()?,
     };
-    let mut report = replay::report(&scenario, &engine)?;
+    let mut report =
+        replay::report(&scenario, &engine).map_err(|error| match &scenario.directory {
+            Some(given) if error.code == ExitCode::Usage => {
+                let hint = error.hint.clone().unwrap_or_default();
+                let given = given.display();
+                error.hint(format!("{hint}; its command line was given in {given}"))
+            }
+            _ => error,
+        })?;
     for failure in &mut report.failures {
         failure.bundle = Some(directory.display().to_string());
     }
@@ -234,8 +246,9 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
         budget.parse::<Budget>()?.apply(&mut campaign);
     }
     campaign.bundles.clone_from(&args.bundles);
+    campaign.directory = std::env::current_dir().ok();
     if let Some(jobs) = args.jobs {
-        campaign.jobs = jobs.get();
+        campaign.jobs = usize::from(jobs);
     }
     Ok(campaign)
 }

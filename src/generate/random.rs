@@ -17,6 +17,11 @@ impl Random {
         Self(parts.iter().fold(GOLDEN, join))
     }
 
+    /// A number of 32 bits: small enough for everything that reads JSON.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next() >> 32
+    }
+
     pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(GOLDEN);
         mix(self.0)

@@ -7,6 +7,7 @@ mod said;
 mod warm;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -157,6 +158,18 @@ impl Ended {
     /// Whether it says that there is nothing left that it could do.
     pub fn is_done(&self) -> bool {
         matches!(self, Self::Done | Self::Blocked)
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Blocked => "done, but for families that are blocked",
+            Self::Stopped => "stopped, there may be more",
+            Self::Failed(message) => return write!(f, "failed: {message}"),
+            Self::Killed => "was killed",
+        })
     }
 }
 

@@ -114,7 +114,10 @@ pub fn read(directory: &Path) -> Result<Scenario> {
 
 /// Makes sure, before hours of work, that bundles can be written there.
 pub(super) fn prepare(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).map_err(|e| unwritable(directory, &e))
+    fs::create_dir_all(directory).map_err(|e| unwritable(directory, &e))?;
+    // One that is there may be another's.
+    let probe = tempfile::tempdir_in(directory).map_err(|e| unwritable(directory, &e))?;
+    probe.close().map_err(|e| unwritable(directory, &e))
 }
 
 /// Shrinks the failures of a campaign, one after the other, and writes a bundle of each.
@@ -221,6 +224,13 @@ fn repro(scenario: &Scenario) -> String {
             ExitCode::Usage as u8
         ));
     }
+    if let Some(directory) = &scenario.directory {
+        let where_to = format!(
+            "# The engine's command line was given in {}\n",
+            directory.display()
+        );
+        script.push_str(&where_to);
+    }
     script.push_str(&format!(
         "exec sexton prove --replay \"$(dirname \"$0\")\" \"$@\"\n# The database alone, by hand, in \
          an empty one: {by_hand}\n"
@@ -244,7 +254,7 @@ fn slug(parts: &[&str]) -> String {
 }
 
 fn new_directory(parent: &Path, name: &str) -> Result<PathBuf> {
-    prepare(parent)?;
+    fs::create_dir_all(parent).map_err(|e| unwritable(parent, &e))?;
     let mut path = parent.join(name);
     for number in 2.. {
         match fs::create_dir(&path) {

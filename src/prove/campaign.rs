@@ -1,19 +1,20 @@
 //! A campaign: every point, every mode, on every world, counted.
 
+mod crew;
 mod enumeration;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::crew::Crew;
 use self::enumeration::Enumeration;
 use super::archiver::{Archiver, EngineOptions};
 use super::bundle;
 use super::case::Case;
-use super::fault::Mode;
+use super::fault::{Mode, Setting};
 use super::injector::Passed;
 use super::oracle::Oracle;
 use super::random::Plan;
@@ -53,11 +54,12 @@ pub enum Points {
 /// How much to try at random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// Where the numbers come from: the same seed makes the same cases.
+    /// Where the numbers come from: the same seed makes the same worlds and cases.
     pub seed: u64,
     /// How many worlds.
     pub worlds: u64,
-    /// How many cases on each, half of them with a fault and a writer or two faults.
+    /// How many cases on each, half of them with a fault and a writer, or with two faults if there are to
+    /// be pairs.
     pub cases: usize,
 }
 
@@ -78,7 +80,8 @@ pub struct Campaign {
     pub files: bool,
     /// Whether the server is killed at every statement too.
     pub server_kills: bool,
-    /// On the first world: a second fault at every point of the rerun.
+    /// Second faults: on the first world, after each different state that a first one leaves, in every mode
+    /// at every point of the rerun; of those at random some.
     pub pairs: bool,
     /// What is judged.
     pub oracles: BTreeSet<Oracle>,
@@ -94,6 +97,21 @@ pub struct Campaign {
     pub jobs: usize,
     /// Where a bundle of each failure is written, shrunk; beyond the budget, in a few minutes.
     pub bundles: Option<PathBuf>,
+    /// The directory in which the command line of an engine that is a program was given, for those who
+    /// read a bundle.
+    pub directory: Option<PathBuf>,
+}
+
+impl Sample {
+    /// A number for each world: the seed itself for the first, so that any world can be had alone, and
+    /// numbers that follow from it for the others, so that two seeds have no worlds in common.
+    pub fn numbers(self) -> impl Iterator<Item = u64> {
+        let number = move |index| match index {
+            0 => self.seed,
+            _ => Random::of(&[self.seed, index]).number(),
+        };
+        (0..self.worlds).map(number)
+    }
 }
 
 impl Campaign {
@@ -115,6 +133,7 @@ impl Campaign {
             max_cases: None,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             bundles: None,
+            directory: None,
         }
     }
 }
@@ -123,6 +142,8 @@ impl Campaign {
 pub trait Watch: Sync {
     /// A world begins, with so many cases.
     fn world(&self, _name: &str, _cases: usize) {}
+    /// The world has so many cases more than was known at its beginning.
+    fn more(&self, _cases: usize) {}
     /// A case was judged; whether all oracles held.
     fn case(&self, _held: bool) {}
     /// Whether to stop now.
@@ -155,6 +176,13 @@ impl Campaign {
                 self.backend.name()
             )));
         }
+        if let Some(modes) = &self.modes {
+            let setting = Setting {
+                engine: self.backend.engine(),
+                process: probe.is_process(),
+            };
+            setting.check(modes)?;
+        }
         let layout = probe.layout();
         drop(probe);
         let mut grounds = Vec::new();
@@ -162,10 +190,11 @@ impl Campaign {
             grounds.push(Ground::new(self.backend)?);
         }
         report.jobs = grounds.len();
-        let seeds = self.random.iter().flat_map(|s| s.seed..s.seed + s.worlds);
-        let random = seeds.map(|seed| {
-            let world = Plan::from_seed(seed).world(&format!("random-{seed}"));
-            (Cow::Owned(world), Some(seed))
+        let numbers: Vec<_> = self.random.into_iter().flat_map(Sample::numbers).collect();
+        let name = |number: &u64| format!("random-{number}");
+        let random = numbers.iter().map(|number| {
+            let world = Plan::from_seed(*number).world(&name(number));
+            (Cow::Owned(world), Some(*number))
         });
         let listed = self.worlds.iter().map(|w| (Cow::Borrowed(w), None));
         for (index, (world, seed)) in listed.chain(random).enumerate() {
@@ -183,12 +212,12 @@ impl Campaign {
             let over = report.unless_failed(done)?.unwrap_or(true);
             if over {
                 let listed = self.worlds.iter().map(|w| w.name.clone());
-                let seeds = self.random.iter().flat_map(|s| s.seed..s.seed + s.worlds);
-                let random = seeds.map(|seed| format!("random-{seed}"));
+                let random = numbers.iter().map(name);
                 report.unreached = listed.chain(random).skip(index + 1).collect();
                 break;
             }
         }
+        let ran = started.elapsed();
         report.sum();
         if let (Some(directory), Some(ground)) = (&self.bundles, grounds.first_mut()) {
             let kept = bundle::keep(directory, &mut report, ground, engines, watch);
@@ -211,7 +240,13 @@ impl Campaign {
             ))
             .hint("choose other oracles or another world"));
         }
-        report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // What ended early has not come to all that there is to hit.
+        if let Some(modes) = self.modes.as_ref().filter(|_| report.is_whole()) {
+            report.miss(modes);
+        }
+        let all = started.elapsed();
+        report.elapsed_ms = milliseconds(all);
+        report.shrinking_ms = milliseconds(all.saturating_sub(ran));
         Ok(report)
     }
 
@@ -260,6 +295,7 @@ impl Campaign {
             seed,
             database: self.backend,
             engine: report.engine.clone(),
+            directory: self.directory.clone().filter(|_| process),
             options: options.clone(),
             oracles: self.oracles.clone(),
             case: Case::default(),
@@ -300,82 +336,50 @@ impl Campaign {
         }
         let mut found = Enumeration::new(self, first, &base, process)?;
         if let (Some(sample), Some(_)) = (self.random, seed) {
-            found.sample(sample.cases, &mut random);
-        }
-        if pairs {
-            found.add_pairs();
+            found.sample(sample.cases, self.pairs, &mut random);
         }
         for other in &mut runners[1..] {
             other.adopt(&base);
         }
-        let jobs = &found.jobs;
-        watch.world(&world.name, jobs.len());
+        watch.world(&world.name, found.jobs.len());
         let count = report.count(&world.name);
         *count = WorldCount {
             statements: found.points.len() as u64,
             operations: found.operations,
-            modes: found.modes.len() as u64,
+            modes: found.modes.clone(),
             power_losses: found.power_losses,
-            planned: jobs.len() as u64 + 1,
+            planned: found.jobs.len() as u64 + 1,
             ..count.clone()
         };
-        let tally = Mutex::new(report);
-        let next = AtomicUsize::new(0);
-        let over = AtomicBool::new(false);
-        let broken: Mutex<Option<Error>> = Mutex::new(None);
-        std::thread::scope(|scope| {
-            for runner in &mut runners {
-                scope.spawn(|| {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::SeqCst);
-                        // With no job left there is nothing to stop.
-                        let Some(job) = jobs.get(index) else {
-                            break;
-                        };
-                        let cases = tally.lock().unwrap_or_else(PoisonError::into_inner).cases;
-                        if self.is_spent(started, cases) || watch.stop() {
-                            over.store(true, Ordering::SeqCst);
-                        }
-                        if over.load(Ordering::SeqCst) {
-                            break;
-                        }
-                        let done = job.run(runner, &mut |case, judged| {
-                            let mut report = tally.lock().unwrap_or_else(PoisonError::into_inner);
-                            let scenario = Scenario {
-                                case,
-                                ..template.clone()
-                            };
-                            match judged.is_without_turn(&scenario.case) {
-                                true => report.without_turn += 1,
-                                false => report.judged(&scenario, judged),
-                            }
-                            let cases = report.cases;
-                            drop(report);
-                            watch.case(judged.breaches.is_empty());
-                            !self.is_spent(started, cases) && !watch.stop()
-                        });
-                        match done {
-                            Ok(true) => {}
-                            Ok(false) => over.store(true, Ordering::SeqCst),
-                            Err(error) => {
-                                let mut slot =
-                                    broken.lock().unwrap_or_else(PoisonError::into_inner);
-                                slot.get_or_insert(error);
-                                over.store(true, Ordering::SeqCst);
-                            }
-                        }
-                    }
-                });
+        let crew = Crew {
+            campaign: self,
+            watch,
+            started,
+            template: &template,
+        };
+        let Some(remains) = crew.work(&mut runners, &found.jobs, report)? else {
+            report.stopped = true;
+            return Ok(true);
+        };
+        if pairs && seed.is_none() {
+            let Some(first) = runners.first_mut() else {
+                return Err(Error::internal("a campaign without workers"));
+            };
+            let found = Enumeration::second_faults(self, first, &remains.cases(), process)?;
+            watch.more(found.jobs.len());
+            report.count(&world.name).planned += found.jobs.len() as u64;
+            if crew.work(&mut runners, &found.jobs, report)?.is_none() {
+                report.stopped = true;
+                return Ok(true);
             }
-        });
-        if let Some(error) = broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
         }
-        let report = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let over = over.into_inner();
-        report.stopped |= over;
-        Ok(over)
+        report.count(&world.name).finished = true;
+        Ok(false)
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The first point at which two undisturbed runs differ.
@@ -394,4 +398,25 @@ fn difference(a: &[Passed], b: &[Passed]) -> Option<(String, (u64, String))> {
                 (i as u64 + 1, b.get(i).cloned().unwrap_or_else(none)),
             )
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_beside_each_other_have_no_worlds_in_common() {
+        let numbers = |seed| {
+            let (worlds, cases) = (200, 1);
+            let sample = Sample {
+                seed,
+                worlds,
+                cases,
+            };
+            sample.numbers().collect::<BTreeSet<_>>()
+        };
+        assert!(numbers(7).contains(&7));
+        assert_eq!(numbers(7).len(), 200);
+        assert!(numbers(7).is_disjoint(&numbers(8)));
+    }
 }

@@ -30,6 +30,26 @@ pub struct Case {
 }
 
 impl Case {
+    /// The names of all that is done to the engine, as reports count them.
+    pub(super) fn modes(&self) -> BTreeSet<String> {
+        let faults = self.fault.iter().chain(&self.second);
+        let mut modes: BTreeSet<_> = faults.map(|f| f.mode.to_string()).collect();
+        let writer = self.writer.as_ref();
+        modes.extend(writer.map(|w| format!("writer {}", w.action.name())));
+        modes.extend(self.power_loss.iter().map(|_| "power-loss".into()));
+        modes
+    }
+
+    /// Whether the fault of this run, from 1, kills the engine.
+    pub(super) fn kills(&self, run: usize) -> bool {
+        let fault = match run {
+            1 => &self.fault,
+            2 => &self.second,
+            _ => &None,
+        };
+        fault.as_ref().is_some_and(|f| f.mode.kills())
+    }
+
     /// Whether a concurrent writer does this.
     pub(super) fn has_writer(&self, action: Action) -> bool {
         self.writer.as_ref().is_some_and(|w| w.action == action)
@@ -65,6 +85,8 @@ pub struct Judged {
     pub ran: Vec<Ran>,
     /// Points of the run with the last fault: of the rerun, if the case has a second fault.
     pub points: u64,
+    /// What the first run left in the databases, as a digest of all rows.
+    pub left: Option<u64>,
     /// All of it from near; of case 0, and where a trace was asked for.
     pub evidence: Option<Box<Evidence>>,
 }
@@ -72,8 +94,7 @@ pub struct Judged {
 impl Judged {
     /// Whether one part of a combined case has left the other without its turn, and nothing was found:
     /// it was the first part alone, which is another case.
-    pub(super) fn is_without_turn(&self, case: &Case) -> bool {
-        let combined = case.fault.is_some() && (case.writer.is_some() || case.second.is_some());
-        combined && !self.fired && self.breaches.is_empty() && self.other_text.is_none()
+    pub(super) fn is_without_turn(&self) -> bool {
+        !self.fired && self.breaches.is_empty() && self.other_text.is_none()
     }
 }

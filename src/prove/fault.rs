@@ -2,6 +2,7 @@
 
 mod code;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,6 +47,9 @@ pub enum Mode {
     CommitRefused,
     /// The COMMIT rolls back and says OK. No engine can survive it; it tests the oracle *durable*.
     CommitLost,
+    /// The answer comes so many milliseconds late. Whoever waits less long for it takes a statement for
+    /// lost that was executed. Only if it is asked for by name.
+    Delay(u16),
     /// The engine is asked to stop (SIGINT) before the statement.
     Interrupt,
     /// The engine is asked to end (SIGTERM) before the statement.
@@ -81,6 +85,45 @@ pub struct Setting {
     pub engine: Engine,
     /// Whether the engine under test is a process of its own, and can get signals.
     pub process: bool,
+}
+
+impl Setting {
+    /// Whether all of these modes can be had, whatever the engine says.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 64, naming the first that cannot, and those that can.
+    pub(super) fn check(self, modes: &BTreeSet<Mode>) -> Result<(), Error> {
+        let known = self.modes();
+        let mut asked = modes.iter().filter(|m| !matches!(m, Mode::Delay(_)));
+        let Some(wrong) = asked.find(|mode| !known.contains(mode)) else {
+            return Ok(());
+        };
+        let of = match self.process {
+            true => " for an engine that is a process",
+            false => "",
+        };
+        let known: Vec<_> = known.iter().map(ToString::to_string).collect();
+        Err(
+            Error::usage(format!("there is no {wrong} on {}{of}", self.engine))
+                .hint(format!("there are {}", known.join(", "))),
+        )
+    }
+
+    /// All modes that there are.
+    fn modes(self) -> BTreeSet<Mode> {
+        let kinds = [Kind::Write, Kind::Commit, Kind::Rollback];
+        let mut modes: BTreeSet<_> = kinds.iter().flat_map(|k| Mode::at(*k, self)).collect();
+        modes.extend(Mode::of_middle(self.engine));
+        modes.insert(Mode::CommitLost);
+        match self.engine {
+            // The files of another process are out of reach.
+            Engine::Sqlite if self.process => {}
+            Engine::Sqlite => modes.extend(Mode::of_files()),
+            Engine::Mysql | Engine::Postgres => modes.extend(Mode::of_server()),
+        }
+        modes
+    }
 }
 
 impl Mode {
@@ -151,6 +194,16 @@ impl Mode {
         Self::of_server().contains(&self)
     }
 
+    /// Whether it is tried only where it is asked for by name.
+    pub fn is_by_name(self) -> bool {
+        matches!(self, Self::CommitLost | Self::Delay(_))
+    }
+
+    /// Whether the engine dies of it.
+    pub fn kills(self) -> bool {
+        matches!(self, Self::KillBefore | Self::KillAfter | Self::Freeze)
+    }
+
     /// What happens, for people: `the connection is lost`.
     pub fn describe(self) -> String {
         match self {
@@ -166,6 +219,7 @@ impl Mode {
             }
             Self::CommitRefused => "the COMMIT is refused and rolled back".into(),
             Self::CommitLost => "the COMMIT is answered with OK and rolled back".into(),
+            Self::Delay(time) => format!("the answer comes {time} ms late"),
             Self::Interrupt => "the engine gets SIGINT before the statement".into(),
             Self::Terminate => "the engine gets SIGTERM before the statement".into(),
             Self::ServerKillBefore => "the server is killed before the statement".into(),
@@ -191,6 +245,7 @@ impl Mode {
             Self::ErrorForGood(_) => "error-for-good",
             Self::CommitRefused => "commit-refused",
             Self::CommitLost => "commit-lost",
+            Self::Delay(_) => "delay",
             Self::Interrupt => "interrupt",
             Self::Terminate => "terminate",
             Self::ServerKillBefore => "server-kill-before",
@@ -211,6 +266,7 @@ impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Error(code) | Self::ErrorForGood(code) => write!(f, "{}:{code}", self.word()),
+            Self::Delay(time) => write!(f, "{}:{time}", self.word()),
             _ => f.write_str(self.word()),
         }
     }
@@ -246,10 +302,18 @@ impl FromStr for Mode {
         let unknown = || {
             let words = PLAIN.map(Self::word).join(", ");
             Error::usage(format!("unknown fault mode '{text}'")).hint(format!(
-                "known are {words}, error:CODE and error-for-good:CODE (1205, 40001, SQLITE_BUSY ...)"
+                "known are {words}, error:CODE and error-for-good:CODE (1205, 40001, SQLITE_BUSY ...), \
+                 delay:MILLISECONDS"
             ))
         };
         let (word, code) = text.split_once(':').ok_or_else(unknown)?;
+        if word == "delay" {
+            let time = code.parse().ok().filter(|_| !code.starts_with('+'));
+            return time.map(Self::Delay).ok_or_else(|| {
+                Error::usage(format!("'{text}' is not a delay"))
+                    .hint("give milliseconds up to 65535, as in delay:500")
+            });
+        }
         let code = Code::named(code).ok_or_else(unknown)?;
         match word {
             "error" => Ok(Self::Error(code)),
@@ -287,13 +351,22 @@ mod tests {
             modes.extend(Mode::of_files());
             modes.extend(Mode::of_server());
             modes.extend(Mode::of_middle(engine));
-            modes.push(Mode::CommitLost);
+            modes.extend([Mode::CommitLost, Mode::Delay(500)]);
             for mode in modes {
                 assert_eq!(mode.to_string().parse::<Mode>().unwrap(), mode);
                 assert!(!mode.describe().is_empty());
             }
         }
         assert!("error:1".parse::<Mode>().is_err());
-        assert!("cut".parse::<Mode>().is_err());
+        for text in [
+            "cut",
+            "delay",
+            "delay:",
+            "delay:+1",
+            "delay:1s",
+            "delay:65536",
+        ] {
+            assert!(text.parse::<Mode>().is_err(), "{text}");
+        }
     }
 }

@@ -5,6 +5,7 @@ mod sight;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::db::Engine;
 use crate::error::{Error, Result};
@@ -64,6 +65,8 @@ struct Inner {
     interrupted: bool,
     /// The statement that is running is the engine's or the server's last one.
     deadly: Option<Mode>,
+    /// For how long the answer to the statement that is running is to be held back.
+    late: Option<Duration>,
 }
 
 impl Injector {
@@ -79,6 +82,7 @@ impl Injector {
                 ambush: None,
                 interrupted: false,
                 deadly: None,
+                late: None,
             }),
         })
     }
@@ -91,6 +95,7 @@ impl Injector {
         inner.lasting = None;
         inner.interrupted = false;
         inner.deadly = None;
+        inner.late = None;
         self.dead.store(false, Ordering::SeqCst);
     }
 
@@ -188,6 +193,10 @@ impl Injector {
             Mode::Error(code) | Mode::ErrorForGood(code) => Verdict::Refuse(code.refusal()),
             Mode::CommitRefused => Verdict::Refuse(Refusal::of_commit(self.engine)),
             Mode::CommitLost => Verdict::Replace("ROLLBACK".into()),
+            Mode::Delay(time) => {
+                inner.late = Some(Duration::from_millis(time.into()));
+                Verdict::Pass
+            }
             Mode::Interrupt | Mode::Terminate => {
                 let sent = inner.hands.signal(mode == Mode::Terminate);
                 inner.reached(sent);
@@ -284,6 +293,12 @@ impl Injector {
                     Err(error) => inner.broken(&error),
                 }
             }
+        }
+        if let Some(time) = inner.late.take() {
+            // Other connections of the engine are not held up.
+            drop(inner);
+            std::thread::sleep(time);
+            return !self.dead.load(Ordering::SeqCst);
         }
         match inner.deadly.take() {
             Some(Mode::KillAfter) => {

@@ -13,6 +13,10 @@ use super::stage::Ground;
 use super::vfs::{PowerLoss, Recording};
 use super::world::World;
 use crate::error::{Error, Result};
+use crate::quote::shortened;
+
+/// How much of a statement an error quotes, in characters.
+const QUOTED: usize = 200;
 
 /// Runs the scenario on a database of its own and judges it, with [`Judged::evidence`].
 ///
@@ -49,14 +53,21 @@ pub fn report(scenario: &Scenario, engines: &dyn Engines) -> Result<Report> {
     let mut planned = 1;
     if scenario.case != Case::default() {
         let judged = up.judge(&scenario.case, true)?;
-        if !judged.fired && judged.breaches.is_empty() && judged.other_text.is_none() {
-            let message = match scenario.case.power_loss.is_some() {
-                true => "the engine's operations on files are not those of the scenario",
-                false => "the run ends before the point of the scenario",
+        if !judged.fired && judged.breaches.is_empty() {
+            let message = match (&judged.other_text, &scenario.case.power_loss) {
+                (Some((expected, found)), _) => format!(
+                    "at the point of the scenario the engine says '{}', not '{}'",
+                    shortened(found, QUOTED),
+                    shortened(expected, QUOTED)
+                ),
+                (None, Some(_)) => {
+                    "the engine's operations on files are not those of the scenario".into()
+                }
+                (None, None) => "the run ends before the point of the scenario".into(),
             };
-            return Err(
-                Error::data(message).hint("the engine has changed since; run the campaign again")
-            );
+            return Err(Error::data(message).hint(
+                "the engine has changed since, for the better perhaps: run the campaign again",
+            ));
         }
         report.judged(scenario, &judged);
         planned = 2;
@@ -71,9 +82,10 @@ pub fn report(scenario: &Scenario, engines: &dyn Engines) -> Result<Report> {
     *count = WorldCount {
         statements,
         operations,
-        modes: 1,
+        modes: scenario.case.modes(),
         power_losses,
         planned,
+        finished: true,
         ..count.clone()
     };
     report.sum();

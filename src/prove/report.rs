@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::archiver::Ended;
 use super::case::{Case, Judged};
+use super::fault::Mode;
 use super::oracle::Oracle;
 use super::scenario::Scenario;
 use super::stage::Backend;
 use crate::error::Result;
 use crate::exit::ExitCode;
+use crate::quote::one_line;
 
 /// What a campaign found.
 #[derive(Debug, Clone, Serialize)]
@@ -26,8 +29,12 @@ pub struct Report {
     pub deciding_only: bool,
     /// Modes, writers included; the most on any one world.
     pub modes: u64,
+    /// Modes that were asked for by name and of which no world had a statement or operation to hit.
+    pub never_hit: Vec<String>,
     /// Cases run, undisturbed ones included.
     pub cases: u64,
+    /// Cases in which an oracle failed.
+    pub failed: u64,
     /// Cases in which every fault and writer had its turn.
     pub fired: u64,
     /// Judgements by oracle.
@@ -60,6 +67,8 @@ pub struct Report {
     pub jobs: usize,
     /// Wall time in milliseconds.
     pub elapsed_ms: u64,
+    /// How much of it went by after the last case, while failures were shrunk and written.
+    pub shrinking_ms: u64,
 }
 
 /// How often a writer had its turn, and how often that changed a row: the engine's locks, or a foreign key,
@@ -103,6 +112,8 @@ pub struct Failure {
     pub fault: String,
     /// What is wrong.
     pub what: String,
+    /// How the first run ended, by its own words.
+    pub said: String,
     /// Cases like it.
     pub count: u64,
     /// Whether the undisturbed run fails in this way too.
@@ -140,19 +151,46 @@ pub struct WorldCount {
     pub statements: u64,
     /// Operations on files hit.
     pub operations: u64,
-    /// Modes, writers included.
-    pub modes: u64,
+    /// Modes that there were to hit it with, writers included.
+    #[serde(serialize_with = "counted")]
+    pub modes: BTreeSet<String>,
     /// Images of lost power; 0 on servers, and where the files are too large for whole images.
     pub power_losses: u64,
-    /// Cases that there are to run. A first fault that is followed by second ones counts once, however
-    /// many come of it.
+    /// Cases that there are to run, as far as is known: second faults are counted off when all first ones
+    /// have been tried.
     pub planned: u64,
+    /// Whether all of them were run.
+    pub finished: bool,
     /// Cases, the undisturbed run included.
     pub cases: u64,
     /// Cases in which every fault and writer had its turn.
     pub fired: u64,
     /// Judgements by oracle.
     pub verdict: BTreeMap<Oracle, Verdict>,
+}
+
+/// How the first run of a case ended, in one line.
+fn said(scenario: &Scenario, judged: &Judged) -> String {
+    let Some(ran) = judged.ran.first() else {
+        return String::new();
+    };
+    if scenario.case.power_loss.is_some() || scenario.case.kills(1) {
+        return Ended::Killed.to_string();
+    }
+    let last = ran.output.lines().rev().find(|l| !l.trim().is_empty());
+    let said = match (&ran.ended, last) {
+        // It quotes the last line itself.
+        (Ended::Failed(_), _) | (_, None) => ran.ended.to_string(),
+        (_, Some(last)) => format!("{}; its last line: {}", ran.ended, last.trim()),
+    };
+    one_line(said)
+}
+
+fn counted<S: serde::Serializer>(
+    modes: &BTreeSet<String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    modes.len().serialize(serializer)
 }
 
 /// How many cases without fault are listed.
@@ -167,7 +205,9 @@ impl Report {
             points: 0,
             deciding_only: false,
             modes: 0,
+            never_hit: Vec::new(),
             cases: 0,
+            failed: 0,
             fired: 0,
             verdict: oracles.iter().map(|o| (*o, Verdict::default())).collect(),
             failures: Vec::new(),
@@ -182,6 +222,7 @@ impl Report {
             stopped: false,
             jobs: 1,
             elapsed_ms: 0,
+            shrinking_ms: 0,
         }
     }
 
@@ -189,6 +230,7 @@ impl Report {
     pub(super) fn judged(&mut self, scenario: &Scenario, judged: &Judged) {
         self.cases += 1;
         self.fired += u64::from(judged.fired);
+        self.failed += u64::from(!judged.breaches.is_empty());
         if let Some((expected, found)) = &judged.other_text {
             let fault = scenario.case.fault.as_ref().map(|f| f.point);
             let writer = scenario.case.writer.as_ref().map(|w| w.point);
@@ -231,6 +273,7 @@ impl Report {
                     if failure.scenario.case == Case::default() {
                         failure.fault = scenario.describe();
                         failure.what.clone_from(&breach.what);
+                        failure.said = said(scenario, judged);
                         failure.scenario = scenario.clone();
                     }
                 }
@@ -240,6 +283,7 @@ impl Report {
                     world: scenario.world.name.clone(),
                     fault: scenario.describe(),
                     what: breach.what.clone(),
+                    said: said(scenario, judged),
                     count: 1,
                     undisturbed: scenario.case == Case::default(),
                     bundle: None,
@@ -261,16 +305,20 @@ impl Report {
         }
     }
 
+    /// Whether the campaign came to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.stopped && self.undetermined.is_none() && self.broken.is_none()
+    }
+
     /// Whether no oracle that was asked for had anything to judge.
     pub(super) fn judged_nothing(&self) -> bool {
-        let whole = !self.stopped && self.undetermined.is_none() && self.failures.is_empty();
-        whole && self.verdict.values().all(|v| v.held + v.failed == 0)
+        let silent = self.verdict.values().all(|v| v.held + v.failed == 0);
+        self.is_whole() && self.failures.is_empty() && silent
     }
 
     /// Whether undisturbed runs were all there was, though nothing has stopped the campaign.
     pub(super) fn hit_nothing(&self) -> bool {
-        let whole = !self.stopped && self.undetermined.is_none() && self.failures.is_empty();
-        whole && self.modes == 0
+        self.is_whole() && self.failures.is_empty() && self.modes == 0
     }
 
     /// The counts of this world, which begin with its undisturbed run.
@@ -293,14 +341,22 @@ impl Report {
             .iter()
             .map(|w| w.statements + w.operations)
             .sum();
-        self.modes = self.worlds.iter().map(|w| w.modes).max().unwrap_or(0);
+        let modes = self.worlds.iter().map(|w| w.modes.len() as u64);
+        self.modes = modes.max().unwrap_or(0);
+    }
+
+    /// Which of the modes that were asked for there was nothing to hit with, once all worlds are counted.
+    pub(super) fn miss(&mut self, asked: &BTreeSet<Mode>) {
+        let hit = |mode: &String| self.worlds.iter().any(|w| w.modes.contains(mode));
+        let names = asked.iter().map(ToString::to_string);
+        self.never_hit = names.filter(|mode| !hit(mode)).collect();
     }
 
     /// How the command ends.
     pub fn exit_code(&self) -> ExitCode {
         if !self.failures.is_empty() {
             ExitCode::Errors
-        } else if self.undetermined.is_some() {
+        } else if self.undetermined.is_some() || !self.never_hit.is_empty() {
             ExitCode::Data
         } else if self.fired != self.cases {
             ExitCode::Internal

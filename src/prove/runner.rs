@@ -43,6 +43,22 @@ pub(super) struct Reference {
     stuck: Vec<Breach>,
 }
 
+impl Reference {
+    /// What is to be done to the first run of a case.
+    fn orders(&self, case: &Case) -> Orders {
+        let victim = case.fault.as_ref().and_then(|fault| {
+            let victim = self.victims.get(&fault.point);
+            victim.filter(|_| fault.mode.is_of_middle()).cloned()
+        });
+        Orders {
+            fault: case.fault.clone(),
+            writer: case.writer.clone(),
+            victim,
+            ..Orders::default()
+        }
+    }
+}
+
 /// One worker's engine on its stage.
 pub(super) struct Runner {
     pub(super) world: Arc<World>,
@@ -209,15 +225,9 @@ impl Runner {
         }
         self.stage.reset(None)?;
         let orders = Orders {
-            fault: case.fault.clone(),
-            writer: case.writer.clone(),
-            victim: case.fault.as_ref().and_then(|fault| {
-                let victim = base.victims.get(&fault.point);
-                victim.filter(|_| fault.mode.is_of_middle()).cloned()
-            }),
             observe: true,
             trace,
-            ..Orders::default()
+            ..base.orders(case)
         };
         let (ran, sight) = self.go(orders, case.fault.as_ref())?;
         judged.fired = (case.fault.is_none() || sight.fired)
@@ -261,6 +271,7 @@ impl Runner {
         let base = self.base()?;
         let mut lineage = self.lineage(case, &base);
         let mut before = self.stage.state()?;
+        judged.left = Some(before.digest());
         let mut bench = self.bench(judged, reference);
         bench.alone = case.writer.is_none();
         bench.counted = !case.has_writer(Action::SecondArchiver) && !is_lie(case);

@@ -1,6 +1,7 @@
 //! A scenario: one case with all that it needs, as a value that can be written down and replayed.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,10 @@ pub struct Scenario {
     pub database: Backend,
     /// The engine, as `--engine` takes it.
     pub engine: String,
+    /// Of an engine that is a program: the directory in which its command line was given, if that is
+    /// known. What is relative in it is relative to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
     /// Its options.
     pub options: EngineOptions,
     /// What is judged.

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 
 use super::{grouped, indented, right_aligned};
 use crate::exit::ExitCode;
-use crate::prove::Report;
 use crate::prove::report::{Failure, Undetermined};
+use crate::prove::{Case, Report};
+use crate::quote::shortened;
 
 pub use junit::prove_junit;
 
@@ -48,8 +49,14 @@ pub fn prove_text(report: &Report) -> String {
 
 /// What was run, with every denominator.
 fn totals(report: &Report) -> String {
-    let seconds = report.elapsed_ms as f64 / 1000.0;
-    let rate = report.cases as f64 / seconds.max(0.001);
+    let seconds = |ms: u64| ms as f64 / 1000.0;
+    let running = seconds(report.elapsed_ms.saturating_sub(report.shrinking_ms));
+    let rate = report.cases as f64 / running.max(0.001);
+    let mut time = format!("{:.1} s", seconds(report.elapsed_ms));
+    if report.shrinking_ms >= 100 {
+        let shrinking = seconds(report.shrinking_ms);
+        let _ = write!(time, ", {shrinking:.1} s of it to shrink failures");
+    }
     let mut text = String::new();
     for (label, value) in [
         ("engine", report.engine.clone()),
@@ -58,7 +65,7 @@ fn totals(report: &Report) -> String {
         ("modes", grouped(report.modes)),
         ("cases", grouped(report.cases)),
         ("fired", grouped(report.fired)),
-        ("time", format!("{seconds:.1} s")),
+        ("time", time),
         (
             "rate",
             format!("{rate:.0} cases/s, {}", count(report.jobs as u64, "worker")),
@@ -94,7 +101,7 @@ fn by_world(report: &Report) -> String {
                 world.statements,
                 world.operations,
                 world.power_losses,
-                world.modes,
+                world.modes.len() as u64,
                 world.cases,
                 world.fired,
                 failures.count() as u64,
@@ -140,8 +147,14 @@ fn by_writer(report: &Report) -> String {
 fn block(text: &mut String, failure: &Failure) {
     let _ = writeln!(text, "failure {}", failure.fingerprint);
     indented(text, "world", &failure.world);
-    indented(text, "fault", &failure.fault);
+    let fault = shortened(&failure.fault, QUOTED);
+    let fault = match failure.undisturbed && failure.scenario.case != Case::default() {
+        true => format!("none is needed, the undisturbed run fails too; here {fault}"),
+        false => fault,
+    };
+    indented(text, "fault", &fault);
     indented(text, "found", &failure.what);
+    indented(text, "engine", &shortened(&failure.said, QUOTED));
     indented(text, "cases", &grouped(failure.count));
     indented(
         text,
@@ -151,6 +164,9 @@ fn block(text: &mut String, failure: &Failure) {
     let why = failure.not_shrunk.as_deref().unwrap_or_default();
     indented(text, "unshrunk", why);
 }
+
+/// How much of a statement, or of what an engine says, is quoted, in characters.
+const QUOTED: usize = 200;
 
 fn place(found: &Undetermined) -> String {
     match found.point {
@@ -164,8 +180,17 @@ fn verdict(report: &Report) -> String {
     let cases = count(report.cases, "case");
     let failures = report.failures.len() as u64;
     let mut text = match report.exit_code() {
-        ExitCode::Errors => format!("FAILED: {} in {cases}.", count(failures, "failure")),
-        ExitCode::Data => "UNDETERMINED: where runs differ, faults cannot be told apart.".into(),
+        ExitCode::Errors => format!(
+            "FAILED: {} of {cases}, in {}.",
+            grouped(report.failed),
+            count(failures, "way")
+        ),
+        ExitCode::Data if report.undetermined.is_some() => {
+            "UNDETERMINED: where runs differ, faults cannot be told apart.".into()
+        }
+        ExitCode::Data => {
+            "NOT PROVED: not every mode that was asked for had something to hit.".into()
+        }
         ExitCode::Internal => {
             "NOT PROVED: a fault that does not fire is a fault of sexton's own.".into()
         }
@@ -184,17 +209,37 @@ fn verdict(report: &Report) -> String {
             count(report.idle_worlds, "world")
         );
     }
+    if !report.never_hit.is_empty() {
+        let _ = write!(
+            text,
+            "\nHad nothing to hit: {}.",
+            report.never_hit.join(", ")
+        );
+    }
+    let idle = report.writers.iter().filter(|(_, w)| w.changed == 0);
+    let idle: Vec<_> = idle.map(|(name, _)| name.as_str()).collect();
+    if !idle.is_empty() {
+        let _ = write!(
+            text,
+            "\nNever changed a row, and so prove nothing: {}. Whatever kept these writers out, locks or a \
+             foreign key, did so in every case.",
+            idle.join(", ")
+        );
+    }
     if let Some(broken) = &report.broken {
         let _ = write!(text, "\nEnded early, by no fault of the engine: {broken}");
     }
     if report.stopped {
-        // Of second faults a world may have more than were planned: no other world has fewer for it.
         let left = report.worlds.iter();
-        let left = left.map(|w| w.planned.saturating_sub(w.cases)).sum();
+        let left: u64 = left.map(|w| w.planned.saturating_sub(w.cases)).sum();
+        let left = match left {
+            // They are counted off when all first faults have been tried.
+            0 => "second faults".to_owned(),
+            left => format!("{} or more", count(left, "case")),
+        };
         let _ = write!(
             text,
-            "\nRun: {cases}. Not run: {} or more in the worlds that were begun.",
-            count(left, "case")
+            "\nRun: {cases}. Not run: {left} in the worlds that were begun."
         );
     }
     let silent: Vec<_> = report
@@ -223,13 +268,14 @@ fn count(number: u64, word: &str) -> String {
 fn example() -> Report {
     use crate::prove::oracle::Oracle;
     use crate::prove::report::{Verdict, WorldCount};
-    use crate::prove::{Backend, Case, Scenario, archiver, catalogue};
+    use crate::prove::{Backend, Scenario, archiver, catalogue};
 
     let scenario = Scenario {
         version: 1,
         seed: None,
         database: Backend::Sqlite,
         engine: "control:no-transaction".into(),
+        directory: None,
         options: archiver::EngineOptions::default(),
         oracles: Oracle::ALL.into_iter().collect(),
         case: Case::default(),
@@ -237,7 +283,7 @@ fn example() -> Report {
     };
     let mut report = Report::new(&scenario.engine, scenario.database, &scenario.oracles);
     (report.points, report.modes) = (212, 23);
-    (report.cases, report.fired) = (3_001, 3_001);
+    (report.cases, report.fired, report.failed) = (3_001, 3_001, 12);
     (report.jobs, report.elapsed_ms) = (2, 12_345);
     for (name, cases, failed) in [("chain", 2_000, 12), ("cycle", 1_001, 0)] {
         let held = cases - failed;
@@ -245,9 +291,10 @@ fn example() -> Report {
             name: name.into(),
             statements: 26,
             operations: 80,
-            modes: 23,
+            modes: (1..=23).map(|n| format!("mode-{n}")).collect(),
             power_losses: 975,
             planned: cases,
+            finished: true,
             cases,
             fired: cases,
             verdict: [(Oracle::Whole, Verdict { held, failed })].into(),
@@ -263,6 +310,7 @@ fn example() -> Report {
             world: "chain".into(),
             fault: "the engine is killed after the statement (statement 9: main: COMMIT)".into(),
             what: "child:10 & the parent of it lie apart".into(),
+            said: "was killed".into(),
             count: 12,
             undisturbed: false,
             bundle: None,
@@ -299,6 +347,77 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_that_was_always_kept_out_is_named() {
+        let mut report = sound();
+        let turns = |turns, changed| crate::prove::report::Turns { turns, changed };
+        report.writers.insert("revive".into(), turns(12, 3));
+        assert!(!prove_text(&report).contains("Never changed a row"));
+        report.writers.insert("add-child".into(), turns(12, 0));
+        let text = prove_text(&report);
+        assert!(
+            text.contains("Never changed a row, and so prove nothing: add-child."),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_mode_that_had_nothing_to_hit_proves_nothing() {
+        let mut report = sound();
+        report.never_hit.push("freeze".into());
+        assert_eq!(report.exit_code(), ExitCode::Data);
+        let text = prove_text(&report);
+        assert!(text.contains("NOT PROVED"), "{text}");
+        assert!(text.contains("Had nothing to hit: freeze."), "{text}");
+    }
+
+    #[test]
+    fn a_failure_of_the_undisturbed_run_is_shown_as_one() {
+        let mut report = example();
+        report.failures.truncate(1);
+        report.failures[0].undisturbed = true;
+        let fault = |report: &Report| {
+            let text = prove_text(report);
+            let line = text.lines().find(|l| l.starts_with("    fault"));
+            line.unwrap().to_owned()
+        };
+        // Of case 0 itself that is all there is to say.
+        assert!(fault(&report).contains("    the engine is killed"));
+        report.failures[0].scenario.case.fault = Some(crate::prove::fault::Fault {
+            point: 9,
+            mode: crate::prove::fault::Mode::KillAfter,
+            text: "main: COMMIT".into(),
+        });
+        let shown = fault(&report);
+        assert!(
+            shown.contains("none is needed, the undisturbed run fails too; here the engine"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn what_shrinking_took_does_not_count_in_the_rate() {
+        let mut report = sound();
+        (report.cases, report.elapsed_ms, report.shrinking_ms) = (1_000, 30_000, 20_000);
+        let text = prove_text(&report);
+        assert!(
+            text.contains("30.0 s, 20.0 s of it to shrink failures"),
+            "{text}"
+        );
+        assert!(text.contains("100 cases/s"), "{text}");
+    }
+
+    #[test]
+    fn second_faults_that_were_not_counted_off_yet_are_named() {
+        let mut report = sound();
+        (report.stopped, report.worlds[1].finished) = (true, false);
+        let text = prove_text(&report);
+        assert!(
+            text.contains("Not run: second faults in the worlds"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn a_failure_that_was_not_shrunk_says_why() {
         let mut report = example();
         report.failures[0].not_shrunk = Some("it did not fail again".into());
@@ -317,7 +436,7 @@ mod tests {
             unreached: vec!["nova".into()],
             ..sound()
         };
-        stopped.worlds[1].planned = 1_800;
+        (stopped.worlds[1].planned, stopped.worlds[1].finished) = (1_800, false);
         insta::assert_snapshot!(prove_text(&stopped));
         assert_eq!(stopped.exit_code(), ExitCode::Stopped);
     }

@@ -258,6 +258,16 @@ fn bad_arguments() {
         );
     }
     refused_by_clap(&["prove", "--jobs", "0"], "--jobs");
+    refused_by_clap(&["prove", "--jobs", "65"], "--jobs");
+    refused_by_clap(&["prove", "--replay", "x", "--seed", "1"], "--replay");
+    let message = refused(64, &["prove", "--faults", "kill-before,error:1213"]);
+    assert!(
+        message.contains("there is no error:1213 on SQLite"),
+        "{message}"
+    );
+    // Said before anything is run, not when the first failure is there.
+    let message = refused(64, &["prove", "--bundles", "/proc"]);
+    assert!(message.contains("cannot write /proc"), "{message}");
     refused_by_clap(&["prove", "--max-rows", "0"], "--max-rows");
     refused_by_clap(&["prove", "--list", "--quiet"], "--list");
     refused_by_clap(&["prove", "--replay", "x", "--world", "chain"], "--replay");

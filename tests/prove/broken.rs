@@ -101,6 +101,7 @@ pub(crate) fn scenario(case: Case) -> Scenario {
         seed: None,
         database: Backend::Sqlite,
         engine: "Halves".into(),
+        directory: None,
         options: EngineOptions { max_rows: 5 },
         oracles: Oracle::ALL.into_iter().collect(),
         case,

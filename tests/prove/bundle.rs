@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sexton::error::Result;
 use sexton::exit::ExitCode;
-use sexton::prove::archiver::Archiver;
+use sexton::prove::archiver::{Archiver, Place, Ran};
 use sexton::prove::fault::{Fault, Mode};
+use sexton::prove::oracle::Oracle;
 use sexton::prove::shrink::{Budget, Shrunk};
 use sexton::prove::writer::{Action, Writer};
 use sexton::prove::{
@@ -100,7 +101,7 @@ impl Watch for Impatient {
 
     fn stop(&self) -> bool {
         let over = self.done.load(Ordering::SeqCst) == self.cases.load(Ordering::SeqCst);
-        over && self.asked.fetch_add(1, Ordering::SeqCst) > 3
+        over && self.asked.fetch_add(1, Ordering::SeqCst) > 2
     }
 }
 
@@ -183,6 +184,73 @@ fn a_bundle_holds_its_database_and_overwrites_nothing() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o111, 0o111);
+}
+
+/// A command line is relative to where it was given, and a bundle may be read anywhere.
+#[test]
+fn a_bundle_of_a_program_says_where_its_command_line_was_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let small = small(&killed(), STUCK);
+    let there = Scenario {
+        engine: "command:./archive {url}".into(),
+        directory: Some("/srv/engine".into()),
+        ..small.scenario.clone()
+    };
+    let path = bundle::write(directory.path(), &there, &small.judged, &small.breach).unwrap();
+    assert!(text(&path, "README.md").contains("was given in `/srv/engine`"));
+    assert!(
+        text(&path, "repro.sh")
+            .contains("\n# The engine's command line was given in /srv/engine\n")
+    );
+    assert_eq!(bundle::read(&path).unwrap(), there);
+}
+
+/// Loses a leaf of one family and a child of another.
+struct Forgets;
+
+impl Archiver for Forgets {
+    fn name(&self) -> String {
+        "forgets".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let mut session = place.main.open()?;
+        for sql in [
+            "DELETE FROM leaf WHERE id = (SELECT MIN(id) FROM leaf)",
+            "DELETE FROM child WHERE id = (SELECT MAX(id) FROM child WHERE id NOT IN \
+             (SELECT child_id FROM leaf))",
+        ] {
+            session.execute(sql)?;
+        }
+        Ok(Ran::failed("forgot"))
+    }
+}
+
+#[test]
+fn a_page_shows_what_was_lost_wherever_it_was() {
+    let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Forgets)) };
+    let scenario = scenario(Case::default());
+    let judged = replay(&scenario, &engines).unwrap();
+    let lost: Vec<_> = judged
+        .breaches
+        .iter()
+        .filter(|b| b.oracle == Oracle::Conserved)
+        .collect();
+    let places: Vec<_> = lost.iter().map(|b| b.place.as_str()).collect();
+    assert_eq!(places, ["leaf", "child"]);
+    let directory = tempfile::tempdir().unwrap();
+    for breach in &lost {
+        let path = bundle::write(directory.path(), &scenario, &judged, breach).unwrap();
+        let page = text(&path, "README.md");
+        for other in &lost {
+            let row = other.what.strip_prefix("lost: ").unwrap();
+            let row = row.split(',').next().unwrap();
+            assert!(
+                page.contains(&format!("| {row} | live | ")),
+                "{row}: {page}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn the_textbook_survives_second_faults_on_sqlite() {
         pairs: false,
         ..campaign.clone()
     });
-    assert!(survives(&campaign).cases > 5 * firsts.cases);
+    assert!(survives(&campaign).cases > 2 * firsts.cases, "{firsts:?}");
 }
 
 /// Its files are large: what a loss of power makes of them is the small worlds' matter.

@@ -244,12 +244,96 @@ fn faults_that_hit_nothing_prove_nothing() {
     let deadlock = Code::of(sexton::db::Engine::Mysql)
         .find(|code| code.refusal().kind == DbErrorKind::Retryable)
         .unwrap();
-    for mode in [Mode::SessionKilled, Mode::Terminate, Mode::Error(deadlock)] {
-        let campaign = campaign(Backend::Sqlite, "chain", &[mode]);
-        let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Own)) };
+    let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Own)) };
+    // Not known there, also beside one that is.
+    for mode in [
+        Mode::SessionKilled,
+        Mode::Terminate,
+        Mode::ServerKillBefore,
+        Mode::Error(deadlock),
+    ] {
+        let campaign = campaign(Backend::Sqlite, "chain", &[Mode::KillBefore, mode]);
         let error = campaign.run(&engines, &()).unwrap_err();
-        assert_eq!(error.code, ExitCode::Data, "{mode}");
+        assert_eq!(error.code, ExitCode::Usage, "{mode}");
+        assert_eq!(error.message, format!("there is no {mode} on SQLite"));
+        let known = error.hint.unwrap();
+        assert!(
+            known.contains("error:SQLITE_BUSY") && !known.contains("1213"),
+            "{known}"
+        );
     }
+    // Known, but without operations on files there is nothing for it.
+    let alone = campaign(Backend::Sqlite, "chain", &[Mode::Freeze]);
+    let error = alone.run(&engines, &()).unwrap_err();
+    assert_eq!(error.code, ExitCode::Data, "{error}");
+    let report = run(
+        &campaign(Backend::Sqlite, "chain", &[Mode::KillBefore, Mode::Freeze]),
+        || Own,
+    );
+    assert!(report.cases > 10 && report.failures.is_empty());
+    assert_eq!(report.never_hit, ["freeze"]);
+    assert_eq!(report.exit_code(), ExitCode::Data);
+}
+
+/// An answer that is late is none that is lost: unless somebody gives up waiting nothing comes of it.
+#[test]
+fn a_late_answer_is_waited_for() {
+    let started = std::time::Instant::now();
+    let report = run(
+        &campaign(Backend::Sqlite, "chain", &[Mode::Delay(40)]),
+        || Own,
+    );
+    let late = std::time::Duration::from_millis(40) * u32::try_from(report.points).unwrap();
+    assert!(started.elapsed() >= late, "{:?}", started.elapsed());
+    assert!(report.failures.is_empty(), "{}", show(&report));
+    assert_eq!(
+        (report.cases, report.fired),
+        (report.points + 1, report.points + 1)
+    );
+    assert!(report.points > 5);
+}
+
+/// Right at first, and careless when something is archived already: then a COMMIT that is not answered is
+/// repeated without a look.
+struct Careless;
+
+impl Archiver for Careless {
+    fn name(&self) -> String {
+        "careless".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let archived = place
+            .main
+            .open()?
+            .query_count("SELECT COUNT(*) FROM shadow_root")?;
+        let mut engine = match archived {
+            0 => Control::textbook(),
+            _ => Control::of(Mistake::BlindRetry),
+        };
+        engine.run(place)
+    }
+}
+
+#[test]
+fn what_only_a_second_fault_brings_out_is_found() {
+    let mut campaign = campaign(
+        Backend::Sqlite,
+        "chain",
+        &[Mode::KillBefore, Mode::CutAfter],
+    );
+    let single = run(&campaign, || Careless);
+    assert!(single.failures.is_empty(), "{}", show(&single));
+    campaign.pairs = true;
+    let report = run(&campaign, || Careless);
+    assert!(!report.failures.is_empty(), "{} cases", report.cases);
+    let cases = report.failures.iter().map(|f| &f.scenario.case);
+    assert!(
+        cases.clone().all(|case| case.second.is_some()),
+        "{}",
+        show(&report)
+    );
+    assert_eq!(report.worlds[0].planned, report.cases);
 }
 
 /// A writer that is always locked out would show nothing.
@@ -297,5 +381,5 @@ fn worlds_at_random_that_were_not_begun_are_named() {
         cases: 1,
     });
     let report = run(&campaign, || Own);
-    assert_eq!(report.unreached, ["random-7", "random-8"]);
+    assert_eq!(report.unreached, ["random-7", "random-2707567578"]);
 }

@@ -97,6 +97,14 @@ fn a_point_that_is_not_reached_any_more_proves_nothing() {
     gone.case.fault.as_mut().unwrap().point = 1000;
     let error = sexton::prove::replay::report(&gone, &halves).unwrap_err();
     assert_eq!(error.code, ExitCode::Data);
+    assert!(error.message.contains("before the point"), "{error}");
+    // Or it says something else there: that is no lack of determinism, and a new campaign finds the point.
+    let mut other = killed();
+    other.case.fault.as_mut().unwrap().text = "main: SELECT ?".into();
+    let error = sexton::prove::replay::report(&other, &halves).unwrap_err();
+    assert_eq!(error.code, ExitCode::Data);
+    assert!(error.message.ends_with("not 'main: SELECT ?'"), "{error}");
+    assert!(error.hint.unwrap().contains("run the campaign again"));
 }
 
 #[test]

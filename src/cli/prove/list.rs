@@ -63,7 +63,7 @@ fn modes() -> Vec<[String; 3]> {
     };
     let anywhere = of(Kind::Read);
     let mut rows: Vec<[String; 3]> = Vec::new();
-    let more = [Mode::CommitLost].into_iter();
+    let more = [Mode::CommitLost, Mode::Delay(500)].into_iter();
     let middle = Mode::of_middle(Engine::Mysql).iter().copied();
     let more = more.chain(middle);
     let more = more.chain(Mode::of_server()).chain(Mode::of_files());
@@ -77,6 +77,7 @@ fn modes() -> Vec<[String; 3]> {
         };
         let place = match mode {
             Mode::CommitLost => "COMMIT, if asked for",
+            Mode::Delay(_) => "statement, if asked for",
             _ if mode.is_of_files() => "operation on a file",
             Mode::SessionKilled => "copy",
             _ if mode.is_of_middle() => "copy; SQLite: read, write",
@@ -92,7 +93,7 @@ fn modes() -> Vec<[String; 3]> {
         "statement" => 0,
         "write, COMMIT, ROLLBACK" => 1,
         "COMMIT" => 2,
-        "COMMIT, if asked for" => 3,
+        "COMMIT, if asked for" | "statement, if asked for" => 3,
         "operation on a file" => 5,
         _ => 4,
     });

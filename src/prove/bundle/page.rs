@@ -3,7 +3,6 @@
 use super::super::archiver::{Ended, Ran};
 use super::super::case::{Case, Judged};
 use super::super::evidence::Evidence;
-use super::super::fault::Mode;
 use super::super::injector::Passed;
 use super::super::oracle::Breach;
 use super::super::scenario::Scenario;
@@ -11,6 +10,7 @@ use super::super::world::MAIN_URL;
 use super::rows;
 use super::spot::{How, Spot};
 use super::trace::head;
+use crate::quote::shortened;
 
 /// How much of a statement is quoted.
 const QUOTED: usize = 600;
@@ -66,6 +66,13 @@ pub(super) fn text(
     page.push_str("\n## What the engine said\n\n");
     page.push_str(&words(scenario, &judged.ran));
     page.push_str("\n## How to run it again\n\n");
+    if let Some(directory) = &scenario.directory {
+        page.push_str(&format!(
+            "The command line of the engine was given in `{}`: what is relative in it is relative to \
+             that. Run it there, or give another one with `--engine`.\n\n",
+            directory.display()
+        ));
+    }
     page.push_str(
         "`./repro.sh` replays `scenario.json` with `sexton prove --replay` and exits with 2 if it \
          still fails.\n\nBy hand: `schema.sql` and `data.sql` make the database as it was before. \
@@ -109,23 +116,8 @@ fn place(spot: Option<&Spot<'_>>) -> String {
 }
 
 fn quote(passed: &Passed) -> String {
-    let mut sql: String = passed.sql.chars().take(QUOTED).collect();
-    if sql.len() < passed.sql.len() {
-        sql.push_str(" ...");
-    }
+    let sql = shortened(&passed.sql, QUOTED);
     format!("```sql\n{}{sql}\n```\n", head(passed))
-}
-
-/// Whether the fault that the run was hit with kills the engine.
-fn is_killed(scenario: &Scenario, run: usize) -> bool {
-    let fault = match run {
-        1 => &scenario.case.fault,
-        2 => &scenario.case.second,
-        _ => &None,
-    };
-    fault
-        .as_ref()
-        .is_some_and(|f| matches!(f.mode, Mode::KillBefore | Mode::KillAfter | Mode::Freeze))
 }
 
 fn words(scenario: &Scenario, ran: &[Ran]) -> String {
@@ -133,14 +125,10 @@ fn words(scenario: &Scenario, ran: &[Ran]) -> String {
     let first = 1 + usize::from(scenario.case.power_loss.is_some());
     let mut text = String::new();
     for (number, ran) in (first..).zip(ran) {
-        let ended = match &ran.ended {
+        let ended = match scenario.case.kills(number) {
             // To an engine in this process its own death is a lost connection.
-            _ if is_killed(scenario, number) => "was killed".to_owned(),
-            Ended::Done => "done".into(),
-            Ended::Blocked => "done, but for families that are blocked".into(),
-            Ended::Stopped => "stopped, there may be more".into(),
-            Ended::Failed(message) => format!("failed: {message}"),
-            Ended::Killed => "was killed".into(),
+            true => Ended::Killed.to_string(),
+            false => ran.ended.to_string(),
         };
         let rows = ran.rows.iter().flatten().filter(|(_, n)| **n > 0);
         let rows: Vec<_> = rows.map(|(table, n)| format!("{table} {n}")).collect();

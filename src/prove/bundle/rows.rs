@@ -7,6 +7,9 @@ use super::super::oracle::{Breach, Oracle};
 use super::super::scenario::Scenario;
 use super::super::state::{Record, Shape, State};
 
+/// Where a row is that is in neither table.
+const NOWHERE: &str = "not there";
+
 /// Most rows that are shown.
 const SHOWN: usize = 40;
 
@@ -92,7 +95,8 @@ fn sides(state: &State, table: usize) -> impl Iterator<Item = &Record> {
         .flat_map(|s| s.live.iter().chain(&s.shadow))
 }
 
-/// The rows that the oracle names and all that they own or are owned by; if it names none, all rows.
+/// The rows that the oracle names or that are not always there, and all that they own or are owned by; if
+/// there are none, all rows.
 fn concerned(evidence: &Evidence, breach: &Breach, columns: &[Column<'_>]) -> Vec<String> {
     let shape = &evidence.shape;
     let mut all: Vec<(usize, &Record, String)> = Vec::new();
@@ -104,8 +108,13 @@ fn concerned(evidence: &Evidence, breach: &Breach, columns: &[Column<'_>]) -> Ve
             }
         }
     }
+    // What was lost, or came from nowhere, matters wherever it was.
+    let missing = |name: &str| {
+        let mut states = columns.iter().map(|(_, state)| state);
+        states.any(|state| place(shape, state, name) == NOWHERE)
+    };
     let mut rows: BTreeSet<usize> = (0..all.len())
-        .filter(|row| names(&breach.what, &all[*row].2))
+        .filter(|row| names(&breach.what, &all[*row].2) || missing(&all[*row].2))
         .collect();
     if rows.is_empty() {
         rows = (0..all.len()).collect();
@@ -154,7 +163,7 @@ fn place(shape: &Shape, state: &State, name: &str) -> String {
         (true, false) => "live",
         (false, true) => "archived",
         (true, true) => "live and archived",
-        (false, false) => "not there",
+        (false, false) => NOWHERE,
     }
     .to_owned()
 }

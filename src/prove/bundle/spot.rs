@@ -95,6 +95,7 @@ fn of_fault<'a>(fault: &Fault, run: usize, evidence: &'a Evidence) -> Option<Spo
         Mode::CutAfter | Mode::KillAfter | Mode::ServerKillAfter => {
             after(run, fault.point, evidence, mark, How::Cut)
         }
+        Mode::Delay(_) => after(run, fault.point, evidence, mark, How::Between),
         Mode::Interrupt | Mode::Terminate | Mode::KillConnection => {
             before(run, fault.point, evidence, mark, How::Between)
         }
@@ -112,6 +113,7 @@ fn mark(fault: &Fault) -> String {
         }
         Mode::CommitRefused => "the COMMIT was refused and rolled back".into(),
         Mode::CommitLost => "the COMMIT was answered with OK and rolled back".into(),
+        Mode::Delay(time) => format!("the answer came {time} ms late"),
         Mode::Interrupt => "the engine got SIGINT".into(),
         Mode::Terminate => "the engine got SIGTERM".into(),
         Mode::ServerKillBefore | Mode::ServerKillAfter => "the server was killed".into(),

@@ -19,17 +19,12 @@ use crate::generate::Random;
 /// Images of lost power hold whole files: of larger databases than this only two are kept for each moment.
 const POWER_LOSS_BYTES: usize = 48 << 10;
 
-/// How a rerun is hit after a run that was killed. Others are tried at random.
-const SECOND_MODES: [Mode; 2] = [Mode::KillBefore, Mode::CutAfter];
-
-/// A piece of work for one worker: a case, or several that follow from one another.
+/// A piece of work for one worker.
 pub(super) enum Job {
     /// One case.
     Case(Case),
     /// A case of which one part may leave the other without its turn.
     Combined(Case),
-    /// A first fault, and then a second one at every point of the rerun.
-    Pairs(Case),
     /// An image of lost power.
     PowerLoss(PowerLossPoint, PowerLoss),
 }
@@ -87,36 +82,29 @@ impl Enumeration {
             if campaign.points == Points::Deciding && !deciding.contains(&point) {
                 continue;
             }
-            for mode in modes_at(campaign, reference, passed, setting) {
+            for mode in modes_at(campaign, Some(reference), passed, setting) {
                 let text = passed.identity();
                 self.fault(Fault { point, mode, text });
                 self.points.insert(point);
             }
             for action in &writers {
                 self.points.insert(point);
-                self.modes.insert(format!("writer {}", action.name()));
-                self.jobs.push(Job::Case(Case {
+                self.case(Case {
                     writer: Some(Writer {
                         point,
                         action: *action,
                         text: passed.identity(),
                     }),
                     ..Case::default()
-                }));
+                });
             }
         }
     }
 
     fn files(&mut self, campaign: &Campaign, runner: &mut Runner) -> Result<()> {
-        for (point, text) in (1..).zip(runner.operations()?) {
-            for mode in Mode::of_files().into_iter().filter(|m| wants(campaign, *m)) {
-                self.operations = point;
-                self.fault(Fault {
-                    point,
-                    mode,
-                    text: text.clone(),
-                });
-            }
+        for fault in on_files(campaign, &runner.operations()?) {
+            self.operations = fault.point;
+            self.fault(fault);
         }
         Ok(())
     }
@@ -145,49 +133,77 @@ impl Enumeration {
     }
 
     fn fault(&mut self, fault: Fault) {
-        self.modes.insert(fault.mode.to_string());
-        self.jobs.push(Job::Case(Case {
+        self.case(Case {
             fault: Some(fault),
             ..Case::default()
-        }));
+        });
     }
 
-    /// Second faults after every first one that leaves the rerun something to do.
-    pub(super) fn add_pairs(&mut self) {
-        let firsts: Vec<_> = self
-            .jobs
-            .iter()
-            .filter_map(|job| match job {
-                Job::Case(case) if case.fault.as_ref().is_some_and(is_kill) => Some(case.clone()),
-                _ => None,
-            })
-            .collect();
-        self.jobs.extend(firsts.into_iter().map(Job::Pairs));
+    fn case(&mut self, case: Case) {
+        self.modes.extend(case.modes());
+        self.jobs.push(Job::Case(case));
     }
 
-    /// Some of the jobs instead of all, and as many with a fault and a writer, or two faults.
-    pub(super) fn sample(&mut self, cases: usize, random: &mut Random) {
-        self.jobs = sampled(std::mem::take(&mut self.jobs), cases, random);
+    /// A second fault in every mode at every point of the rerun, after each of these cases.
+    pub(super) fn second_faults(
+        campaign: &Campaign,
+        runner: &mut Runner,
+        firsts: &[Case],
+        process: bool,
+    ) -> Result<Self> {
+        let setting = Setting {
+            engine: campaign.backend.engine(),
+            process,
+        };
+        let mut all = Self::default();
+        for first in firsts {
+            let rerun = runner.rerun_after(first)?;
+            let deciding = deciding(&rerun.statements);
+            for (passed, point) in rerun
+                .statements
+                .iter()
+                .filter_map(|p| Some((p, p.point?)))
+                .filter(|(_, point)| campaign.points == Points::All || deciding.contains(point))
+            {
+                let mut modes = modes_at(campaign, None, passed, setting);
+                // The death of the server leaves the same rows as that of the engine at the same
+                // statement, and takes a second of recovery each time.
+                modes.retain(|mode| !mode.is_of_server());
+                for mode in modes {
+                    let text = passed.identity();
+                    all.second(first, Fault { point, mode, text });
+                }
+            }
+            if campaign.files && runner.stage.vfs().is_some() && !process {
+                for fault in on_files(campaign, &rerun.operations) {
+                    all.second(first, fault);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn second(&mut self, first: &Case, fault: Fault) {
+        self.case(Case {
+            second: Some(fault),
+            ..first.clone()
+        });
+    }
+
+    /// Some of the jobs instead of all, and as many with a fault and a writer, or with two faults where
+    /// `pairs` are wanted.
+    pub(super) fn sample(&mut self, cases: usize, pairs: bool, random: &mut Random) {
+        self.jobs = sampled(std::mem::take(&mut self.jobs), cases, pairs, random);
     }
 }
 
 impl Job {
-    /// Does the work, and books each case; whether all of it was done. It is not where `book` says that
-    /// it is time to stop.
-    pub(super) fn run(
-        &self,
-        runner: &mut Runner,
-        book: &mut dyn FnMut(Case, &Judged) -> bool,
-    ) -> Result<bool> {
+    /// Does the work: the case, and what came of it.
+    pub(super) fn run(&self, runner: &mut Runner) -> Result<(Case, Judged)> {
         match self {
-            Self::Case(case) => {
+            Self::Case(case) | Self::Combined(case) => {
                 let judged = runner.run(case, false)?;
-                book(case.clone(), &judged);
-            }
-            // Without its turn it was the other part alone, and is no case; what it found is found.
-            Self::Combined(case) => {
-                let judged = runner.run(case, false)?;
-                book(case.clone(), &judged);
+                Ok((case.clone(), judged))
             }
             Self::PowerLoss(point, loss) => {
                 let case = Case {
@@ -195,45 +211,29 @@ impl Job {
                     ..Case::default()
                 };
                 let judged = runner.run_power_loss(loss, &case, false)?;
-                book(case, &judged);
-            }
-            Self::Pairs(first) => {
-                for mode in SECOND_MODES {
-                    if !second_faults(runner, first, mode, book)? {
-                        return Ok(false);
-                    }
-                }
+                Ok((case, judged))
             }
         }
-        Ok(true)
     }
 }
 
-/// The rerun's points depend on what the first fault left: tried until none is left.
-fn second_faults(
-    runner: &mut Runner,
-    first: &Case,
-    mode: Mode,
-    book: &mut dyn FnMut(Case, &Judged) -> bool,
-) -> Result<bool> {
-    for point in 1.. {
-        let case = Case {
-            second: Some(Fault {
+/// The faults at these operations on files.
+fn on_files(campaign: &Campaign, operations: &[String]) -> Vec<Fault> {
+    let modes: Vec<_> = Mode::of_files()
+        .into_iter()
+        .filter(|mode| wants(campaign, *mode))
+        .collect();
+    let mut faults = Vec::new();
+    for (point, text) in (1..).zip(operations) {
+        for mode in &modes {
+            faults.push(Fault {
                 point,
-                mode,
-                text: String::new(),
-            }),
-            ..first.clone()
-        };
-        let judged = runner.run(&case, false)?;
-        if !judged.fired {
-            break;
-        }
-        if !book(case, &judged) {
-            return Ok(false);
+                mode: *mode,
+                text: text.clone(),
+            });
         }
     }
-    Ok(true)
+    faults
 }
 
 /// Whether the writer has something to do on this world.
@@ -247,9 +247,11 @@ fn wants(campaign: &Campaign, mode: Mode) -> bool {
     modes.is_none_or(|modes| modes.contains(&mode))
 }
 
+/// The modes at a statement. Of a rerun there is no `reference`, which knows the rows that hold a copy in
+/// its middle on servers.
 fn modes_at(
     campaign: &Campaign,
-    reference: &Reference,
+    reference: Option<&Reference>,
     passed: &Passed,
     setting: Setting,
 ) -> Vec<Mode> {
@@ -258,7 +260,7 @@ fn modes_at(
         Engine::Sqlite => passed.kind == Kind::Read || passed.affected > 0,
         Engine::Mysql | Engine::Postgres => passed
             .point
-            .is_some_and(|p| reference.victims.contains_key(&p)),
+            .is_some_and(|p| reference.is_some_and(|r| r.victims.contains_key(&p))),
     };
     if has_middle {
         modes.extend(Mode::of_middle(setting.engine));
@@ -266,9 +268,11 @@ fn modes_at(
     if campaign.server_kills && campaign.backend != Backend::Sqlite && passed.kind.decides() {
         modes.extend(Mode::of_server());
     }
-    // A mode that is asked for by name is used wherever it makes sense at all.
     let asked = campaign.modes.iter().flatten().copied();
-    modes.extend(asked.filter(|m| *m == Mode::CommitLost && passed.kind == Kind::Commit));
+    modes.extend(asked.filter(|mode| match mode {
+        Mode::CommitLost => passed.kind == Kind::Commit,
+        mode => mode.is_by_name(),
+    }));
     modes.retain(|m| wants(campaign, *m));
     modes
 }
@@ -292,8 +296,8 @@ fn deciding(trace: &[Passed]) -> BTreeSet<u64> {
     deciding
 }
 
-/// Some of the jobs, and some pairs of them in one run and its rerun.
-fn sampled(jobs: Vec<Job>, cases: usize, random: &mut Random) -> Vec<Job> {
+/// Some of the jobs, and some of them combined in one run, or in one run and its rerun.
+fn sampled(jobs: Vec<Job>, cases: usize, pairs: bool, random: &mut Random) -> Vec<Job> {
     if jobs.is_empty() {
         return jobs;
     }
@@ -307,12 +311,11 @@ fn sampled(jobs: Vec<Job>, cases: usize, random: &mut Random) -> Vec<Job> {
     let faults = cases_of(|c| c.fault.is_some());
     let writers = cases_of(|c| c.writer.is_some());
     let mut chosen = Vec::new();
-    for _ in 0..cases.div_ceil(2) {
-        if faults.is_empty() {
-            break;
-        }
+    let combine = !faults.is_empty() && (pairs || !writers.is_empty());
+    let combined = if combine { cases.div_ceil(2) } else { 0 };
+    for _ in 0..combined {
         let mut case = faults[random.index(faults.len())].clone();
-        if writers.is_empty() || random.index(2) == 0 {
+        if pairs && (writers.is_empty() || random.index(2) == 0) {
             case.second = faults[random.index(faults.len())].fault.clone();
             // What the rerun says there is not known beforehand.
             if let Some(second) = &mut case.second {
@@ -333,7 +336,7 @@ fn sampled(jobs: Vec<Job>, cases: usize, random: &mut Random) -> Vec<Job> {
         chosen.push(Job::Combined(case));
     }
     let mut jobs = jobs;
-    for _ in 0..cases / 2 {
+    for _ in combined..cases {
         if jobs.is_empty() {
             break;
         }
@@ -342,11 +345,58 @@ fn sampled(jobs: Vec<Job>, cases: usize, random: &mut Random) -> Vec<Job> {
     chosen
 }
 
-/// Faults after which another run has to begin anew. The death of the server leaves the same rows as
-/// that of the engine at the same statement, and takes a second of recovery each time.
-fn is_kill(fault: &Fault) -> bool {
-    matches!(
-        fault.mode,
-        Mode::KillBefore | Mode::KillAfter | Mode::Freeze
-    )
+#[cfg(test)]
+mod tests {
+    use super::super::super::writer::{Action, Writer};
+    use super::*;
+
+    fn jobs() -> Vec<Job> {
+        let fault = |point| Case {
+            fault: Some(Fault {
+                point,
+                mode: Mode::KillBefore,
+                text: "main: COMMIT".into(),
+            }),
+            ..Case::default()
+        };
+        let writer = |point| Case {
+            writer: Some(Writer {
+                point,
+                action: Action::Revive,
+                text: "main: COMMIT".into(),
+            }),
+            ..Case::default()
+        };
+        let both = (1..=40).map(fault).chain((1..=40).map(writer));
+        both.map(Job::Case).collect()
+    }
+
+    /// Of a sample: cases, those with a second fault, those with a fault and a writer.
+    fn kinds(jobs: Vec<Job>, pairs: bool) -> [usize; 3] {
+        let chosen = sampled(jobs, 20, pairs, &mut Random::of(&[3]));
+        let cases: Vec<_> = chosen
+            .iter()
+            .filter_map(|job| match job {
+                Job::Case(case) | Job::Combined(case) => Some(case),
+                Job::PowerLoss(..) => None,
+            })
+            .collect();
+        let of = |wanted: fn(&Case) -> bool| cases.iter().filter(|c| wanted(c)).count();
+        [
+            cases.len(),
+            of(|c| c.second.is_some()),
+            of(|c| c.fault.is_some() && c.writer.is_some()),
+        ]
+    }
+
+    #[test]
+    fn a_sample_has_second_faults_only_if_pairs_are_wanted() {
+        let [cases, second, beside] = kinds(jobs(), true);
+        assert_eq!((cases, second + beside), (20, 10));
+        assert!(second > 0 && beside > 0);
+        assert_eq!(kinds(jobs(), false), [20, 0, 10]);
+        let mut faults = jobs();
+        faults.truncate(40);
+        assert_eq!(kinds(faults, false), [20, 0, 0]);
+    }
 }

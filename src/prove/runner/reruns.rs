@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::archiver::Ended;
-use super::super::case::Judged;
-use super::super::injector::Orders;
+use super::super::case::{Case, Judged};
+use super::super::injector::{Orders, Passed};
 use super::super::oracle::Lineage;
 use super::super::state::{State, movable};
 use super::super::writer::{Action, Change};
@@ -15,6 +15,12 @@ use crate::error::Result;
 
 /// Reruns until an engine has to say that it is done.
 const RERUNS: usize = 4;
+
+/// What a rerun does.
+pub(in super::super) struct Rerun {
+    pub(in super::super) statements: Vec<Passed>,
+    pub(in super::super) operations: Vec<String>,
+}
 
 impl Runner {
     /// What an undisturbed run makes of the world with the writer's change made beforehand.
@@ -87,6 +93,26 @@ impl Runner {
             }
         }
         Ok(state)
+    }
+
+    /// What the rerun after this case has to be hit at: its statements, and its operations on files.
+    pub(in super::super) fn rerun_after(&mut self, case: &Case) -> Result<Rerun> {
+        self.stage.reset(None)?;
+        let orders = self.base()?.orders(case);
+        self.go(orders, case.fault.as_ref())?;
+        // Whoever judges reads it too, and thereby makes good what a death left in the files.
+        self.stage.state()?;
+        let orders = Orders {
+            trace: true,
+            ..Orders::default()
+        };
+        let (_, sight) = self.go(orders, None)?;
+        let seen = self.stage.vfs().map(|vfs| vfs.seen().operations);
+        let operations = seen.unwrap_or_default();
+        Ok(Rerun {
+            statements: sight.trace,
+            operations: operations.iter().map(ToString::to_string).collect(),
+        })
     }
 
     pub(super) fn idempotent(

@@ -21,6 +21,7 @@ use super::ground::{Ground, Host, companions};
 use crate::archive::{Options, Stop, archive};
 use crate::db::{Access, Engine, Session, SqliteDriver, SqliteMode, Target, open};
 use crate::error::{Error, Result};
+use crate::quote::shortened;
 use crate::schema::FamilyGraph;
 pub(super) use neighbour::Neighbour;
 
@@ -366,10 +367,8 @@ fn own_id(engine: Engine) -> &'static str {
 }
 
 fn run(session: &mut Session, statement: &str) -> Result<()> {
-    session.execute(statement).map(drop).map_err(|e| {
-        let shown: String = statement.chars().take(200).collect();
-        Error::internal(format!("{e}: {shown}"))
-    })
+    let failed = |e| Error::internal(format!("{e}: {}", shortened(statement, 200)));
+    session.execute(statement).map(drop).map_err(failed)
 }
 
 /// Deletes all rows of those tables that have any.

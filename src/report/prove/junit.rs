@@ -43,7 +43,7 @@ fn suite(report: &Report, world: &WorldCount) -> TestSuite {
         ("statements", world.statements),
         ("operations", world.operations),
         ("power-losses", world.power_losses),
-        ("modes", world.modes),
+        ("modes", world.modes.len() as u64),
         ("cases", world.cases),
         ("fired", world.fired),
     ] {
@@ -56,11 +56,13 @@ fn suite(report: &Report, world: &WorldCount) -> TestSuite {
             status(report, world, *oracle),
         ));
     }
-    if world.cases < world.planned {
+    if !world.finished {
         // That each oracle held so far would else look like all there was to ask.
         let mut status = TestCaseStatus::skipped();
         let (run, planned) = (grouped(world.cases), count(world.planned, "case"));
-        status.set_message(format!("the campaign ended after {run} of {planned}"));
+        status.set_message(format!(
+            "the campaign ended after {run} of at least {planned}"
+        ));
         suite.add_test_case(case(&world.name, "complete", status));
     }
     if world.cases > world.fired {
@@ -143,7 +145,7 @@ mod tests {
     #[test]
     fn a_world_that_was_not_finished_says_so() {
         let mut report = super::super::example();
-        report.worlds[1].planned = 1_800;
+        (report.worlds[1].planned, report.worlds[1].finished) = (1_800, false);
         let xml = prove_junit(&report).unwrap();
         let read = quick_junit::Report::deserialize_from_str(&xml).unwrap();
         let complete = |suite: &TestSuite| {
@@ -153,7 +155,7 @@ mod tests {
         assert_eq!(complete(&read.test_suites[0]), None, "{xml}");
         let status = complete(&read.test_suites[1]).unwrap().status;
         assert!(matches!(status, TestCaseStatus::Skipped { .. }), "{xml}");
-        let said = "the campaign ended after 1,001 of 1,800 cases";
+        let said = "the campaign ended after 1,001 of at least 1,800 cases";
         assert!(xml.contains(said), "{xml}");
     }
 
