@@ -6,6 +6,7 @@ mod archive;
 mod audit;
 mod database;
 mod demo;
+mod drop_in;
 mod generate;
 mod output;
 mod pace;
@@ -45,7 +46,14 @@ enum Command {
 
 /// Runs the process.
 pub(crate) fn main() -> ProcessExit {
-    let cli = match Cli::try_parse() {
+    let typed = match drop_in::arguments(std::env::args_os()) {
+        Ok(typed) => typed,
+        Err(error) => {
+            show(&error);
+            return ProcessExit::from(drop_in::refusal(&error));
+        }
+    };
+    let cli = match Cli::try_parse_from(typed) {
         Ok(cli) => cli,
         Err(error) => {
             show(&error);

@@ -8,6 +8,7 @@ mod support;
 mod arguments;
 mod compat;
 mod databases;
+mod drop_in;
 mod output;
 mod prove;
 mod purge;
