@@ -364,6 +364,10 @@ impl<'a> Capture<'a> {
             ];
             let remedy = "it moves when --before covers this root too".into();
             let blocked = self.blocked(via, "younger-relative", further, remedy);
+            // What came in sideways is a family of its own, and as young whoever needs it.
+            self.captured
+                .forest
+                .hold(row, Hold::Blocked(blocked.clone()));
             self.captured.forest.hold(via, Hold::Blocked(blocked));
         }
     }

@@ -77,27 +77,34 @@ impl Capture<'_> {
         by_table
     }
 
-    /// A child over a blocking reference that was not read; `moves` if it will itself move, sooner or later.
+    /// A child over a blocking reference that was not read. `moves` names what takes it along sooner or later,
+    /// if anything does: itself, or the soft-deleted row that owns it.
     pub(super) fn judge_shared(
         &mut self,
         number: usize,
         parent: RowIndex,
         found: &Found,
-        moves: bool,
+        moves: Option<&str>,
     ) {
         let reference = &self.sql.graph.references[number];
         let Some(child) = self.sql.graph.member(&reference.child) else {
             return;
         };
-        let movable = moves && child.obstacle.is_none();
+        let movable = moves.is_some() && child.obstacle.is_none();
         if movable && self.sql.options.dry_run {
             // A real run would have moved it in an earlier batch.
             return;
         }
-        let path = vec![
+        let mut path = vec![
             self.sql.graph.references[number].to_string(),
             row_name(&child.table, &found.child),
         ];
+        // It lives, and what owns it is deleted.
+        path.extend(
+            moves
+                .filter(|_| !found.marked)
+                .map(|owner| format!("owned by {owner}")),
+        );
         let keyed = !child.key.is_empty();
         let key = match keyed {
             true => self
@@ -106,11 +113,8 @@ impl Capture<'_> {
             false => "...".into(),
         };
         let (reason, remedy) = match (&child.marker, moves) {
-            (_, true) => (
-                "soft-deleted-child-stays",
-                format!("see why {} stays", path[1]),
-            ),
-            (Some(marker), false) if keyed => (
+            (_, Some(name)) => ("soft-deleted-child-stays", format!("see why {name} stays")),
+            (Some(marker), None) if keyed => (
                 "live-child",
                 format!(
                     "delete the child in its service, or: UPDATE {} SET {} WHERE {key}",
@@ -118,7 +122,7 @@ impl Capture<'_> {
                     marker.set_deleted(self.sql.engine, &child.key[0])
                 ),
             ),
-            (_, false) => (
+            (_, None) => (
                 "live-child",
                 format!("DELETE FROM {} WHERE {key}", child.table),
             ),

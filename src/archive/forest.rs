@@ -141,6 +141,11 @@ impl Forest {
         }
     }
 
+    /// Whether something holds this very row back for good.
+    pub(super) fn is_blocked(&self, row: RowIndex) -> bool {
+        matches!(self.holds.get(&row), Some(Hold::Blocked(_)))
+    }
+
     /// The path from the family's root to this row, as people read it.
     pub(super) fn path(&self, row: RowIndex, references: impl Fn(usize) -> String) -> Vec<String> {
         let mut path = Vec::new();

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::db::DbError;
+use crate::schema::FamilyGraph;
 
 use super::capture::{Capture, RootKind};
-use super::forest::{Hold, Key, RowIndex};
+use super::forest::{Hold, Key, RowIndex, row_name};
 use super::sql::KEYS_PER_STATEMENT;
 
 /// Rows that are asked for what owns them, by table and key, with numbers by which the caller knows what led
@@ -20,6 +21,13 @@ pub(super) struct DeadOwner {
     /// The reference of which it is the parent.
     number: usize,
     key: Key,
+}
+
+impl DeadOwner {
+    /// `instances:3`.
+    pub(super) fn name(&self, graph: &FamilyGraph) -> String {
+        row_name(&graph.references[self.number].parent, &self.key)
+    }
 }
 
 /// A row of the batch, and an owner of it that is alive.
@@ -136,8 +144,9 @@ impl Capture<'_> {
         self.living.extend(living);
         let mut fresh = Vec::new();
         for owner in self.dead_above(level)? {
-            if let Some(first) = owner.below.first() {
-                fresh.extend(self.take_in_owner(*first, &owner)?);
+            // One that may not be taken in holds back each of them.
+            for row in &owner.below {
+                fresh.extend(self.take_in_owner(*row, &owner)?);
             }
         }
         Ok(fresh)

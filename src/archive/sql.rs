@@ -39,7 +39,8 @@ impl<'a> Sql<'a> {
     }
 
     /// For each owner an EXISTS that is true if it, or an owner of its own, is soft-deleted. Tables
-    /// passed on the way are not entered again.
+    /// passed on the way are not entered again. A living row over a guarded reference is no part of its
+    /// owner's family, so above the row itself such owners are not asked for: a deleted one counts anyway.
     fn deleted_owners(&self, table: &str, alias: &str, passed: &mut Vec<&'a str>) -> Vec<String> {
         let mut terms = Vec::new();
         let graph = self.graph;
@@ -47,6 +48,7 @@ impl<'a> Sql<'a> {
             .references
             .iter()
             .filter(|r| r.child == table && r.is_owned() && !graph.closes_owned_cycle(r))
+            .filter(|r| passed.len() == 1 || !r.guarded)
             .collect();
         for owner in owners {
             let Some(parent) = graph.member(&owner.parent) else {

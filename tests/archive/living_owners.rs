@@ -1,6 +1,7 @@
 //! Rows whose owner is alive, and yet part of a soft-deleted family: what owns it is deleted.
 
-use sexton::archive::{self, Options, Outcome, Stop};
+use jiff::Timestamp;
+use sexton::archive::{self, Before, Options, Outcome, Stop};
 use sexton::db::introspect;
 use sexton::schema::Profile;
 
@@ -8,7 +9,8 @@ use crate::support::databases::Database;
 
 /// Houses own rooms, rooms own other rooms and chairs, and doors belong to two rooms. A house owns latchkeys,
 /// which may be to rooms of another. Rooms are left unmarked when their house is deleted; doors and latchkeys
-/// cannot be marked. A visit that is not marked holds its house back.
+/// cannot be marked. A visit that is not marked holds its house
+/// back; it owns photos.
 struct Town {
     session: sexton::db::Session,
     _database: Database,
@@ -36,7 +38,7 @@ impl Town {
                 ""
             };
             for (table, columns) in [
-                ("houses", mark.to_owned()),
+                ("houses", format!("{mark}, deleted_at TIMESTAMP NULL")),
                 (
                     "rooms",
                     format!(
@@ -72,6 +74,13 @@ impl Town {
                     "visits",
                     format!("{mark}, house_id INTEGER{}", key("house_id", "houses")),
                 ),
+                (
+                    "photos",
+                    format!(
+                        "{mark}, visit_id INTEGER NOT NULL{}{cascade}",
+                        key("visit_id", "visits")
+                    ),
+                ),
             ] {
                 let sql =
                     format!("CREATE TABLE {prefix}{table} (id INTEGER PRIMARY KEY, {columns})");
@@ -79,7 +88,8 @@ impl Town {
             }
         }
         for sql in [
-            "INSERT INTO houses VALUES (1, 1), (2, 2), (3, 0)",
+            "INSERT INTO houses VALUES (1, 1, '2025-01-01 00:00:00'), (2, 2, '2026-06-01 00:00:00'), \
+             (3, 0, NULL)",
             "INSERT INTO rooms VALUES (10, 0, 1, NULL), (11, 0, NULL, 10), (20, 0, 2, NULL), (30, 0, 3, NULL)",
             "INSERT INTO chairs VALUES (110, 110, 11), (200, 200, 20), (300, 300, 30)",
         ] {
@@ -93,12 +103,18 @@ impl Town {
 
     /// Archives a root at a time.
     fn archive(&mut self) -> Outcome {
+        self.archive_with(Options {
+            max_rows: 1,
+            ..Options::default()
+        })
+    }
+
+    fn archive_with(&mut self, options: Options) -> Outcome {
         let schema = introspect(&mut self.session).unwrap();
         let graph = Profile::detect(&schema).families(&schema).unwrap();
         let options = Options {
             until_complete: true,
-            max_rows: 1,
-            ..Options::default()
+            ..options
         };
         let stop = Stop::default();
         archive::archive(&mut self.session, &graph, &options, &stop, &mut ()).unwrap()
@@ -177,7 +193,7 @@ fn families_that_hold_each_other_back_by_what_they_own_go_together() {
 
         // A key of a house that lives holds it back, and is told as what it is.
         for sql in [
-            "INSERT INTO houses VALUES (4, 4)",
+            "INSERT INTO houses VALUES (4, 4, NULL)",
             "INSERT INTO rooms VALUES (40, 0, 4, NULL)",
             "INSERT INTO latchkeys VALUES (4, 3, 40)",
         ] {
@@ -186,5 +202,67 @@ fn families_that_hold_each_other_back_by_what_they_own_go_together() {
         let outcome = town.archive();
         assert_eq!(town.live("houses"), ["3", "4"]);
         assert_eq!(outcome.blocked[0].reason, "live-child");
+    });
+}
+
+/// A house that waits for another waits for its date too.
+#[test]
+fn a_family_that_is_needed_goes_no_sooner_than_its_date_says() {
+    Town::on_each_engine(|mut town| {
+        // Of the younger house a key to a room of the older.
+        let key = "INSERT INTO latchkeys VALUES (1, 2, 10)";
+        town.session.execute(key).unwrap();
+        let before = |date| Options {
+            before: Some(Before::parse(date, Timestamp::now()).unwrap()),
+            ..Options::default()
+        };
+        let outcome = town.archive_with(before("2026-01-01"));
+        assert_eq!(town.live("houses"), ["1", "2", "3"]);
+        assert_eq!(town.live("latchkeys"), ["1"]);
+        let waits = outcome
+            .blocked
+            .iter()
+            .find(|b| b.root == "houses:1")
+            .unwrap();
+        assert_eq!(waits.reason, "soft-deleted-child-stays");
+        assert_eq!(waits.path.last().unwrap(), "owned by houses:2");
+        assert_eq!(waits.remedy, "see why houses:2 stays");
+
+        town.archive_with(before("2026-07-01"));
+        assert_eq!(town.live("houses"), ["3"]);
+    });
+}
+
+/// Whatever else is in its batch.
+#[test]
+fn what_is_below_a_family_that_cannot_be_archived_stays_with_it() {
+    Town::on_each_engine(|mut town| {
+        for sql in [
+            "INSERT INTO chairs VALUES (111, 111, 11), (112, 112, 11)",
+            "ALTER TABLE houses ADD COLUMN colour INTEGER",
+        ] {
+            town.session.execute(sql).unwrap();
+        }
+        let outcome = town.archive_with(Options::default());
+        assert_eq!(town.live("houses"), ["1", "2", "3"]);
+        assert_eq!(town.live("chairs"), ["110", "111", "112", "200"]);
+        assert_eq!(outcome.rows["chairs"], 1);
+    });
+}
+
+/// A living visit is no part of the family of its house, and what is deleted below it is one of its own.
+#[test]
+fn what_is_deleted_below_a_living_row_that_holds_its_owner_back_goes() {
+    Town::on_each_engine(|mut town| {
+        for sql in [
+            "INSERT INTO visits VALUES (1, 0, 1)",
+            "INSERT INTO photos VALUES (7, 7, 1), (8, 0, 1)",
+        ] {
+            town.session.execute(sql).unwrap();
+        }
+        town.archive();
+        assert_eq!(town.live("houses"), ["1", "3"]);
+        assert_eq!(town.live("visits"), ["1"]);
+        assert_eq!(town.live("photos"), ["8"]);
     });
 }
