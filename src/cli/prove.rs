@@ -14,7 +14,7 @@ use sexton::prove::campaign::Sample;
 use sexton::prove::oracle::Oracle;
 use sexton::prove::replay;
 use sexton::prove::spec::{Budget, EngineSpec, Faults};
-use sexton::prove::world::World;
+use sexton::prove::world::{Task, World};
 use sexton::prove::{Backend, Campaign, Engines, Report, bundle, catalogue};
 use sexton::report;
 
@@ -51,6 +51,10 @@ pub(crate) struct Args {
     /// the whole catalogue.
     #[arg(long = "world", value_name = "NAME|FILE.json")]
     worlds: Vec<String>,
+    /// Prove a purge, not an archive run: the worlds lose their shadow tables, and the engine deletes
+    /// soft-deleted families where they are.
+    #[arg(long)]
+    purge: bool,
     /// The profile of the worlds instead of the one that each holds: a name or a file.
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
@@ -113,9 +117,10 @@ pub(crate) struct Args {
 }
 
 /// What only a campaign can be told.
-const CAMPAIGN: [&str; 14] = [
+const CAMPAIGN: [&str; 15] = [
     "server",
     "worlds",
+    "purge",
     "profile",
     "faults",
     "no_writers",
@@ -220,6 +225,9 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
         }
     }
     let mut campaign = Campaign::new(backend.unwrap_or(Backend::Sqlite), worlds);
+    if args.purge {
+        campaign.task = Task::Purge;
+    }
     let faults = match &args.faults {
         Some(text) => text.parse()?,
         None => Faults::default_for(engine),

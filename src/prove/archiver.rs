@@ -46,6 +46,11 @@ pub trait Archiver: Send {
         true
     }
 
+    /// Whether it can purge: delete families where they are ([`FamilyGraph::deletes_in_place`]).
+    fn purges(&self) -> bool {
+        true
+    }
+
     /// Where it wants the shadow tables.
     fn layout(&self) -> Layout {
         Layout::OneDatabase

@@ -22,7 +22,7 @@ use super::report::{Report, Undetermined, WorldCount};
 use super::runner::Runner;
 use super::scenario::Scenario;
 use super::stage::{Backend, Ground};
-use super::world::World;
+use super::world::{Task, World};
 use crate::error::{Error, Result};
 use crate::generate::Random;
 
@@ -70,6 +70,8 @@ pub struct Campaign {
     pub backend: Backend,
     /// On which worlds.
     pub worlds: Vec<World>,
+    /// [`Task::Purge`] makes all of them, and those at random, worlds in which an engine is to purge.
+    pub task: Task,
     /// Which statements are hit.
     pub points: Points,
     /// Only these modes; all that apply if `None`.
@@ -120,6 +122,7 @@ impl Campaign {
         Self {
             backend,
             worlds,
+            task: Task::Archive,
             points: Points::All,
             modes: None,
             writers: true,
@@ -183,6 +186,13 @@ impl Campaign {
             };
             setting.check(modes)?;
         }
+        let purges = self.task == Task::Purge || self.worlds.iter().any(|w| w.task == Task::Purge);
+        if purges && !probe.purges() {
+            return Err(
+                Error::usage(format!("engine {} does not purge", probe.name()))
+                    .hint("prove it in worlds in which there is something to archive"),
+            );
+        }
         let layout = probe.layout();
         drop(probe);
         let mut grounds = Vec::new();
@@ -198,7 +208,10 @@ impl Campaign {
         });
         let listed = self.worlds.iter().map(|w| (Cow::Borrowed(w), None));
         for (index, (world, seed)) in listed.chain(random).enumerate() {
-            let mut world = world.into_owned();
+            let mut world = match self.task {
+                Task::Archive => world.into_owned(),
+                Task::Purge => world.to_purge()?,
+            };
             world.layout = layout;
             let done = self.world(
                 (index == 0 && self.pairs, seed),
@@ -241,8 +254,15 @@ impl Campaign {
             .hint("choose other oracles or another world"));
         }
         // What ended early has not come to all that there is to hit.
-        if let Some(modes) = self.modes.as_ref().filter(|_| report.is_whole()) {
-            report.miss(modes);
+        if report.is_whole() {
+            report.miss(self.modes.as_ref().unwrap_or(&BTreeSet::new()));
+            if self.oracles.len() < Oracle::ALL.len() {
+                let silent = report
+                    .verdict
+                    .iter()
+                    .filter(|(_, v)| v.held + v.failed == 0);
+                report.never_judged = silent.map(|(oracle, _)| *oracle).collect();
+            }
         }
         let all = started.elapsed();
         report.elapsed_ms = milliseconds(all);

@@ -4,7 +4,7 @@ pub(super) mod builder;
 mod nova;
 
 use self::builder::Builder;
-use super::world::World;
+use super::world::{PURGE, World};
 use crate::error::{Error, Result};
 use crate::schema::Ownership::{Owned, Shared};
 
@@ -25,12 +25,15 @@ pub const NAMES: [&str; 9] = [
 /// catalogue that is run by default.
 pub const REAL: [&str; 3] = ["nova-34.0.0", "nova-21.0.0", "nova-share-mapping"];
 
-/// The world of that name.
+/// The world of that name; with `purge-` before it the same for an engine that purges.
 ///
 /// # Errors
 ///
 /// Exit code 64 if there is none.
 pub fn world(name: &str) -> Result<World> {
+    if let Some(name) = name.strip_prefix(PURGE) {
+        return world(name)?.to_purge();
+    }
     Ok(match name {
         "chain" => chain(),
         "diamond" => diamond(),

@@ -165,7 +165,7 @@ impl Injector {
                     return Verdict::Pass;
                 }
                 inner.sight.fired = true;
-                // Not the fault's own text: a second fault and a random one have none.
+                // Not the fault's own text: one at random has none.
                 inner.lasting = matches!(fault.mode, Mode::ErrorForGood(_)).then(text);
                 self.hit(&mut inner, fault.mode)
             }

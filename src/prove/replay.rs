@@ -11,7 +11,7 @@ use super::runner::Runner;
 use super::scenario::Scenario;
 use super::stage::Ground;
 use super::vfs::{PowerLoss, Recording};
-use super::world::World;
+use super::world::{Task, World};
 use crate::error::{Error, Result};
 use crate::quote::shortened;
 
@@ -152,6 +152,10 @@ impl<'a> Rig<'a> {
         if !engine.runs_on(database.engine()) {
             let (engine, database) = (engine.name(), database.name());
             let message = format!("engine {engine} does not run on {database}");
+            return Err(Error::usage(message));
+        }
+        if scenario.world.task == Task::Purge && !engine.purges() {
+            let message = format!("engine {} does not purge", engine.name());
             return Err(Error::usage(message));
         }
         let process = engine.is_process();

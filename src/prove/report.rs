@@ -31,6 +31,8 @@ pub struct Report {
     pub modes: u64,
     /// Modes that were asked for by name and of which no world had a statement or operation to hit.
     pub never_hit: Vec<String>,
+    /// Oracles that were asked for by name and had nothing to judge.
+    pub never_judged: Vec<Oracle>,
     /// Cases run, undisturbed ones included.
     pub cases: u64,
     /// Cases in which an oracle failed.
@@ -154,7 +156,7 @@ pub struct WorldCount {
     /// Modes that there were to hit it with, writers included.
     #[serde(serialize_with = "counted")]
     pub modes: BTreeSet<String>,
-    /// Images of lost power; 0 on servers, and where the files are too large for whole images.
+    /// Images of lost power; 0 on servers.
     pub power_losses: u64,
     /// Cases that there are to run, as far as is known: second faults are counted off when all first ones
     /// have been tried.
@@ -206,6 +208,7 @@ impl Report {
             deciding_only: false,
             modes: 0,
             never_hit: Vec::new(),
+            never_judged: Vec::new(),
             cases: 0,
             failed: 0,
             fired: 0,
@@ -232,7 +235,13 @@ impl Report {
         self.fired += u64::from(judged.fired);
         self.failed += u64::from(!judged.breaches.is_empty());
         if let Some((expected, found)) = &judged.other_text {
-            let fault = scenario.case.fault.as_ref().map(|f| f.point);
+            // The later one: an earlier one with another text would have left it no turn.
+            let faults = scenario
+                .case
+                .second
+                .as_ref()
+                .or(scenario.case.fault.as_ref());
+            let fault = faults.map(|f| f.point);
             let writer = scenario.case.writer.as_ref().map(|w| w.point);
             self.undetermined.get_or_insert(Undetermined {
                 world: scenario.world.name.clone(),
@@ -345,6 +354,17 @@ impl Report {
         self.modes = modes.max().unwrap_or(0);
     }
 
+    /// Whether something that was asked for by name was not shown.
+    pub fn has_gaps(&self) -> bool {
+        !self.never_hit.is_empty() || !self.never_judged.is_empty()
+    }
+
+    /// The writers that had turns and never changed a row.
+    pub fn kept_out(&self) -> Vec<&str> {
+        let out = self.writers.iter().filter(|(_, w)| w.changed == 0);
+        out.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Which of the modes that were asked for there was nothing to hit with, once all worlds are counted.
     pub(super) fn miss(&mut self, asked: &BTreeSet<Mode>) {
         let hit = |mode: &String| self.worlds.iter().any(|w| w.modes.contains(mode));
@@ -356,7 +376,7 @@ impl Report {
     pub fn exit_code(&self) -> ExitCode {
         if !self.failures.is_empty() {
             ExitCode::Errors
-        } else if self.undetermined.is_some() || !self.never_hit.is_empty() {
+        } else if self.undetermined.is_some() || self.has_gaps() {
             ExitCode::Data
         } else if self.fired != self.cases {
             ExitCode::Internal

@@ -15,6 +15,7 @@ use super::case::{Case, Judged};
 use super::evidence::{Evidence, Names};
 use super::fault::{Fault, Mode};
 use super::injector::{Orders, Passed, Sight};
+use super::model::free_rows;
 use super::oracle::{Breach, Lineage, Oracle};
 use super::stage::{Ground, Stage};
 use super::state::{State, movable};
@@ -101,6 +102,16 @@ impl Runner {
         self.engine
     }
 
+    /// Rows that an engine may take away from where they are.
+    fn may_go(&self, start: &State) -> BTreeSet<String> {
+        let (graph, shape) = (&self.stage.graph, &self.stage.shape);
+        match shape.purges {
+            // What is purged cannot be brought back: here no more than what the model lets go.
+            true => free_rows(graph, shape, start).into_iter().collect(),
+            false => movable(shape, start),
+        }
+    }
+
     /// Begins to keep what a case looks like from near.
     fn witness(&mut self, start: &State) -> Option<Box<Evidence>> {
         self.runs = Some(Vec::new());
@@ -163,7 +174,7 @@ impl Runner {
         };
         let reference = Reference {
             id: start.digest(),
-            movable: movable(&self.stage.shape, &start),
+            movable: self.may_go(&start),
             victims,
             start,
             end: after.clone(),
@@ -292,6 +303,9 @@ impl Runner {
             };
             let (ran, sight) = self.go(orders, case.second.as_ref())?;
             judged.fired &= sight.fired;
+            if judged.other_text.is_none() {
+                judged.other_text.clone_from(&sight.other_text);
+            }
             judged.points = sight.points;
             let after = self.stage.state()?;
             let mut bench = self.bench(judged, reference);
@@ -418,7 +432,6 @@ impl Runner {
 
 /// Whether the server itself lied: what the engine then says is not its fault.
 fn is_lie(case: &Case) -> bool {
-    case.fault
-        .as_ref()
-        .is_some_and(|f| f.mode == Mode::CommitLost)
+    let mut faults = case.fault.iter().chain(&case.second);
+    faults.any(|f| f.mode == Mode::CommitLost)
 }

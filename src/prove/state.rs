@@ -23,6 +23,9 @@ pub struct Shape {
     pub references: Vec<ReferenceShape>,
     /// The tables of the API database with their columns.
     pub api: Vec<(String, Vec<String>)>,
+    /// Whether rows are purged where they are: then the other side of a table is where rows are that have
+    /// gone from it.
+    pub purges: bool,
 }
 
 /// A live table and its shadow.
@@ -30,7 +33,7 @@ pub struct Shape {
 pub struct TableShape {
     /// The live table's name.
     pub name: String,
-    /// The shadow table's name, if there is one.
+    /// The name of the shadow table, or of where purged rows are, if there is either.
     pub shadow: Option<String>,
     /// The live table's columns.
     pub columns: Vec<String>,
@@ -59,6 +62,8 @@ pub struct ReferenceShape {
     pub owned: bool,
     /// Whether there is a foreign key.
     pub declared: bool,
+    /// Whether a child that is not marked holds its parent back instead of moving with it.
+    pub guarded: bool,
 }
 
 impl TableShape {
@@ -130,13 +135,17 @@ impl Shape {
                 let own = columns(&member.table);
                 let at = |name: &String| own.iter().position(|c| c == name);
                 let shadow = member.shadow.as_deref().and_then(|s| graph.table(s));
+                let purges = graph.deletes_in_place;
                 let keyed: Vec<_> = member.key.iter().filter_map(at).collect();
                 TableShape {
                     name: member.table.clone(),
-                    shadow: member.shadow.clone(),
+                    shadow: match purges {
+                        true => Some(format!("{} (purged)", member.table)),
+                        false => member.shadow.clone(),
+                    },
                     in_shadow: own
                         .iter()
-                        .map(|c| shadow.is_some_and(|s| s.column(c).is_some()))
+                        .map(|c| purges || shadow.is_some_and(|s| s.column(c).is_some()))
                         .collect(),
                     // A table without key is told apart by whole rows.
                     key: if keyed.is_empty() {
@@ -169,6 +178,7 @@ impl Shape {
                 parent_columns: at(parent, &r.parent_columns)?,
                 owned: r.ownership == Ownership::Owned,
                 declared: r.declared,
+                guarded: r.guarded,
             })
         });
         let references = references.collect();
@@ -183,7 +193,13 @@ impl Shape {
             tables,
             references,
             api,
+            purges: graph.deletes_in_place,
         }
+    }
+
+    /// What a row is that has gone to the other side.
+    pub fn away(&self) -> &'static str {
+        if self.purges { "purged" } else { "archived" }
     }
 
     /// Position of a live table.
@@ -211,7 +227,7 @@ pub struct State {
 }
 
 impl State {
-    /// Reads everything. Tables that are empty cost nothing but their place in one statement.
+    /// Reads everything; of purged rows nothing can be read. Tables that are empty cost nothing but their place in one statement.
     pub fn read(
         shape: &Shape,
         main: &mut Session,
@@ -233,7 +249,8 @@ impl State {
         let with_shadow = shape
             .tables
             .iter()
-            .filter_map(|t| Some((t.shadow.as_deref()?, &t.columns, t.in_shadow.as_slice())));
+            .filter_map(|t| Some((t.shadow.as_deref()?, &t.columns, t.in_shadow.as_slice())))
+            .filter(|_| !shape.purges);
         parts.extend(with_shadow);
         let mut rows = read_tables(main, &parts)?.into_iter();
         let mut tables: Vec<_> = rows
@@ -247,7 +264,7 @@ impl State {
         let shadowed = tables
             .iter_mut()
             .zip(&shape.tables)
-            .filter(|(_, t)| t.shadow.is_some());
+            .filter(|(_, t)| t.shadow.is_some() && !shape.purges);
         for ((sides, _), shadow) in shadowed.zip(rows) {
             sides.shadow = shadow;
         }
@@ -336,8 +353,8 @@ pub(super) fn names<'a>(
         .collect()
 }
 
-/// Rows that may leave the live tables: marked rows, and all that they own, however deep; as
-/// `table:key`.
+/// Rows that may leave the live tables: marked rows, and all that they own, however deep, less what is alive
+/// over a guarded reference. As `table:key`.
 pub fn movable(shape: &Shape, state: &State) -> BTreeSet<String> {
     let mut rows = BTreeSet::new();
     let tables = shape.tables.iter().zip(&state.tables);
@@ -367,6 +384,10 @@ pub(super) fn marked_families(shape: &Shape, state: &State) -> Vec<Vec<bool>> {
                 .zip(&found[reference.parent])
                 .filter(|(_, moves)| **moves);
             dead.extend(moving.filter_map(|(p, _)| reference.name_of(p)));
+            let table = &shape.tables[reference.child];
+            if reference.guarded && table.marker.is_some() {
+                continue;
+            }
             let children = &state.tables[reference.child].live;
             for (child, moves) in children.iter().zip(&mut found[reference.child]) {
                 if !*moves && reference.target(child).is_some_and(|t| dead.contains(&t)) {

@@ -4,16 +4,19 @@
 //! A world is a plain value. It is created on any engine from the same text, serialized into a
 //! scenario, and cut down when a failing case is shrunk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Engine, Value};
 use crate::error::{Error, Result};
-use crate::schema::{FamilyGraph, Model, Profile, ddl};
+use crate::schema::{FamilyGraph, Model, Profile, Schema, ddl};
 
 /// Stands in a text value for the URL of the main database, as the engine under test is given it.
 pub const MAIN_URL: &str = "{main-url}";
+
+/// How the names of worlds begin in which an engine is to purge.
+pub const PURGE: &str = "purge-";
 
 /// Schema, profile and rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,26 @@ pub struct World {
     /// Where the shadow tables lie.
     #[serde(default, skip_serializing_if = "Layout::is_one_database")]
     pub layout: Layout,
+    /// What an engine is to do in it.
+    #[serde(default, skip_serializing_if = "Task::is_archive")]
+    pub task: Task,
+}
+
+/// What an engine is to do in a world.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// Move soft-deleted families to the shadow tables.
+    #[default]
+    Archive,
+    /// Delete them where they are; there are no shadow tables.
+    Purge,
+}
+
+impl Task {
+    fn is_archive(&self) -> bool {
+        *self == Self::Archive
+    }
 }
 
 /// Where the shadow tables lie.
@@ -106,7 +129,47 @@ impl World {
     pub fn graph(&self, engine: Engine) -> Result<FamilyGraph> {
         let mut schema = self.main.schema.schema()?;
         ddl::name_enum_types(&mut schema, engine);
-        self.profile.families(&schema)
+        let graph = self.profile.families(&schema)?;
+        Ok(match self.task {
+            Task::Archive => graph,
+            Task::Purge => graph.in_place(&BTreeSet::new()),
+        })
+    }
+
+    /// The same rows for an engine that purges: without shadow tables, and without the records of another
+    /// database, which are none of its business.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if the schema's text cannot be read.
+    pub fn to_purge(&self) -> Result<Self> {
+        if self.task == Task::Purge {
+            return Ok(self.clone());
+        }
+        let prefix = self.profile.shadow_prefix.as_str();
+        let schema = &self.main.schema;
+        let live: Schema = schema
+            .schema()?
+            .tables
+            .into_values()
+            .filter(|t| prefix.is_empty() || !t.name.starts_with(prefix))
+            .collect();
+        let mut world = self.clone();
+        world.name = format!("{PURGE}{}", self.name);
+        world
+            .main
+            .rows
+            .retain(|row| live.table(&row.table).is_some());
+        world.main.schema = Model::new(
+            &schema.service,
+            &schema.release,
+            &schema.database,
+            &schema.version,
+            &live,
+        );
+        (world.api, world.profile.api) = (None, None);
+        world.task = Task::Purge;
+        Ok(world)
     }
 
     /// Whether the profile and the rows fit the schema: what no table could take would only show as a

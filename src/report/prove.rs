@@ -189,7 +189,8 @@ fn verdict(report: &Report) -> String {
             "UNDETERMINED: where runs differ, faults cannot be told apart.".into()
         }
         ExitCode::Data => {
-            "NOT PROVED: not every mode that was asked for had something to hit.".into()
+            "NOT PROVED: not all that was asked for by name had something to hit or to judge."
+                .into()
         }
         ExitCode::Internal => {
             "NOT PROVED: a fault that does not fire is a fault of sexton's own.".into()
@@ -216,8 +217,7 @@ fn verdict(report: &Report) -> String {
             report.never_hit.join(", ")
         );
     }
-    let idle = report.writers.iter().filter(|(_, w)| w.changed == 0);
-    let idle: Vec<_> = idle.map(|(name, _)| name.as_str()).collect();
+    let idle = report.kept_out();
     if !idle.is_empty() {
         let _ = write!(
             text,

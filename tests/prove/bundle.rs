@@ -396,7 +396,7 @@ fn both_faults_of_a_case_are_told() {
     assert!(trace.contains("-- Run 2: again, hit once more"));
 }
 
-/// A second fault and a random one know their statement by its number only.
+/// A fault at random knows its statement by its number only.
 #[test]
 fn an_error_for_good_comes_again_without_a_text() {
     let insists = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Insists)) };

@@ -8,5 +8,6 @@ mod controls;
 mod harness;
 mod nova;
 mod own;
+mod purge;
 mod random;
 mod shrink;

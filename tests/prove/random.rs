@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use sexton::error::Result;
+use sexton::exit::ExitCode;
 use sexton::prove::archiver::{Archiver, Own};
 use sexton::prove::campaign::Sample;
 use sexton::prove::random::{Edge, Plan, Seed};
@@ -132,6 +133,8 @@ fn seeds_that_found_something_do_no_harm_any_more() {
         });
         let report = campaign.run(&own, &()).unwrap();
         assert!(report.failures.is_empty(), "{seed}: {}", show(&report));
+        assert_eq!(report.exit_code(), ExitCode::Done, "{seed}");
+        assert!(report.cases > 5, "{seed}: {report:?}");
     }
 }
 

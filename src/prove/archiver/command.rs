@@ -13,6 +13,9 @@ use super::{Archiver, Place, Ran};
 use crate::db::Engine;
 use crate::error::{Error, Result};
 
+/// The name of sexton's own binary as an engine.
+const OWN: &str = "process";
+
 /// Longer than this no run on a small world takes; one that does is killed and has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -47,11 +50,10 @@ impl Program {
         let failed = |e| Error::internal(format!("sexton does not find its own file: {e}"));
         let this = std::env::current_exe().map_err(failed)?;
         let mut words = vec![this.to_string_lossy().into_owned()];
-        let rest = "archive --format json --quiet --until-complete --max-rows {max_rows} --profile \
-                    {profile} {url}";
+        let rest = "--format json --quiet --max-rows {max_rows} --profile {profile} {url}";
         words.extend(rest.split(' ').map(str::to_owned));
         Ok(Self {
-            name: "process".into(),
+            name: OWN.into(),
             words,
         })
     }
@@ -73,8 +75,14 @@ impl Archiver for Program {
 
     fn run(&mut self, place: &Place) -> Result<Ran> {
         let mut words = fill(&self.words, place)?;
-        if let (true, Some(api)) = (self.name == "process", &place.api) {
-            words.extend(["--api".into(), api.url.clone()]);
+        if self.name == OWN {
+            let task = match place.graph.deletes_in_place {
+                true => ["purge", "--all"],
+                false => ["archive", "--until-complete"],
+            };
+            words.splice(1..1, task.map(str::to_owned));
+            let api = place.api.iter();
+            words.extend(api.flat_map(|api| ["--api".to_owned(), api.url.clone()]));
         }
         let (out, err) = (
             place.directory.join("stdout"),

@@ -1,4 +1,4 @@
-//! sexton's own archive engine, in this process.
+//! sexton's own engine, in this process: archive, or purge in worlds without shadow tables.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Archiver for Own {
     }
 }
 
-/// What `sexton archive --until-complete` does, with the graph given.
+/// What `sexton archive --until-complete` does, or `sexton purge --all`, with the graph given.
 fn archive_all(place: &Place) -> Result<Outcome> {
     let mut session = place.main.open()?;
     let options = Options {
@@ -48,6 +48,9 @@ fn archive_all(place: &Place) -> Result<Outcome> {
         ..Options::default()
     };
     let stop = Stop::on(&place.stop);
+    if place.graph.deletes_in_place {
+        return archive::purge_in_place(&mut session, &place.graph, &options, &stop, &mut ());
+    }
     let records = place.graph.profile.api.clone();
     let mut api = match (&place.api, records) {
         (Some(door), Some(records)) => {

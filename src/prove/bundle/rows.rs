@@ -161,8 +161,8 @@ fn place(shape: &Shape, state: &State, name: &str) -> String {
     }
     match found {
         (true, false) => "live",
-        (false, true) => "archived",
-        (true, true) => "live and archived",
+        (false, true) => shape.away(),
+        (true, true) => return format!("live and {}", shape.away()),
         (false, false) => NOWHERE,
     }
     .to_owned()

@@ -7,7 +7,7 @@ use crate::schema::{
     Column, ColumnType, ForeignKey, Model, Ownership, Profile, ProfileReference, Schema, Table,
 };
 
-use super::super::world::{Content, Layout, Row, World};
+use super::super::world::{Content, Layout, Row, Task, World};
 
 pub(in super::super) struct Builder {
     name: String,
@@ -172,6 +172,7 @@ impl Builder {
             profile: self.profile,
             api: None,
             layout: Layout::OneDatabase,
+            task: Task::Archive,
         }
     }
 }

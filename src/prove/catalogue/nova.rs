@@ -3,7 +3,7 @@
 use crate::db::Value;
 use crate::schema::{Model, Profile, Schema};
 
-use super::super::world::{Content, Layout, MAIN_URL, Row, World};
+use super::super::world::{Content, Layout, MAIN_URL, Row, Task, World};
 
 /// Tables that hold or may get rows; the whole of Nova takes seconds to create on a server.
 const MAIN: [&str; 15] = [
@@ -85,6 +85,7 @@ pub(super) fn real(release: &str, instances: std::ops::RangeInclusive<i64>) -> W
             rows: records,
         }),
         layout: Layout::OneDatabase,
+        task: Task::Archive,
     }
 }
 

@@ -64,15 +64,16 @@ pub fn durable(shape: &Shape, acknowledged: &State, found: &State) -> Vec<Breach
             .map(|row| table.row_name(row))
             .collect();
         if !lost.is_empty() {
-            let what = format!("acknowledged as archived and no longer so: {}", some(&lost));
+            let away = shape.away();
+            let what = format!("acknowledged as {away} and no longer so: {}", some(&lost));
             breaches.push(Breach::new(Oracle::Durable, &table.name, what));
         }
     }
     breaches
 }
 
-/// Every row that came into a shadow table since `before` was allowed to (see
-/// [`super::super::state::movable`]), and no foreign key of a live row leads to it.
+/// Every row that came into a shadow table, or was purged, since `before` is one that may be, and no foreign
+/// key of a live row leads to it.
 pub fn untouched(
     shape: &Shape,
     before: &State,
@@ -87,7 +88,11 @@ pub fn untouched(
             .filter(|row| !known.contains(row) && !movable.contains(row))
             .collect();
         if !moved.is_empty() {
-            let what = format!("archived, though nothing marks them: {}", some(&moved));
+            let away = shape.away();
+            let what = match shape.purges {
+                true => format!("{away}, though something holds them back: {}", some(&moved)),
+                false => format!("{away}, though nothing marks them: {}", some(&moved)),
+            };
             breaches.push(Breach::new(Oracle::Untouched, &table.name, what));
         }
     }
@@ -102,7 +107,8 @@ pub fn untouched(
         let left: Vec<_> = left.difference(&known).cloned().collect();
         if !left.is_empty() {
             let what = format!(
-                "still live, and what they refer to is archived: {}",
+                "still live, and what they refer to is {}: {}",
+                shape.away(),
                 some(&left)
             );
             breaches.push(Breach::new(Oracle::Untouched, &reference.name, what));
@@ -160,11 +166,13 @@ pub fn same(oracle: Oracle, shape: &Shape, expected: &State, found: &State) -> V
         };
         let (live, shadow) = (differ(&b.live, &a.live), differ(&b.shadow, &a.shadow));
         let mut parts = Vec::new();
+        let away = shape.away();
+        let not_away = format!("not {away}");
         for (what, rows) in [
             ("live", live),
-            ("archived", shadow),
+            (away, shadow),
             ("not live", differ(&a.live, &b.live)),
-            ("not archived", differ(&a.shadow, &b.shadow)),
+            (&not_away, differ(&a.shadow, &b.shadow)),
         ] {
             if !rows.is_empty() {
                 parts.push(format!("{what}: {}", some(&rows)));

@@ -57,9 +57,10 @@ impl Lineage {
             }
             if !split.is_empty() {
                 let what = format!(
-                    "{} and the parent of {} lie apart, one live and one archived",
+                    "{} and the parent of {} lie apart, one live and one {}",
                     some(&split),
                     if split.len() == 1 { "it" } else { "each" },
+                    shape.away(),
                 );
                 breaches.push(Breach::new(Oracle::Whole, &reference.name, what));
             }

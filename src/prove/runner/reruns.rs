@@ -7,7 +7,7 @@ use super::super::archiver::Ended;
 use super::super::case::{Case, Judged};
 use super::super::injector::{Orders, Passed};
 use super::super::oracle::Lineage;
-use super::super::state::{State, movable};
+use super::super::state::State;
 use super::super::writer::{Action, Change};
 use super::bench::left;
 use super::{Reference, Runner, UNDISTURBED};
@@ -47,10 +47,16 @@ impl Runner {
             ran = self.go(Orders::default(), None)?.0;
         }
         let end = self.stage.state()?;
+        let mut movable = self.may_go(&start);
+        if self.stage.shape.purges {
+            // Marked or live, a row makes one family of others: what has gone before the writer came was
+            // free by the rows as they were.
+            movable.extend(self.base()?.movable.iter().cloned());
+        }
         let reference = Reference {
             stuck: left(&self.stage, &start, &end, UNDISTURBED),
             id: start.digest(),
-            movable: movable(&self.stage.shape, &start),
+            movable,
             start,
             end,
             trace: Vec::new(),

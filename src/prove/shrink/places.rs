@@ -34,6 +34,7 @@ fn points(mode: Mode, up: &mut SetUp) -> Result<Vec<Point>> {
     };
     let fits = |kind: Kind| match mode {
         Mode::CommitLost => kind == Kind::Commit,
+        Mode::Delay(_) => kind != Kind::Setup,
         // Where a statement has a middle is known to whoever runs it: where it has none nothing fires.
         mode if mode.is_of_middle() => matches!(kind, Kind::Read | Kind::Write),
         mode => mode.is_of_server() || Mode::at(kind, setting).contains(&mode),

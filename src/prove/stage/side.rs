@@ -2,6 +2,7 @@
 //! to kill.
 
 mod ambush;
+mod ledger;
 mod neighbour;
 
 use std::collections::BTreeMap;
@@ -18,11 +19,12 @@ use super::super::world::{Layout, MAIN_URL, World};
 use super::super::writer::{Action, Change};
 use super::Script;
 use super::ground::{Ground, Host, companions};
-use crate::archive::{Options, Stop, archive};
+use crate::archive::{Options, Stop, archive, purge_in_place};
 use crate::db::{Access, Engine, Session, SqliteDriver, SqliteMode, Target, open};
 use crate::error::{Error, Result};
 use crate::quote::shortened;
 use crate::schema::FamilyGraph;
+use ledger::Ledger;
 pub(super) use neighbour::Neighbour;
 
 /// How long a killed process, or a busy server, may take.
@@ -41,6 +43,10 @@ pub(super) struct Side {
     pub(super) main_url: String,
     main: Option<Session>,
     api: Option<Session>,
+    /// What has been seen of the rows since the last reset, where they are purged.
+    rows: Option<Ledger>,
+    /// The same at the beginning of a run on the world itself.
+    first_rows: Option<Ledger>,
     /// The bytes of each SQLite file at the beginning of a run.
     templates: Vec<(PathBuf, Vec<u8>)>,
     vfs: Option<Arc<Vfs>>,
@@ -80,6 +86,8 @@ impl Side {
             main_url: String::new(),
             main: None,
             api: None,
+            rows: None,
+            first_rows: None,
             templates: Vec::new(),
             vfs: ground.vfs.clone(),
             host: ground.host.clone(),
@@ -180,6 +188,20 @@ impl Side {
 
     /// Puts the rows back.
     pub(super) fn reset(&mut self, other: Option<&World>) -> Result<()> {
+        self.restore(other)?;
+        if self.shape.purges {
+            self.rows = self.first_rows.clone().filter(|_| other.is_none());
+            if self.rows.is_none() {
+                self.state()?;
+            }
+            if other.is_none() && self.first_rows.is_none() {
+                self.first_rows.clone_from(&self.rows);
+            }
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, other: Option<&World>) -> Result<()> {
         if self.engine == Engine::Sqlite {
             self.close();
             if let Some(world) = other {
@@ -334,6 +356,9 @@ impl Side {
             return Err(Error::internal("no session to read with"));
         };
         let mut state = State::read(&shape, main, api)?;
+        if shape.purges {
+            self.rows.get_or_insert_default().take(&shape, &mut state);
+        }
         // API records name the main database, which each worker has at another place.
         for value in state.api.iter_mut().flatten().flatten().flatten() {
             if value.contains(&self.main_url) {
@@ -353,7 +378,11 @@ impl Side {
         };
         // Where it is refused, by a lock or by sexton's own, there is no second archiver: also an
         // outcome.
-        let done = archive(session, &graph, &options, &Stop::default(), &mut ());
+        let stop = Stop::default();
+        let done = match graph.deletes_in_place {
+            true => purge_in_place(session, &graph, &options, &stop, &mut ()),
+            false => archive(session, &graph, &options, &stop, &mut ()),
+        };
         Ok(done.is_ok_and(|outcome| outcome.total_rows > 0))
     }
 }

@@ -26,6 +26,9 @@ pub fn prove_junit(report: &Report) -> Result<String> {
     for world in &report.worlds {
         out.add_test_suite(suite(report, world));
     }
+    if let Some(suite) = campaign(report) {
+        out.add_test_suite(suite);
+    }
     for name in &report.unreached {
         let mut suite = TestSuite::new(name.as_str());
         let mut status = TestCaseStatus::skipped();
@@ -35,6 +38,41 @@ pub fn prove_junit(report: &Report) -> Result<String> {
     }
     out.to_string()
         .map_err(|e| Error::internal(format!("a report cannot be written as JUnit: {e}")))
+}
+
+/// What is to be said of the campaign as a whole, where not all of it was shown.
+fn campaign(report: &Report) -> Option<TestSuite> {
+    const NAME: &str = "campaign";
+    let mut suite = TestSuite::new(NAME);
+    let mut error = |name: &str, message: String| {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(message);
+        suite.add_test_case(case(NAME, name, status));
+    };
+    if !report.never_hit.is_empty() {
+        let modes = report.never_hit.join(", ");
+        error("modes", format!("had nothing to hit: {modes}"));
+    }
+    if !report.never_judged.is_empty() {
+        let oracles: Vec<_> = report.never_judged.iter().map(|o| o.name()).collect();
+        error(
+            "oracles",
+            format!("had nothing to judge: {}", oracles.join(", ")),
+        );
+    }
+    if let Some(broken) = &report.broken {
+        error(
+            "whole",
+            format!("ended early, by no fault of the engine: {broken}"),
+        );
+    }
+    let kept_out = report.kept_out();
+    if !kept_out.is_empty() {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(format!("never changed a row: {}", kept_out.join(", ")));
+        suite.add_test_case(case(NAME, "writers", status));
+    }
+    (!suite.test_cases.is_empty()).then_some(suite)
 }
 
 fn suite(report: &Report, world: &WorldCount) -> TestSuite {
@@ -157,6 +195,31 @@ mod tests {
         assert!(matches!(status, TestCaseStatus::Skipped { .. }), "{xml}");
         let said = "the campaign ended after 1,001 of at least 1,800 cases";
         assert!(xml.contains(said), "{xml}");
+    }
+
+    #[test]
+    fn what_was_asked_for_and_not_shown_is_said_of_the_campaign() {
+        let mut report = super::super::example();
+        let names = |report: &crate::prove::Report| {
+            let xml = prove_junit(report).unwrap();
+            let read = quick_junit::Report::deserialize_from_str(&xml).unwrap();
+            let suites = read.test_suites.into_iter();
+            let suite = suites.into_iter().find(|s| s.name.as_str() == "campaign");
+            let cases = suite.map(|s| s.test_cases).unwrap_or_default();
+            let names = cases.iter().map(|c| c.name.as_str().to_owned());
+            (names.collect::<Vec<_>>(), read.errors)
+        };
+        assert_eq!(names(&report), (Vec::new(), 0));
+        report.never_hit.push("freeze".into());
+        report.never_judged.push(Oracle::Truthful);
+        report.broken = Some("no disk".into());
+        let turns = crate::prove::report::Turns {
+            turns: 3,
+            changed: 0,
+        };
+        report.writers.insert("revive".into(), turns);
+        let all = ["modes", "oracles", "whole", "writers"].map(str::to_owned);
+        assert_eq!(names(&report), (all.to_vec(), 3));
     }
 
     #[test]

@@ -56,6 +56,10 @@ impl Archiver for Control {
         self.mistake.is_none_or(|m| m.runs_on(engine))
     }
 
+    fn purges(&self) -> bool {
+        false
+    }
+
     fn layout(&self) -> Layout {
         match self.mistake {
             Some(Mistake::AttachWal) => Layout::AttachedWal,

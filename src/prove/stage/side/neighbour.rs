@@ -94,7 +94,13 @@ impl Hands for Neighbour {
         };
         let sql = change.sql(side.engine);
         match side.session("main")?.execute(&sql) {
-            Ok(affected) => Ok(affected > 0),
+            Ok(affected) => {
+                if side.shape.purges {
+                    // What is purged from now on is purged as it is now.
+                    side.state()?;
+                }
+                Ok(affected > 0)
+            }
             // Locked out, or refused by a key: the service would be, too.
             Err(error)
                 if matches!(
