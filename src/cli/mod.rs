@@ -13,6 +13,7 @@ mod pace;
 mod progress;
 mod prove;
 mod purge;
+mod schema;
 mod signals;
 
 use std::process::ExitCode as ProcessExit;
@@ -42,6 +43,7 @@ enum Command {
     Purge(purge::Args),
     Prove(prove::Args),
     Generate(generate::Args),
+    Schema(schema::Args),
 }
 
 /// Runs the process.
@@ -72,6 +74,7 @@ pub(crate) fn main() -> ProcessExit {
         Command::Purge(args) => purge::run(args),
         Command::Prove(args) => prove::run(args),
         Command::Generate(args) => generate::run(args),
+        Command::Schema(args) => schema::run(args),
     };
     match done {
         Ok(code) => ProcessExit::from(code),

@@ -1,7 +1,7 @@
 //! Where a report goes: stdout or a file, as text or JSON.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -74,9 +74,15 @@ impl OutputFile {
         let report = report.trim_end_matches('\n');
         match &self.output {
             None => {
-                // A reader that has gone (`| head`) is no fault.
-                drop(writeln!(std::io::stdout().lock(), "{report}"));
-                Ok(())
+                let mut out = std::io::stdout().lock();
+                let written = writeln!(out, "{report}").and_then(|()| out.flush());
+                match written {
+                    // A reader that has gone (`| head`) is no fault.
+                    Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+                        Err(unwritable(Path::new("the standard output"), &e))
+                    }
+                    _ => Ok(()),
+                }
             }
             Some(path) => {
                 std::fs::write(path, format!("{report}\n")).map_err(|e| unwritable(path, &e))

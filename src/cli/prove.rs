@@ -79,7 +79,7 @@ pub(crate) struct Args {
     /// take several batches.
     #[arg(long, value_name = "N")]
     max_rows: Option<NonZeroU64>,
-    /// So many worlds at random after the others, each with 100 cases: half of them with a fault and a
+    /// So many worlds at random after the others, each with up to 100 cases: half of them with a fault and a
     /// writer, or with a second fault in the rerun.
     #[arg(long, value_name = "N")]
     random: Option<NonZeroU64>,
@@ -205,6 +205,17 @@ fn again(args: &Args, directory: &Path) -> Result<Report> {
             }
             _ => error,
         })?;
+    if let Some(fingerprint) = &scenario.fingerprint
+        && !report.failures.is_empty()
+        && !report
+            .failures
+            .iter()
+            .any(|f| f.fingerprint == *fingerprint)
+    {
+        eprintln!(
+            "sexton: the failure of the bundle, {fingerprint}, did not come again; others did"
+        );
+    }
     for failure in &mut report.failures {
         failure.bundle = Some(directory.display().to_string());
     }

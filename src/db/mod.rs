@@ -20,6 +20,7 @@ mod session;
 mod sqlite;
 mod target;
 mod value;
+mod version;
 mod wire;
 
 pub use driver::Driver;
@@ -36,3 +37,4 @@ pub(crate) use sqlite::Midway;
 pub use sqlite::{SqliteDriver, SqliteMode, attach, refuse_wal_attach};
 pub use target::{ConnectOptions, Target, Tls, TlsMode};
 pub use value::Value;
+pub use version::migration_version;

@@ -54,8 +54,12 @@ pub fn write(
     let (spots, main) = spots(scenario, evidence, breach);
     let main = main.and_then(|index| spots.get(index));
     let engine = scenario.database.engine();
+    let kept = Scenario {
+        fingerprint: Some(breach.fingerprint()),
+        ..scenario.clone()
+    };
     let mut files = vec![
-        (SCENARIO, scenario.to_text()?),
+        (SCENARIO, kept.to_text()?),
         (
             "README.md",
             page::text(scenario, judged, evidence, breach, main),
@@ -224,15 +228,17 @@ fn repro(scenario: &Scenario) -> String {
             ExitCode::Usage as u8
         ));
     }
+    script.push_str("here=$(cd \"$(dirname \"$0\")\" && pwd)\n");
     if let Some(directory) = &scenario.directory {
-        let where_to = format!(
-            "# The engine's command line was given in {}\n",
-            directory.display()
-        );
-        script.push_str(&where_to);
+        // What is relative in its command line is relative to that.
+        let directory = directory.display().to_string();
+        script.push_str(&format!(
+            "cd {} || echo 'the engine was given in another directory: see README.md' >&2\n",
+            shell_words::quote(&directory)
+        ));
     }
     script.push_str(&format!(
-        "exec sexton prove --replay \"$(dirname \"$0\")\" \"$@\"\n# The database alone, by hand, in \
+        "exec sexton prove --replay \"$here\" \"$@\"\n# The database alone, by hand, in \
          an empty one: {by_hand}\n"
     ));
     script

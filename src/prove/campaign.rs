@@ -173,11 +173,11 @@ impl Campaign {
         let mut report = Report::new(&probe.name(), self.backend, &self.oracles);
         report.deciding_only = self.points == Points::Deciding;
         if !probe.runs_on(self.backend.engine()) {
-            return Err(Error::usage(format!(
-                "engine {} does not run on {}",
-                probe.name(),
-                self.backend.name()
-            )));
+            let (name, database) = (probe.name(), self.backend.name());
+            let message = format!("engine {name} does not run on {database}");
+            return Err(
+                Error::usage(message).hint("choose a database that it runs on with --server")
+            );
         }
         if let Some(modes) = &self.modes {
             let setting = Setting {
@@ -316,6 +316,7 @@ impl Campaign {
             database: self.backend,
             engine: report.engine.clone(),
             directory: self.directory.clone().filter(|_| process),
+            fingerprint: None,
             options: options.clone(),
             oracles: self.oracles.clone(),
             case: Case::default(),
@@ -329,7 +330,7 @@ impl Campaign {
             return Ok(false);
         }
         if base.start == base.end {
-            let said = undisturbed.ran.first().map(|r| format!("{:?}", r.ended));
+            let said = undisturbed.ran.first().map(|r| r.ended.to_string());
             if !undisturbed.breaches.is_empty() {
                 report.judged(&template, &undisturbed);
             } else {

@@ -105,8 +105,10 @@ impl Setting {
         };
         let known: Vec<_> = known.iter().map(ToString::to_string).collect();
         Err(
-            Error::usage(format!("there is no {wrong} on {}{of}", self.engine))
-                .hint(format!("there are {}", known.join(", "))),
+            Error::usage(format!("there is no {wrong} on {}{of}", self.engine)).hint(format!(
+                "there are {}, delay:MILLISECONDS",
+                known.join(", ")
+            )),
         )
     }
 

@@ -140,6 +140,7 @@ impl Injector {
                 kind,
                 outcome: "never sent".into(),
                 affected: 0,
+                in_transaction: statement.in_transaction,
                 committed: false,
                 identity: text(),
             });

@@ -53,7 +53,8 @@ pub fn report(scenario: &Scenario, engines: &dyn Engines) -> Result<Report> {
     let mut planned = 1;
     if scenario.case != Case::default() {
         let judged = up.judge(&scenario.case, true)?;
-        if !judged.fired && judged.breaches.is_empty() {
+        let other = judged.other_text.is_some() || !judged.fired;
+        if other && judged.breaches.is_empty() {
             let message = match (&judged.other_text, &scenario.case.power_loss) {
                 (Some((expected, found)), _) => format!(
                     "at the point of the scenario the engine says '{}', not '{}'",

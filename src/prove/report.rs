@@ -282,7 +282,7 @@ impl Report {
                     if failure.scenario.case == Case::default() {
                         failure.fault = scenario.describe();
                         failure.what.clone_from(&breach.what);
-                        failure.said = said(scenario, judged);
+                        // What it says of a run that nothing disturbs stays: there the cause is.
                         failure.scenario = scenario.clone();
                     }
                 }

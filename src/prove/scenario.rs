@@ -34,6 +34,9 @@ pub struct Scenario {
     pub options: EngineOptions,
     /// What is judged.
     pub oracles: BTreeSet<Oracle>,
+    /// The failure that it was kept for: oracle and place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Fault, writer, second fault.
     pub case: Case,
     /// Schema, profile and rows.

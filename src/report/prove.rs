@@ -154,7 +154,10 @@ fn block(text: &mut String, failure: &Failure) {
     };
     indented(text, "fault", &fault);
     indented(text, "found", &failure.what);
-    indented(text, "engine", &shortened(&failure.said, QUOTED));
+    let calm = failure.undisturbed && !failure.said.is_empty();
+    let undisturbed = if calm { "undisturbed: " } else { "" };
+    let said = format!("{undisturbed}{}", failure.said);
+    indented(text, "engine", &shortened(&said, QUOTED));
     indented(text, "cases", &grouped(failure.count));
     indented(
         text,
@@ -276,6 +279,7 @@ fn example() -> Report {
         database: Backend::Sqlite,
         engine: "control:no-transaction".into(),
         directory: None,
+        fingerprint: None,
         options: archiver::EngineOptions::default(),
         oracles: Oracle::ALL.into_iter().collect(),
         case: Case::default(),

@@ -51,6 +51,16 @@ pub fn add_column(table: &str, column: &str, ty: &ColumnType, engine: Engine) ->
     )
 }
 
+/// A column as it stands in a CREATE or ALTER TABLE.
+pub(super) fn column_definition(table: &Table, definition: &Column, engine: Engine) -> String {
+    column(table, definition, engine)
+}
+
+/// The statement that makes the type of a column where enums have types of their own.
+pub(super) fn enum_type(table: &Table, column: &Column, engine: Engine) -> Option<String> {
+    (engine == Engine::Postgres).then(|| create_enum(table, column))?
+}
+
 fn create_table(table: &Table, engine: Engine) -> String {
     let mut parts: Vec<_> = table
         .columns
@@ -134,7 +144,7 @@ fn default_literal(default: &str, ty: &ColumnType, engine: Engine) -> String {
     engine.literal(&Value::Text(default.into()))
 }
 
-fn type_name(ty: &ColumnType, engine: Engine, table: &str, column: &str) -> String {
+pub(super) fn type_name(ty: &ColumnType, engine: Engine, table: &str, column: &str) -> String {
     // SQLite takes any name for a type.
     let text = |name: &str| match engine {
         Engine::Postgres => "TEXT".to_owned(),
@@ -214,7 +224,7 @@ fn create_enum(table: &Table, column: &Column) -> Option<String> {
     ))
 }
 
-fn create_index(
+pub(super) fn create_index(
     table: &Table,
     index: &Index,
     unique: bool,
@@ -271,7 +281,7 @@ fn within_key_length(table: &Table, index: &Index) -> String {
     columns.join(", ")
 }
 
-fn foreign_key(key: &ForeignKey, engine: Engine) -> String {
+pub(super) fn foreign_key(key: &ForeignKey, engine: Engine) -> String {
     format!(
         "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}){}",
         engine.quote(&key.name),

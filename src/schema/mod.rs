@@ -3,7 +3,9 @@
 //! Architecture invariant: nothing here runs a statement. The only thing it takes from `db` is
 //! [`crate::db::Engine`], to spell names and literals.
 
+pub mod alter;
 mod column_type;
+pub mod compare;
 pub mod ddl;
 mod drift;
 mod graph;
@@ -11,6 +13,7 @@ mod marker;
 mod model;
 mod profile;
 mod reference;
+mod release;
 mod table;
 
 pub use column_type::ColumnType;

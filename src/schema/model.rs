@@ -109,6 +109,11 @@ impl Model {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
+    /// The names of its tables.
+    pub fn table_names(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().map(|t| t.name.as_str())
+    }
+
     /// The schema it describes.
     pub fn schema(&self) -> Result<Schema> {
         self.tables.iter().map(ModelTable::table).collect()

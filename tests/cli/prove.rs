@@ -136,6 +136,47 @@ fn a_failure_is_reported_kept_and_run_again() {
     );
 }
 
+/// Another failure is none that a bundle was kept for: a program that is not found any more, for one.
+#[test]
+fn a_replay_says_if_it_is_another_failure_that_came() {
+    let sample = Sample::empty();
+    let bundles = sample.name("failures");
+    let ran = prove(&[&LOST[..], &["--bundles", &bundles]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let bundle = std::fs::read_dir(&bundles).unwrap().next().unwrap();
+    let file = bundle.unwrap().path().join("scenario.json");
+    let replay = |file: &std::path::Path| {
+        let ran = sexton(&["prove", "--replay", &file.display().to_string()]);
+        assert_eq!(ran.code, 2, "{}", ran.stdout);
+        ran.stderr
+    };
+    assert_eq!(replay(&file), "");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    let other = kept.replacen("\"durable@", "\"whole@", 1);
+    assert_ne!(other, kept);
+    std::fs::write(&file, other).unwrap();
+    let said = replay(&file);
+    assert!(said.contains("the failure of the bundle, whole@"), "{said}");
+    assert!(said.contains("did not come again; others did"), "{said}");
+}
+
+/// What nobody can read was not done.
+#[test]
+fn a_report_that_cannot_be_written_is_no_success() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sexton"))
+        .args(["prove", "--list"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(said.contains("cannot write the standard output"), "{said}");
+}
+
 #[test]
 fn junit_has_a_suite_for_each_world() {
     let ran = prove(&[&LOST[..], &["--world", "nova", "--format", "junit"]].concat());

@@ -102,6 +102,7 @@ pub(crate) fn scenario(case: Case) -> Scenario {
         database: Backend::Sqlite,
         engine: "Halves".into(),
         directory: None,
+        fingerprint: None,
         options: EngineOptions { max_rows: 5 },
         oracles: Oracle::ALL.into_iter().collect(),
         case,

@@ -36,7 +36,11 @@ pub(super) fn read(exit: Exit, stdout: &str, stderr: &str) -> Ran {
     } else if let Some(ended) = contract.meaning(code, stdout) {
         (ended, contract.rows(stdout))
     } else {
-        (Ended::Failed(format!("exit code {code}: {}", last())), None)
+        let said = match last() {
+            line if line.is_empty() => format!("exit code {code}, without a word"),
+            line => format!("exit code {code}: {line}"),
+        };
+        (Ended::Failed(said), None)
     };
     Ran {
         ended,

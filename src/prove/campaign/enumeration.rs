@@ -79,15 +79,18 @@ impl Enumeration {
             .filter(|action| campaign.writers && can(*action, &runner.world, runner))
             .collect();
         for (passed, point) in reference.trace.iter().filter_map(|p| Some((p, p.point?))) {
-            if campaign.points == Points::Deciding && !deciding.contains(&point) {
-                continue;
+            let decides = campaign.points == Points::All || deciding.contains(&point);
+            if decides {
+                for mode in modes_at(campaign, Some(reference), passed, setting) {
+                    let text = passed.identity();
+                    self.fault(Fault { point, mode, text });
+                    self.points.insert(point);
+                }
             }
-            for mode in modes_at(campaign, Some(reference), passed, setting) {
-                let text = passed.identity();
-                self.fault(Fault { point, mode, text });
-                self.points.insert(point);
-            }
-            for action in &writers {
+            // Once it has begun to write an engine holds its locks: what a writer can do to it, it does before
+            // the transaction begins.
+            let open = decides || !passed.in_transaction;
+            for action in writers.iter().filter(|_| open) {
                 self.points.insert(point);
                 self.case(Case {
                     writer: Some(Writer {

@@ -43,6 +43,9 @@ pub struct Passed {
     /// Rows that it changed.
     #[serde(default)]
     pub affected: u64,
+    /// Whether its connection was in a transaction when it came.
+    #[serde(default)]
+    pub in_transaction: bool,
     /// Whether it ended a transaction, or was one of its own.
     pub committed: bool,
     /// See [`Passed::identity`].

@@ -52,16 +52,15 @@ fn count<'a>(rows: impl Iterator<Item = &'a Record>) -> BTreeMap<Record, usize> 
     counts
 }
 
-/// Every row that was archived in an acknowledged state is still archived.
+/// Every row that was archived in an acknowledged state is still archived; whether it is what it was is for
+/// *conserved*.
 pub fn durable(shape: &Shape, acknowledged: &State, found: &State) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for (index, table) in shape.tables.iter().enumerate() {
-        let there: BTreeSet<_> = found.tables[index].shadow.iter().collect();
-        let lost: Vec<_> = acknowledged.tables[index]
-            .shadow
-            .iter()
+        let there = keys(table, &found.tables[index].shadow);
+        let lost: Vec<_> = keys(table, &acknowledged.tables[index].shadow)
+            .into_iter()
             .filter(|row| !there.contains(row))
-            .map(|row| table.row_name(row))
             .collect();
         if !lost.is_empty() {
             let away = shape.away();

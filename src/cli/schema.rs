@@ -1,0 +1,181 @@
+//! `sexton schema`: a database against the schema of a release, and diagrams of it.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::{Subcommand, ValueEnum};
+use sexton::db::{Access, Engine, Session, introspect, migration_version};
+use sexton::error::{Error, Result};
+use sexton::report::{self, SchemaReport};
+use sexton::schema::compare::Phase;
+use sexton::schema::{Model, Schema};
+
+use super::database::{DatabaseArgs, open_with_schema};
+use super::output::{Format, OutputArgs};
+
+/// Hold a database's schema against a release.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Diff(Diff),
+}
+
+/// What is missing, extra or different in a database, held against the schema of a release, and the DDL
+/// that mends it: expand (while the services run) and contract (after).
+///
+/// Spellings of one type are one type, and keys, indexes and foreign keys are known by their columns.
+/// Reads only, unless --apply is given.
+///
+/// Exit code 0: in sync. 2: not.
+#[derive(Debug, clap::Args)]
+struct Diff {
+    #[command(flatten)]
+    databases: DatabaseArgs,
+    /// The release: nova-34, nova-34.0.0, manila-23 ... Default is the one whose version the database
+    /// bears.
+    #[arg(long, value_name = "RELEASE")]
+    release: Option<String>,
+    /// Run the statements of this phase, after asking.
+    #[arg(long, value_enum, value_name = "PHASE")]
+    apply: Option<Apply>,
+    /// With --apply: do not ask.
+    #[arg(long, requires = "apply")]
+    yes: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What can be applied: nothing that takes away.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Apply {
+    /// What only adds.
+    Expand,
+}
+
+/// Runs the command; the exit code.
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    match &args.command {
+        Command::Diff(args) => diff(args),
+    }
+}
+
+fn diff(args: &Diff) -> Result<u8> {
+    args.output.check()?;
+    let databases = args.databases.resolve()?;
+    let [(_, target)] = databases.cells.as_slice() else {
+        return Err(Error::usage("schema diff takes one database")
+            .hint("run it for each cell, and for the API database"));
+    };
+    let access = match args.apply {
+        None => Access::ReadOnly,
+        Some(Apply::Expand) => Access::ReadWrite,
+    };
+    let (mut session, schema) = open_with_schema(target, access)?;
+    if schema.tables.is_empty() {
+        return Err(Error::data(format!("{target} has no tables"))
+            .hint("check that this is the right database"));
+    }
+    let model = release(args.release.as_deref(), &mut session, &schema)?;
+    let mut report = compare(&mut session, &model, &schema)?;
+    if args.apply.is_some() {
+        let statements: Vec<String> = report
+            .ddl(Phase::Expand)
+            .into_iter()
+            .map(str::to_owned)
+            .filter(|s| !s.starts_with("--"))
+            .collect();
+        if apply(&statements, &mut session, args.yes)? {
+            let schema = introspect(&mut session)?;
+            report = compare(&mut session, &model, &schema)?;
+        }
+    }
+    let text = match args.output.format {
+        Format::Text => report::schema_text(&report),
+        Format::Json => report::json(&report)?,
+    };
+    args.output.write(&text)?;
+    Ok(report.exit_code() as u8)
+}
+
+/// The model to hold the database against.
+fn release(name: Option<&str>, session: &mut Session, schema: &Schema) -> Result<Model> {
+    let model = match name {
+        Some(name) => Model::of_release(name, schema)?,
+        None => {
+            let version = migration_version(session, schema)?;
+            let models = Model::of_version(version.as_deref().unwrap_or_default(), schema)?;
+            models.into_iter().next().ok_or_else(|| {
+                let what = match version {
+                    Some(version) => {
+                        format!("version {version} is of no release that is known here")
+                    }
+                    None => "the database bears no version of its migrations".to_owned(),
+                };
+                Error::usage(what).hint("give --release, for example nova-34")
+            })?
+        }
+    };
+    if model.tables_shared_with(schema) * 2 < schema.tables.len().min(model.table_names().count()) {
+        return Err(Error::data(format!(
+            "{} has other tables than {}",
+            session.label(),
+            model.title()
+        ))
+        .hint("check that this is the right database and the right release"));
+    }
+    Ok(model)
+}
+
+fn compare(session: &mut Session, model: &Model, schema: &Schema) -> Result<SchemaReport> {
+    let (label, engine): (String, Engine) = (session.label().to_owned(), session.engine());
+    let mut report = SchemaReport::new(&label, &model.title(), &model.schema()?, schema, engine);
+    report.migration = migration_version(session, schema)?;
+    if let Some(version) = &report.migration {
+        let at = Model::of_version(version, schema)?;
+        report.at = at.iter().map(Model::title).collect();
+    }
+    Ok(report)
+}
+
+/// Runs the statements, if that is wished; whether it was done.
+fn apply(statements: &[String], session: &mut Session, yes: bool) -> Result<bool> {
+    if statements.is_empty() {
+        return Ok(false);
+    }
+    if !yes {
+        let mut terminal = std::io::stderr();
+        if !std::io::stdin().is_terminal() || !terminal.is_terminal() {
+            return Err(Error::usage(
+                "--apply asks before it runs anything, and there is no terminal",
+            )
+            .hint("look at the statements without --apply, then give --yes"));
+        }
+        for statement in statements {
+            eprintln!("{statement};");
+        }
+        let count = statements.len();
+        eprint!(
+            "Run these {count} statements on {}? [y/N] ",
+            session.label()
+        );
+        drop(terminal.flush());
+        let mut answer = String::new();
+        drop(std::io::stdin().lock().read_line(&mut answer));
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            eprintln!("sexton: nothing was changed");
+            return Ok(false);
+        }
+    }
+    for statement in statements {
+        session.execute(statement).map_err(|e| {
+            let first = statement.lines().next().unwrap_or_default();
+            Error::unavailable(format!("{e}, at: {first}"))
+                .hint("what ran before it stays; mend this and run again")
+        })?;
+    }
+    Ok(true)
+}

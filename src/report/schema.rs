@@ -1,0 +1,138 @@
+//! A database against a release: what differs, and the DDL that mends it.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::columns;
+use crate::db::Engine;
+use crate::exit::ExitCode;
+use crate::schema::Schema;
+use crate::schema::alter::statements;
+use crate::schema::compare::{Phase, differences};
+
+/// What `sexton schema diff` found.
+#[derive(Debug, Clone, Serialize)]
+pub struct SchemaReport {
+    /// Version of the format.
+    pub version: u32,
+    /// The database, without password.
+    pub database: String,
+    /// The release that it is held against: `nova 34.0.0`.
+    pub release: String,
+    /// The version that its migrations left: `ab450ba04102`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migration: Option<String>,
+    /// The releases of that version.
+    pub at: Vec<String>,
+    /// What differs, by table.
+    pub differences: Vec<Entry>,
+}
+
+/// A difference, and what mends it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// The table.
+    pub table: String,
+    /// `missing-column`, `extra-index` ...
+    pub kind: &'static str,
+    /// In words.
+    pub message: String,
+    /// `expand`: while the services run; `contract`: after they run the new release.
+    pub phase: &'static str,
+    /// What mends it; comments where the engine has no statement for it.
+    pub statements: Vec<String>,
+}
+
+impl SchemaReport {
+    /// Holds the one schema against the other.
+    pub fn new(
+        database: &str,
+        release: &str,
+        expected: &Schema,
+        found: &Schema,
+        engine: Engine,
+    ) -> Self {
+        let entry = |difference| Entry {
+            statements: statements(&difference, expected, engine),
+            kind: difference.kind.name(),
+            message: difference.kind.to_string(),
+            phase: difference.kind.phase().name(),
+            table: difference.table,
+        };
+        let found = differences(expected, found, engine);
+        Self {
+            version: 1,
+            database: database.into(),
+            release: release.into(),
+            migration: None,
+            at: Vec::new(),
+            differences: found.into_iter().map(entry).collect(),
+        }
+    }
+
+    /// The statements of a phase, in an order in which they can run: tables before what refers to them.
+    pub fn ddl(&self, phase: Phase) -> Vec<&str> {
+        let of_phase = self.differences.iter().filter(|d| d.phase == phase.name());
+        let (tables, rest): (Vec<_>, Vec<_>) = of_phase.partition(|d| d.kind == "missing-table");
+        let create = tables.iter().flat_map(|d| &d.statements);
+        let (keys, first): (Vec<_>, Vec<_>) = create.partition(|statement| {
+            statement.contains("FOREIGN KEY") && statement.starts_with("ALTER")
+        });
+        let rest = rest.iter().flat_map(|d| &d.statements);
+        first
+            .into_iter()
+            .chain(keys)
+            .chain(rest)
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// How the command ends: 0 in sync, 2 not.
+    pub fn exit_code(&self) -> ExitCode {
+        match self.differences.is_empty() {
+            true => ExitCode::Done,
+            false => ExitCode::Errors,
+        }
+    }
+}
+
+/// The report as plain text: what differs, then the DDL of each phase.
+pub fn schema_text(report: &SchemaReport) -> String {
+    let mut text = format!("{} against {}\n", report.database, report.release);
+    let at = match (&report.migration, report.at.as_slice()) {
+        (None, _) => "no migrations have left a version".to_owned(),
+        (Some(version), []) => format!("at version {version}, of no release that is known here"),
+        (Some(version), releases) => format!("at version {version}: {}", releases.join(", ")),
+    };
+    let _ = writeln!(text, "{at}");
+    if report.differences.is_empty() {
+        text.push_str("\nIn sync.\n");
+        return text;
+    }
+    let rows = report
+        .differences
+        .iter()
+        .map(|d| [d.table.as_str(), d.phase, &d.message]);
+    let _ = writeln!(text, "\n{}", columns(rows));
+    for (phase, when) in [
+        (Phase::Expand, "while the services run"),
+        (
+            Phase::Contract,
+            "after the services run the release; it may take data away",
+        ),
+    ] {
+        let ddl = report.ddl(phase);
+        if !ddl.is_empty() {
+            let _ = writeln!(text, "\n-- {}: {when}", phase.name());
+            for statement in ddl {
+                let end = if statement.starts_with("--") { "" } else { ";" };
+                let _ = writeln!(text, "{statement}{end}");
+            }
+        }
+    }
+    let count = report.differences.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let _ = writeln!(text, "\nNot in sync: {count} difference{plural}.");
+    text
+}
