@@ -12,7 +12,7 @@ pub enum ExitCode {
     Done = 0,
     /// `audit`: findings, warnings only. `archive`: done, but blocked families remain.
     Findings = 1,
-    /// `audit`: findings with errors. `prove`: an oracle failed.
+    /// `audit`: findings with errors. `prove`: an oracle failed. `schema diff`: not in sync.
     Errors = 2,
     /// Bad command line or argument value.
     Usage = 64,
@@ -41,7 +41,7 @@ impl ExitCode {
         ),
         (
             ExitCode::Errors,
-            "audit: findings with errors; prove: an oracle failed",
+            "audit: findings with errors; prove: an oracle failed; schema diff: not in sync",
         ),
         (ExitCode::Usage, "bad command line or argument value"),
         (

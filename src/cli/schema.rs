@@ -132,7 +132,7 @@ fn release(name: Option<&str>, session: &mut Session, schema: &Schema) -> Result
 
 fn compare(session: &mut Session, model: &Model, schema: &Schema) -> Result<SchemaReport> {
     let (label, engine): (String, Engine) = (session.label().to_owned(), session.engine());
-    let mut report = SchemaReport::new(&label, &model.title(), &model.schema()?, schema, engine);
+    let mut report = SchemaReport::new(&label, model, schema, engine)?;
     report.migration = migration_version(session, schema)?;
     if let Some(version) = &report.migration {
         let at = Model::of_version(version, schema)?;

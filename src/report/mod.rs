@@ -10,7 +10,7 @@ mod schema;
 pub use archive::{archive_text, blocked_text, purge_text};
 pub use audit::audit_text;
 pub use prove::{prove_junit, prove_text};
-pub use schema::{SchemaReport, schema_text};
+pub use schema::{Entry as SchemaEntry, SchemaReport, schema_text};
 
 use std::fmt::Write as _;
 use std::ops::Range;

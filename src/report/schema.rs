@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::columns;
 use crate::db::Engine;
+use crate::error::Result;
 use crate::exit::ExitCode;
-use crate::schema::Schema;
 use crate::schema::alter::statements;
 use crate::schema::compare::{Phase, differences};
+use crate::schema::{Model, Schema};
 
 /// What `sexton schema diff` found.
 #[derive(Debug, Clone, Serialize)]
@@ -45,14 +46,15 @@ pub struct Entry {
 }
 
 impl SchemaReport {
-    /// Holds the one schema against the other.
-    pub fn new(
-        database: &str,
-        release: &str,
-        expected: &Schema,
-        found: &Schema,
-        engine: Engine,
-    ) -> Self {
+    /// Holds a schema against that of a release. What the migrations of the release themselves make otherwise on
+    /// this engine is no difference.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if the model cannot be read.
+    pub fn new(database: &str, model: &Model, found: &Schema, engine: Engine) -> Result<Self> {
+        let expected = &model.schema()?;
+        let known = model.drift_on(engine);
         let entry = |difference| Entry {
             statements: statements(&difference, expected, engine),
             kind: difference.kind.name(),
@@ -61,14 +63,15 @@ impl SchemaReport {
             table: difference.table,
         };
         let found = differences(expected, found, engine);
-        Self {
+        let unknown = |d: &Entry| !known.contains(&format!("{}: {}", d.table, d.message));
+        Ok(Self {
             version: 1,
             database: database.into(),
-            release: release.into(),
+            release: model.title(),
             migration: None,
             at: Vec::new(),
-            differences: found.into_iter().map(entry).collect(),
-        }
+            differences: found.into_iter().map(entry).filter(unknown).collect(),
+        })
     }
 
     /// The statements of a phase, in an order in which they can run: tables before what refers to them.

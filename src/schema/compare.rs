@@ -297,6 +297,8 @@ fn is_same_type(expected: &ColumnType, found: &ColumnType, engine: Engine) -> bo
             matches!(name.as_str(), "inet" | "cidr")
         }
         (Engine::Postgres | Engine::Sqlite, Other(name), Varchar(39 | 43)) => name == "inet6",
+        // There every integer has 64 bits, and the key that numbers itself is always an INTEGER.
+        (Engine::Sqlite, a, b) if a.is_integer() && b.is_integer() => true,
         // SQLite has no enums: a text as long as the longest label.
         (Engine::Sqlite, Enum(labels), Varchar(n)) => {
             let longest = labels.iter().map(|l| l.chars().count()).max();
@@ -336,6 +338,7 @@ mod tests {
             ("varchar(43)", "cidr", Engine::Postgres),
             ("enum('a','long')", "varchar(4)", Engine::Sqlite),
             ("longtext", "text", Engine::Sqlite),
+            ("bigint", "int", Engine::Sqlite),
         ] {
             assert!(
                 is_same_type(&ty(expected), &ty(found), engine),

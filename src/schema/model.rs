@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Column, ColumnType, ForeignKey, Index, Schema, Table};
+use crate::db::Engine;
 use crate::error::{Error, Result};
 
 /// The names of model files with their texts.
@@ -48,6 +49,10 @@ pub struct Model {
     pub database: String,
     /// The version its migrations leave behind: `ab450ba04102`, `407`.
     pub version: String,
+    /// What the release's own migrations make otherwise than on MariaDB, where the model was captured, by
+    /// engine (`sqlite`, `postgres`): `table: message` as a comparison words it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drift: BTreeMap<String, Vec<String>>,
     #[serde(rename = "table")]
     tables: Vec<ModelTable>,
 }
@@ -80,6 +85,7 @@ impl Model {
             release: release.into(),
             database: database.into(),
             version: version.into(),
+            drift: BTreeMap::new(),
             tables: schema.tables.values().map(ModelTable::of).collect(),
         }
     }
@@ -109,6 +115,16 @@ impl Model {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
+    /// What its own migrations make otherwise on this engine.
+    pub fn drift_on(&self, engine: Engine) -> &[String] {
+        let name = match engine {
+            Engine::Sqlite => "sqlite",
+            Engine::Mysql => "mysql",
+            Engine::Postgres => "postgres",
+        };
+        self.drift.get(name).map_or(&[], Vec::as_slice)
+    }
+
     /// The names of its tables.
     pub fn table_names(&self) -> impl Iterator<Item = &str> {
         self.tables.iter().map(|t| t.name.as_str())
@@ -124,7 +140,7 @@ impl Model {
         let body = toml::to_string_pretty(self)
             .map_err(|e| Error::internal(format!("a model cannot be written: {e}")))?;
         Ok(format!(
-            "# Captured by `cargo xtask schemas`; do not edit.\n\n{body}"
+            "# Captured by `cargo xtask schemas`; do not edit anything but [drift].\n\n{body}"
         ))
     }
 }

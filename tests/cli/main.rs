@@ -13,6 +13,7 @@ mod output;
 mod prove;
 mod purge;
 mod sample;
+mod schema;
 mod secrets;
 mod servers;
 mod signals;

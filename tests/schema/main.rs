@@ -5,6 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod diff;
+mod real;
+
 use std::collections::BTreeSet;
 
 use sexton::db::{Engine, Session, SqliteDriver, SqliteMode, introspect};

@@ -78,13 +78,18 @@ fn capture(
     let mut session = open(&target, Access::ReadOnly)?;
     let schema = introspect(&mut session)?;
     let version = version(&mut session)?;
-    let model = Model::new(service, release, database, &version, &schema);
+    let mut model = Model::new(service, release, database, &version, &schema);
     let suffix = if database == "main" {
         String::new()
     } else {
         format!("-{database}")
     };
-    let path = directory.join(format!("{service}-{release}{suffix}.toml"));
+    let name = format!("{service}-{release}{suffix}");
+    // What other engines are known to have otherwise was not read here; `tests/schema/real.rs` holds it.
+    if let Ok(known) = Model::built_in(&name) {
+        model.drift = known.drift;
+    }
+    let path = directory.join(format!("{name}.toml"));
     std::fs::write(&path, model.to_text()?).with_context(|| path.display().to_string())?;
     println!(
         "{}: {} tables, version {version}",
