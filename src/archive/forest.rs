@@ -332,6 +332,33 @@ mod tests {
         );
     }
 
+    #[test]
+    fn of_two_reasons_the_first_stands() {
+        let mut forest = Forest::new(Engine::Sqlite);
+        let (a, _) = forest.add(row("p", 1, None));
+        let (child, _) = forest.add(row("c", 7, Some(a)));
+        forest.hold(a, Hold::Blocked(hold("first")));
+        forest.hold(child, Hold::Blocked(hold("second")));
+        assert_eq!(
+            forest.families()[0].hold,
+            Some(Hold::Blocked(hold("first")))
+        );
+    }
+
+    #[test]
+    fn a_family_with_a_reason_of_its_own_takes_none_from_what_it_needs() {
+        let mut forest = Forest::new(Engine::Sqlite);
+        let (a, _) = forest.add(row("p", 1, None));
+        let (child, _) = forest.add(row("c", 7, Some(a)));
+        let (needed, _) = forest.add(row("q", 1, None));
+        forest.need(a, needed);
+        forest.hold(child, Hold::Blocked(hold("own")));
+        forest.hold(needed, Hold::Blocked(hold("theirs")));
+        let families = forest.families();
+        assert_eq!(families[0].hold, Some(Hold::Blocked(hold("own"))));
+        assert_eq!(families[1].hold, Some(Hold::Blocked(hold("theirs"))));
+    }
+
     proptest! {
         #[test]
         fn fill_never_cuts_reorders_or_overfills(

@@ -155,6 +155,11 @@ fn a_root_without_a_date_is_kept_where_a_date_is_asked_for() {
         assert_eq!(outcome.families, 1);
         assert_eq!(outcome.blocked_families, [("no-date".to_owned(), 1)].into());
         assert_eq!(outcome.blocked[0].root, "shadow_instances:1");
+        let remedy = &outcome.blocked[0].remedy;
+        assert_eq!(remedy, "set deleted_at of the row, or purge with --all");
+        let database = cloud.session.label().to_owned();
+        assert_eq!((outcome.version, outcome.database), (1, database));
+        assert_eq!(outcome.before.as_deref(), Some("2100-01-01 00:00:00"));
         assert_eq!(cloud.whereabouts(1), (0, ROWS_PER_INSTANCE as i64));
         assert_eq!(purge_with(&mut cloud, &Options::default()).families, 1);
     });

@@ -20,8 +20,9 @@ fn before_takes_families_by_the_date_of_their_root() {
         cloud.instance_deleted_at(1, Some("2020-01-01 00:00:00"));
         cloud.instance_deleted_at(2, Some("2021-01-01 00:00:00"));
         assert_eq!(cloud.archive(&before("2019-01-01")).total_rows, 0);
-        cloud.archive(&before("2020-06-01"));
+        let outcome = cloud.archive(&before("2020-06-01"));
         assert!(cloud.is_archived(1) && !cloud.is_archived(2));
+        assert!(outcome.blocked_families.is_empty(), "{outcome:?}");
         cloud.archive(&before("2100-01-01"));
         assert!(cloud.is_archived(2));
     });
