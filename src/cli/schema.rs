@@ -5,12 +5,12 @@ use std::io::{BufRead, IsTerminal, Write};
 use clap::{Subcommand, ValueEnum};
 use sexton::db::{Access, Engine, Session, introspect, migration_version};
 use sexton::error::{Error, Result};
-use sexton::report::{self, SchemaReport};
+use sexton::report::{self, DiagramFormat, SchemaReport};
 use sexton::schema::compare::Phase;
-use sexton::schema::{Model, Schema};
+use sexton::schema::{Model, Profile, Schema};
 
 use super::database::{DatabaseArgs, open_with_schema};
-use super::output::{Format, OutputArgs};
+use super::output::{Format, OutputArgs, OutputFile};
 
 /// Hold a database's schema against a release.
 #[derive(Debug, clap::Args)]
@@ -22,6 +22,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Diff(Diff),
+    Diagram(Diagram),
 }
 
 /// What is missing, extra or different in a database, held against the schema of a release, and the DDL
@@ -49,6 +50,33 @@ struct Diff {
     output: OutputArgs,
 }
 
+/// Draw the family graph of a database, or of a release: an arrow goes from a child to its parent, whole where
+/// the child moves with it, broken where it holds it back.
+#[derive(Debug, clap::Args)]
+struct Diagram {
+    #[command(flatten)]
+    databases: DatabaseArgs,
+    /// Draw this release in place of a database: nova-34, manila-23 ...
+    #[arg(long, value_name = "RELEASE", conflicts_with_all = ["database", "config_file", "cells"])]
+    release: Option<String>,
+    /// Tables without any reference too.
+    #[arg(long)]
+    whole: bool,
+    /// Mermaid for Markdown, DOT for Graphviz, or a picture.
+    #[arg(long, value_enum, default_value_t = Form::Mermaid)]
+    format: Form,
+    #[command(flatten)]
+    output: OutputFile,
+}
+
+/// Forms of a diagram.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Form {
+    Mermaid,
+    Dot,
+    Svg,
+}
+
 /// What can be applied: nothing that takes away.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Apply {
@@ -60,6 +88,7 @@ enum Apply {
 pub(crate) fn run(args: &Args) -> Result<u8> {
     match &args.command {
         Command::Diff(args) => diff(args),
+        Command::Diagram(args) => diagram(args),
     }
 }
 
@@ -99,6 +128,33 @@ fn diff(args: &Diff) -> Result<u8> {
     };
     args.output.write(&text)?;
     Ok(report.exit_code() as u8)
+}
+
+fn diagram(args: &Diagram) -> Result<u8> {
+    args.output.check()?;
+    let graph = match &args.release {
+        Some(name) => {
+            let schema = Model::of_release(name, &Schema::default())?.schema()?;
+            Profile::detect(&schema).families(&schema)?
+        }
+        None => {
+            let databases = args.databases.resolve()?;
+            let [(_, target)] = databases.cells.as_slice() else {
+                return Err(
+                    Error::usage("schema diagram takes one database").hint("run it for each cell")
+                );
+            };
+            databases.open_cell(target, Access::ReadOnly)?.1
+        }
+    };
+    let format = match args.format {
+        Form::Mermaid => DiagramFormat::Mermaid,
+        Form::Dot => DiagramFormat::Dot,
+        Form::Svg => DiagramFormat::Svg,
+    };
+    let text = report::diagram(&graph, args.whole, format)?;
+    args.output.write(&text)?;
+    Ok(0)
 }
 
 /// The model to hold the database against.

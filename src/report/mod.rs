@@ -4,11 +4,13 @@
 mod archive;
 mod audit;
 pub mod compat;
+mod diagram;
 mod prove;
 mod schema;
 
 pub use archive::{archive_text, blocked_text, purge_text};
 pub use audit::audit_text;
+pub use diagram::{DiagramFormat, diagram};
 pub use prove::{prove_junit, prove_text};
 pub use schema::{Entry as SchemaEntry, SchemaReport, schema_text};
 

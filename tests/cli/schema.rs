@@ -115,3 +115,23 @@ fn what_cannot_be_compared_is_refused() {
     std::fs::write(&empty, "").unwrap();
     assert!(refused(65, &["schema", "diff", &empty]).contains("has no tables"));
 }
+
+#[test]
+fn a_release_and_a_database_of_it_are_drawn_alike() {
+    let sample = Sample::empty();
+    let database = made(&sample, "glance-33.0.0");
+    for format in ["mermaid", "dot", "svg"] {
+        let diagram = |what: &[&str]| {
+            let start = ["schema", "diagram", "--format", format];
+            let ran = sexton(&[&start[..], what].concat());
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+            ran.stdout
+        };
+        let drawn = diagram(&["--release", "glance-33"]);
+        assert!(drawn.contains("image_members"), "{drawn}");
+        assert!(!drawn.contains("alembic_version"), "{drawn}");
+        assert_eq!(diagram(&[&database]), drawn);
+    }
+    let message = refused(64, &["schema", "diagram", "--release", "nothing"]);
+    assert!(message.contains("unknown release 'nothing'"), "{message}");
+}
