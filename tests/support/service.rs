@@ -81,10 +81,20 @@ impl Service {
         profile.families(&schema).unwrap().in_place(&requested)
     }
 
+    /// Purges, and judges that no file was written that nobody has asked for.
     pub(crate) fn purge_with(&mut self, options: &Options, requested: &[&str]) -> Outcome {
+        assert_eq!(options.export, None);
         let graph = self.graph(requested);
         let stop = Stop::default();
-        archive::purge_in_place(&mut self.session, &graph, options, &stop, &mut ()).unwrap()
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            export_dir: directory.path().to_owned(),
+            ..options.clone()
+        };
+        let session = &mut self.session;
+        let outcome = archive::purge_in_place(session, &graph, &options, &stop, &mut ()).unwrap();
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        outcome
     }
 
     pub(crate) fn purge(&mut self, date: &str) -> Outcome {
