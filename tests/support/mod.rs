@@ -7,5 +7,6 @@ pub(crate) mod cloud;
 pub(crate) mod databases;
 pub(crate) mod docker;
 pub(crate) mod nova;
+pub(crate) mod records;
 pub(crate) mod service;
 pub(crate) mod shelf;
