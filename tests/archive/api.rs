@@ -1,8 +1,13 @@
 //! API-database records, on every engine; `tests/nova` has them on the schemas of the real nova.
 
-use sexton::db::Engine;
+use std::time::{Duration, Instant};
+
+use sexton::archive::{Api, Cell};
+use sexton::db::{DbErrorKind, Engine, introspect};
+use sexton::error::Result;
 use sexton::schema::{Model, ddl};
 
+use crate::rough::{self, DEADLOCK, How, Upset, upset};
 use crate::support::cloud::Cloud;
 use crate::support::databases::Database;
 use crate::support::records::{self, api, archive, list_cells, records_of};
@@ -64,4 +69,49 @@ fn records_that_an_interrupted_run_left_are_swept_by_the_next() {
         assert!(api.statements() > 0);
         assert_eq!(archive(&mut cell, &mut api), 0);
     });
+}
+
+/// An archived instance with its records, on SQLite, where things go wrong with the API database: what the sweep
+/// came to, how often it deleted, and how long it took.
+fn swept(upsets: &[Upset]) -> (Result<u64>, usize, Duration) {
+    let mut cell = Cloud::new(Engine::Sqlite);
+    let api = Cloud::on(records_db(Engine::Sqlite));
+    let mut session = api.database.session();
+    list_cells(&mut session, &[("cell1", &cell.database.url)]);
+    cell.dead_instance(1);
+    records::records(&mut session, 1, 2);
+    cell.archive_all();
+    let graph = cell.graph();
+    let schema = introspect(&mut session).unwrap();
+    let (main, seen) = rough::session(&api, upsets);
+    let (shadow, seen_of_cell) = rough::session(&cell, &[]);
+    let cells = vec![Cell {
+        name: "cell1".into(),
+        session: shadow,
+        graph: &graph,
+    }];
+    let records = graph.profile.api.clone().unwrap();
+    let api = Api::new(main, &schema, records, cells).unwrap();
+    let mut api = api.retrying(3, Duration::from_millis(20));
+    let started = Instant::now();
+    let removed = api.sweep().map(|removed| removed.values().sum());
+    let told = [seen.as_ref(), &seen_of_cell].map(|s| s.statements.lock().unwrap().len() as u64);
+    assert_eq!(api.statements(), told.iter().sum::<u64>());
+    let deletes = seen.count("DELETE FROM \"instance_mappings\"");
+    (removed, deletes, started.elapsed())
+}
+
+#[test]
+fn records_are_deleted_again_after_a_deadlock_with_a_pause_that_doubles() {
+    const TABLE: &str = "DELETE FROM \"instance_mappings\"";
+    let (removed, deletes, time) = swept(&[upset(TABLE, 0, 3, DEADLOCK)]);
+    assert_eq!((removed.unwrap(), deletes), (3, 4));
+    let pauses = Duration::from_millis(20 + 40 + 80);
+    assert!(time >= pauses && time < 20 * pauses, "{time:?}");
+    // Not for ever, and not after what comes again anyway.
+    let (removed, deletes, _) = swept(&[upset(TABLE, 0, 4, DEADLOCK)]);
+    assert_eq!((removed.is_err(), deletes), (true, 4));
+    let refused = How::Refused(DbErrorKind::ForeignKey);
+    let (removed, deletes, _) = swept(&[upset(TABLE, 0, 1, refused)]);
+    assert_eq!((removed.is_err(), deletes), (true, 1));
 }

@@ -2,7 +2,6 @@
 //! same rows are gone, but for differences that are named here and in `docs/purge.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
@@ -11,7 +10,7 @@ use sexton::archive::{Before, Options};
 use sexton::db::Engine;
 
 use crate::support::cloud::contents;
-use crate::support::service::Service;
+use crate::support::service::{Service, program};
 
 /// Days; what was deleted longer ago goes.
 const AGE: i64 = 30;
@@ -74,15 +73,6 @@ fn left(model: &str, arguments: &[&str], fill: impl Fn(&mut Service)) -> (Rows, 
     let (theirs, ours) = (rows(&mut theirs), rows(&mut ours));
     assert_ne!(theirs, before, "nothing was purged");
     (theirs, ours)
-}
-
-fn program(service: &str) -> PathBuf {
-    let variable = format!("SEXTON_TEST_{}_MANAGE", service.to_uppercase());
-    let path = std::env::var_os(&variable).filter(|p| !p.is_empty());
-    path.map_or_else(
-        || panic!("{variable} is not set; `cargo xtask test` installs the service and sets it"),
-        PathBuf::from,
-    )
 }
 
 /// The keys of the rows that only the first one left, by table.

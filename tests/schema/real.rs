@@ -1,7 +1,6 @@
 //! The schemas that the real services make, by their own migrations, on every engine: in sync with the model of
 //! their release, which was captured on MariaDB.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use sexton::db::{Engine, introspect, migration_version};
@@ -10,15 +9,7 @@ use sexton::schema::Model;
 
 use crate::support::databases::Database;
 use crate::support::nova;
-
-fn program(service: &str) -> PathBuf {
-    let variable = format!("SEXTON_TEST_{}_MANAGE", service.to_uppercase());
-    let path = std::env::var_os(&variable).filter(|p| !p.is_empty());
-    path.map_or_else(
-        || panic!("{variable} is not set; `cargo xtask test` installs the service and sets it"),
-        PathBuf::from,
-    )
-}
+use crate::support::service::program;
 
 /// A database with what the migrations of a service make of it.
 fn synced(service: &str, engine: Engine) -> Database {

@@ -1,6 +1,7 @@
 //! A database of a service without shadow tables, made from its model, on any engine.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use sexton::archive::{self, Before, Options, Outcome, Stop};
 use sexton::db::{Engine, Session, introspect};
@@ -126,4 +127,14 @@ fn something(column: &Column, engine: Engine) -> String {
         ty if ty.is_text() => "'x'".into(),
         _ => "0".into(),
     }
+}
+
+/// The path of the real service's own program.
+pub(crate) fn program(service: &str) -> PathBuf {
+    let variable = format!("SEXTON_TEST_{}_MANAGE", service.to_uppercase());
+    let path = std::env::var_os(&variable).filter(|p| !p.is_empty());
+    path.map_or_else(
+        || panic!("{variable} is not set; `cargo xtask test` installs the service and sets it"),
+        PathBuf::from,
+    )
 }
