@@ -310,7 +310,9 @@ impl FromStr for Mode {
         };
         let (word, code) = text.split_once(':').ok_or_else(unknown)?;
         if word == "delay" {
-            let time = code.parse().ok().filter(|_| !code.starts_with('+'));
+            // One way to write a mode: reports and scenarios know it by its text.
+            let time: Option<u16> = code.parse().ok();
+            let time = time.filter(|time| time.to_string() == code);
             return time.map(Self::Delay).ok_or_else(|| {
                 Error::usage(format!("'{text}' is not a delay"))
                     .hint("give milliseconds up to 65535, as in delay:500")
@@ -365,6 +367,7 @@ mod tests {
             "delay",
             "delay:",
             "delay:+1",
+            "delay:060",
             "delay:1s",
             "delay:65536",
         ] {
