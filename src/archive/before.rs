@@ -7,11 +7,13 @@ use std::fmt;
 
 use jiff::civil::DateTime;
 use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
 /// A moment in UTC, to the second: rows soft-deleted before it are old enough.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Before(DateTime);
 
 impl Before {
@@ -60,6 +62,23 @@ impl fmt::Display for Before {
     /// `2026-01-31 00:00:00`, which all engines and SQLite's text dates compare alike.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.strftime("%Y-%m-%d %H:%M:%S"))
+    }
+}
+
+impl TryFrom<String> for Before {
+    type Error = String;
+
+    /// A file says when; an age would mean another moment each time it is read.
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        let read = Self::parse(&text, Timestamp::UNIX_EPOCH).ok();
+        let whole = read.filter(|before| before.to_string() == text);
+        whole.ok_or_else(|| format!("'{text}' is not a date and time such as 2026-01-31 00:00:00"))
+    }
+}
+
+impl From<Before> for String {
+    fn from(before: Before) -> Self {
+        before.to_string()
     }
 }
 
@@ -126,6 +145,15 @@ mod tests {
         let half = read("2026-01-31T12:00:00.5Z");
         assert_eq!(half, read("2026-01-31 12:00:00"));
         assert_eq!(read("0h"), read("2026-03-01"));
+    }
+
+    #[test]
+    fn a_file_holds_a_moment_and_no_age() {
+        let before = Before::try_from("2026-01-31 00:00:00".to_owned()).unwrap();
+        assert_eq!(String::from(before), "2026-01-31 00:00:00");
+        for text in ["90d", "2026-01-31", "", "2026-01-31T00:00:00Z"] {
+            assert!(Before::try_from(text.to_owned()).is_err(), "{text}");
+        }
     }
 
     /// nova-manage takes "30 days ago" for the 30th of the current month.

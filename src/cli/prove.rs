@@ -7,6 +7,8 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use jiff::Timestamp;
+use sexton::archive::Before;
 use sexton::db::Engine;
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
@@ -43,8 +45,8 @@ pub(crate) struct Args {
     server: Option<String>,
     /// The archive engine: sexton, textbook, control:NAME, command:'LINE', warm:'LINE' or process.
     /// In LINE {url}, {api_url}, {host} and {port} stand for the database of the case, {config} and
-    /// {profile} for files with its configuration and with the profile of its world, {max_rows} for
-    /// --max-rows. Default is sexton.
+    /// {profile} for files with its configuration and with the profile of its world, {max_rows} and
+    /// {before} for what these options say. Default is sexton.
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
     /// Only on this world, or on one of your own in a file; may be given several times. Default is
@@ -79,6 +81,10 @@ pub(crate) struct Args {
     /// take several batches.
     #[arg(long, value_name = "N")]
     max_rows: Option<NonZeroU64>,
+    /// Tell the engine to move only what was deleted before this: a date as in sexton archive --before. Rows
+    /// of the catalogue's worlds were deleted from 2026-01-01 to 2026-01-28 (Nova's: on 2025-06-01).
+    #[arg(long, value_name = "DATE|AGE")]
+    before: Option<String>,
     /// So many worlds at random after the others, each with up to 100 cases: half of them with a fault and a
     /// writer, or with a second fault in the rerun.
     #[arg(long, value_name = "N")]
@@ -117,7 +123,7 @@ pub(crate) struct Args {
 }
 
 /// What only a campaign can be told.
-const CAMPAIGN: [&str; 15] = [
+const CAMPAIGN: [&str; 16] = [
     "server",
     "worlds",
     "purge",
@@ -128,6 +134,7 @@ const CAMPAIGN: [&str; 15] = [
     "no_files",
     "oracles",
     "max_rows",
+    "before",
     "random",
     "seed",
     "budget",
@@ -253,6 +260,9 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
     }
     if let Some(rows) = args.max_rows {
         campaign.options.max_rows = rows.get();
+    }
+    if let Some(before) = &args.before {
+        campaign.options.before = Some(Before::parse(before, Timestamp::now())?);
     }
     if let Some(worlds) = args.random {
         campaign.random = Some(Sample {

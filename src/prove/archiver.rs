@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::Before;
 use crate::db::{Engine, Session};
 use crate::error::Result;
 use crate::schema::FamilyGraph;
@@ -51,6 +52,11 @@ pub trait Archiver: Send {
         true
     }
 
+    /// Whether it is told of [`EngineOptions::before`] and keeps to it.
+    fn takes_before(&self) -> bool {
+        true
+    }
+
     /// Where it wants the shadow tables.
     fn layout(&self) -> Layout {
         Layout::OneDatabase
@@ -71,12 +77,18 @@ pub trait Archiver: Send {
 pub struct EngineOptions {
     /// Most rows in one batch.
     pub max_rows: u64,
+    /// Only families whose root was soft-deleted before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
 }
 
 impl Default for EngineOptions {
     /// Small worlds need small batches, or everything happens in one.
     fn default() -> Self {
-        Self { max_rows: 8 }
+        Self {
+            max_rows: 8,
+            before: None,
+        }
     }
 }
 
@@ -98,6 +110,22 @@ pub struct Place {
     pub process: Arc<ProcessSlot>,
     /// A directory for configuration files; emptied when the campaign ends.
     pub directory: PathBuf,
+}
+
+impl Place {
+    /// The same place for an engine that is told something else: to build one engine from another.
+    pub fn with(&self, options: EngineOptions) -> Self {
+        Self {
+            engine: self.engine,
+            main: self.main.clone(),
+            api: self.api.clone(),
+            graph: Arc::clone(&self.graph),
+            options,
+            stop: Arc::clone(&self.stop),
+            process: Arc::clone(&self.process),
+            directory: self.directory.clone(),
+        }
+    }
 }
 
 type Opener = Arc<dyn Fn() -> Result<Session> + Send + Sync>;

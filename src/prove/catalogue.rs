@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::schema::Ownership::{Owned, Shared};
 
 /// The names of the catalogue's worlds, the smallest first.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "chain",
     "diamond",
     "two-references",
@@ -18,6 +18,7 @@ pub const NAMES: [&str; 9] = [
     "composite-key",
     "missing-foreign-key",
     "no-shadow",
+    "guarded",
     "nova",
 ];
 
@@ -43,6 +44,7 @@ pub fn world(name: &str) -> Result<World> {
         "composite-key" => composite_key(),
         "missing-foreign-key" => missing_foreign_key(),
         "no-shadow" => no_shadow(),
+        "guarded" => guarded(),
         "nova" => nova::nova(),
         "nova-34.0.0" => nova::real("34.0.0", 1..=1),
         "nova-21.0.0" => nova::real("21.0.0", 1..=2),
@@ -208,5 +210,28 @@ fn no_shadow() -> World {
         b.row("child", id, dead, &[("root_id", id)]);
     }
     b.row("mapping", 1, true, &[("root_id", 2)]);
+    b.world()
+}
+
+/// A child that is owned, and holds its parent back while it lives: what a foreign key means of which no
+/// profile knows.
+fn guarded() -> World {
+    let mut b = Builder::new(
+        "guarded",
+        "a child that holds its parent back while it lives",
+    );
+    b.table("root", &[])
+        .table("child", &["root_id"])
+        .table("leaf", &["child_id"]);
+    b.foreign_key("child.root_id", "root.id");
+    b.reference("leaf.child_id", "child.id", Owned);
+    for id in 1..=4 {
+        b.row("root", id, id != 4, &[]);
+        b.row("child", 10 * id, true, &[("root_id", id)]);
+        // Of the second root's children one lives: the root stays, and the other child with its leaf.
+        b.row("child", 10 * id + 1, id != 2, &[("root_id", id)]);
+        b.row("leaf", 100 * id, id != 3, &[("child_id", 10 * id)]);
+        b.row("leaf", 100 * id + 1, true, &[("child_id", 10 * id + 1)]);
+    }
     b.world()
 }

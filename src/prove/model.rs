@@ -8,17 +8,39 @@ use std::collections::HashMap;
 
 use crate::schema::FamilyGraph;
 
-use super::state::{Shape, State, marked_families};
+use super::state::{Shape, State, marked_families, names};
 
-/// Rows that nothing holds back, as `table:key`, sorted.
+/// Rows that nothing holds back, as `table:key`, sorted. With [`Shape::before`] those of families of which
+/// every marked row is old enough: whichever of them an engine takes for the root.
 pub fn free_rows(graph: &FamilyGraph, shape: &Shape, state: &State) -> Vec<String> {
+    free(graph, shape, state, young_rows)
+}
+
+/// Rows that may be moved: all but those that something holds back whichever row is taken for a root.
+pub(super) fn free_rows_at_most(graph: &FamilyGraph, shape: &Shape, state: &State) -> Vec<String> {
+    free(graph, shape, state, young_roots)
+}
+
+/// For each table, for each of its live rows.
+type Flags = Vec<Vec<bool>>;
+
+fn free(
+    graph: &FamilyGraph,
+    shape: &Shape,
+    state: &State,
+    young: fn(&Shape, &State, &Flags, &str) -> Flags,
+) -> Vec<String> {
     let moving = marked_families(shape, state);
-    let mut held: Vec<Vec<bool>> = shape
-        .tables
-        .iter()
-        .zip(&moving)
-        .map(|(table, rows)| rows.iter().map(|m| *m && table.shadow.is_none()).collect())
-        .collect();
+    // Where rows are purged a young one is as good as live: the marker says so.
+    let mut held = match &shape.before {
+        Some(before) if !shape.purges => young(shape, state, &moving, &before.to_string()),
+        _ => moving.iter().map(|rows| vec![false; rows.len()]).collect(),
+    };
+    for ((table, rows), held) in shape.tables.iter().zip(&moving).zip(&mut held) {
+        for (moves, held) in rows.iter().zip(held) {
+            *held |= *moves && table.shadow.is_none();
+        }
+    }
     let by_name: HashMap<String, _> = graph
         .references
         .iter()
@@ -91,4 +113,33 @@ pub fn free_rows(graph: &FamilyGraph, shape: &Shape, state: &State) -> Vec<Strin
     }
     free.sort();
     free
+}
+
+/// Marked rows that were deleted too late.
+fn young_rows(shape: &Shape, state: &State, moving: &Flags, before: &str) -> Flags {
+    let tables = shape.tables.iter().zip(&state.tables).zip(moving);
+    tables
+        .map(|((table, sides), moving)| {
+            let rows = sides.live.iter().zip(moving);
+            rows.map(|(row, moves)| *moves && table.is_marked(row) && !table.is_older(row, before))
+                .collect()
+        })
+        .collect()
+}
+
+/// Those of them that nothing owns that moves, or has moved.
+fn young_roots(shape: &Shape, state: &State, moving: &Flags, before: &str) -> Flags {
+    let mut young = young_rows(shape, state, moving, before);
+    for reference in shape.references.iter().filter(|r| r.owned) {
+        let parents = &state.tables[reference.parent];
+        let mut owners = names(reference, &parents.shadow);
+        let moving = parents.live.iter().zip(&moving[reference.parent]);
+        let moving = moving.filter(|(_, moves)| **moves);
+        owners.extend(moving.filter_map(|(parent, _)| reference.name_of(parent)));
+        let children = &state.tables[reference.child].live;
+        for (child, young) in children.iter().zip(&mut young[reference.child]) {
+            *young &= !reference.target(child).is_some_and(|t| owners.contains(&t));
+        }
+    }
+    young
 }

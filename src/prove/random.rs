@@ -1,9 +1,15 @@
 //! Random worlds: schema and rows from a plan, the plan from a seed or from proptest.
 
-use super::catalogue::builder::Builder;
+use std::collections::BTreeMap;
+
+use super::catalogue::builder::{Builder, Form};
 use super::world::World;
+use crate::db::Value;
 use crate::generate::Random;
 use crate::schema::Ownership::{Owned, Shared};
+
+/// Names the stream of numbers that forms of tables are drawn from.
+const FORMS: u64 = 0x666f_726d;
 
 /// A schema and rows, as numbers that mean something whatever they are: any plan makes a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +22,10 @@ pub struct Plan {
     pub rows: Vec<Seed>,
     /// A table that has no shadow table, if there are that many.
     pub unshadowed: Option<usize>,
+    /// A table whose rows cannot be marked deleted.
+    pub unmarked: Option<usize>,
+    /// A table whose key has two columns.
+    pub composite: Option<usize>,
 }
 
 /// A reference from a table to a table, itself included.
@@ -66,11 +76,16 @@ impl Plan {
             })
             .collect();
         let unshadowed = (below(5) == 0).then(|| below(tables));
+        // Drawn apart, so that what came first stays what it was.
+        let mut random = Random::of(&[seed, FORMS]);
+        let mut one_in_four = || (random.index(4) == 0).then(|| random.index(tables));
         Self {
             tables,
             edges,
             rows,
             unshadowed,
+            unmarked: one_in_four(),
+            composite: one_in_four(),
         }
     }
 
@@ -82,18 +97,28 @@ impl Plan {
             let edges = self.edges.iter().enumerate();
             edges.filter(move |(_, e)| e.child % tables == table)
         };
+        let is = |chosen: Option<usize>, table: usize| chosen.is_some_and(|c| c == table);
+        let composite = |table: usize| is(self.composite, table % tables);
         for table in 0..tables {
-            let columns: Vec<_> = of(table).map(|(i, _)| format!("r{i}")).collect();
-            let columns: Vec<_> = columns.iter().map(String::as_str).collect();
-            let name = format!("t{table}");
-            match self.unshadowed {
-                Some(bare) if bare == table => builder.unshadowed(&name, &columns),
-                _ => builder.table(&name, &columns),
+            let columns: Vec<_> = of(table)
+                .map(|(i, edge)| (format!("r{i}"), composite(edge.parent)))
+                .collect();
+            let form = Form {
+                composite: composite(table),
+                marked: !is(self.unmarked, table),
+                shadowed: !is(self.unshadowed, table),
             };
+            builder.formed(&format!("t{table}"), form, &columns);
         }
         for (i, edge) in self.edges.iter().enumerate() {
-            let child = format!("t{}.r{i}", edge.child % tables);
-            let parent = format!("t{}.id", edge.parent % tables);
+            let (child, parent) = (edge.child % tables, edge.parent % tables);
+            let (child, parent) = match composite(parent) {
+                true => (
+                    format!("t{child}.(r{i}_zone, r{i})"),
+                    format!("t{parent}.(zone, id)"),
+                ),
+                false => (format!("t{child}.r{i}"), format!("t{parent}.id")),
+            };
             let kind = if edge.owned { Owned } else { Shared };
             match edge.declared {
                 true => builder.reference(&child, &parent, kind),
@@ -106,16 +131,27 @@ impl Plan {
         }
         for (id, row) in (1..).zip(&self.rows) {
             let table = row.table % tables;
-            let mut references = Vec::new();
+            let mut values = BTreeMap::new();
+            if composite(table) {
+                values.insert("zone".to_owned(), zone(id));
+            }
             for ((i, edge), pick) in of(table).zip(row.picks.iter().cycle()) {
                 let parents = &ids[edge.parent % tables];
                 if let Some(pick) = pick.filter(|_| !parents.is_empty()) {
-                    references.push((format!("r{i}"), parents[pick % parents.len()]));
+                    let parent = parents[pick % parents.len()];
+                    values.insert(format!("r{i}"), Value::Int(parent));
+                    if composite(edge.parent) {
+                        values.insert(format!("r{i}_zone"), zone(parent));
+                    }
                 }
             }
-            let references: Vec<_> = references.iter().map(|(c, id)| (c.as_str(), *id)).collect();
-            builder.row(&format!("t{table}"), id, row.dead, &references);
+            builder.row_of(&format!("t{table}"), id, row.dead, values);
         }
         builder.world()
     }
+}
+
+/// The first part of a key of two.
+fn zone(id: i64) -> Value {
+    Value::Text(if id % 2 == 0 { "a" } else { "b" }.into())
 }

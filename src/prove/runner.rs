@@ -15,7 +15,7 @@ use super::case::{Case, Judged};
 use super::evidence::{Evidence, Names};
 use super::fault::{Fault, Mode};
 use super::injector::{Orders, Passed, Sight};
-use super::model::free_rows;
+use super::model::free_rows_at_most;
 use super::oracle::{Breach, Lineage, Oracle};
 use super::stage::{Ground, Stage};
 use super::state::{State, movable};
@@ -83,7 +83,7 @@ impl Runner {
         options: EngineOptions,
         oracles: BTreeSet<Oracle>,
     ) -> Result<Self> {
-        let stage = Stage::new(ground, Arc::clone(&world))?;
+        let stage = Stage::new(ground, Arc::clone(&world), &options)?;
         Ok(Self {
             world,
             stage,
@@ -105,9 +105,10 @@ impl Runner {
     /// Rows that an engine may take away from where they are.
     fn may_go(&self, start: &State) -> BTreeSet<String> {
         let (graph, shape) = (&self.stage.graph, &self.stage.shape);
-        match shape.purges {
-            // What is purged cannot be brought back: here no more than what the model lets go.
-            true => free_rows(graph, shape, start).into_iter().collect(),
+        // What is purged cannot be brought back, and age is asked of no foreign key: here no more than
+        // what the model lets go.
+        match shape.is_strict() {
+            true => free_rows_at_most(graph, shape, start).into_iter().collect(),
             false => movable(shape, start),
         }
     }
@@ -311,6 +312,7 @@ impl Runner {
             let mut bench = self.bench(judged, reference);
             bench.alone = case.writer.is_none();
             bench.run(&mut lineage, 1, &sight, &after, (0, &base));
+            bench.lasting(None, &sight, &after);
             bench.truthful(&before, &after, &ran);
             last = ran.ended.clone();
             judged.ran.push(ran);

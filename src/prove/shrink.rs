@@ -132,8 +132,18 @@ impl Shrinker<'_> {
         self.fewer_rows(false);
         self.fewer_tables();
         let usual = EngineOptions::default();
-        if self.best.options != usual {
-            let options = usual;
+        self.with_options(EngineOptions {
+            max_rows: usual.max_rows,
+            ..self.best.options.clone()
+        });
+        self.with_options(EngineOptions {
+            before: None,
+            ..self.best.options.clone()
+        });
+    }
+
+    fn with_options(&mut self, options: EngineOptions) {
+        if self.best.options != options {
             self.attempt(
                 Scenario {
                     options,
@@ -264,7 +274,10 @@ impl Shrinker<'_> {
             if max_rows >= before.options.max_rows || rows_of(&before.world) <= 2 {
                 return;
             }
-            let options = EngineOptions { max_rows };
+            let options = EngineOptions {
+                max_rows,
+                ..before.options.clone()
+            };
             if self.attempt(
                 Scenario {
                     options,

@@ -38,10 +38,14 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Creates the world's tables on the ground, in place of what was there.
-    pub(super) fn new(ground: &mut Ground, world: Arc<World>) -> Result<Self> {
+    pub(super) fn new(
+        ground: &mut Ground,
+        world: Arc<World>,
+        options: &EngineOptions,
+    ) -> Result<Self> {
         let engine = ground.backend.engine();
         let graph = Arc::new(world.graph(engine)?);
-        let shape = Arc::new(Shape::new(&graph, &world));
+        let shape = Arc::new(Shape::new(&graph, &world, options));
         let stop = Arc::new(AtomicBool::new(false));
         let process = Arc::new(ProcessSlot::default());
         let side = Side::new(ground, &world, &graph, &shape, &stop, &process)?;

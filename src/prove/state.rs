@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use crate::archive::Before;
 use crate::db::{DbError, Session, Value};
 use crate::schema::{FamilyGraph, MarkerStyle, Ownership};
 
+use super::archiver::EngineOptions;
 use super::world::World;
 
 /// A row: its values as text, in the order of the live table's columns; `None` is NULL.
@@ -26,6 +28,8 @@ pub struct Shape {
     /// Whether rows are purged where they are: then the other side of a table is where rows are that have
     /// gone from it.
     pub purges: bool,
+    /// Only families whose root was soft-deleted before this moment are to move.
+    pub before: Option<Before>,
 }
 
 /// A live table and its shadow.
@@ -43,6 +47,11 @@ pub struct TableShape {
     pub key: Vec<usize>,
     /// Position and style of the marker.
     pub marker: Option<(usize, MarkerStyle)>,
+    /// Position of the column that tells a row's age.
+    pub age: Option<usize>,
+    /// Where rows are purged each goes by its own age: one that was not deleted before this moment is as
+    /// good as live.
+    purged_before: Option<String>,
 }
 
 /// A reference.
@@ -72,6 +81,13 @@ impl TableShape {
         let Some((column, style)) = self.marker else {
             return false;
         };
+        if self
+            .purged_before
+            .as_ref()
+            .is_some_and(|b| !self.is_older(record, b))
+        {
+            return false;
+        }
         match (style, record[column].as_deref()) {
             (_, None) => false,
             (MarkerStyle::NonZero, Some(text)) => text != "0",
@@ -81,6 +97,12 @@ impl TableShape {
             }
             (MarkerStyle::NotNull, Some(_)) => true,
         }
+    }
+
+    /// Whether the row was deleted before that moment.
+    pub(super) fn is_older(&self, record: &Record, before: &str) -> bool {
+        let age = self.age.and_then(|column| record[column].as_deref());
+        age.is_some_and(|age| age < before)
     }
 
     /// Positions of the columns that the shadow table has too.
@@ -119,8 +141,9 @@ impl ReferenceShape {
 }
 
 impl Shape {
-    /// The shape of a world whose graph this is.
-    pub fn new(graph: &FamilyGraph, world: &World) -> Self {
+    /// The shape of a world whose graph this is, for an engine with these options.
+    pub fn new(graph: &FamilyGraph, world: &World, options: &EngineOptions) -> Self {
+        let before = options.before.clone();
         let names: Vec<_> = graph.members.keys().cloned().collect();
         let place = |name: &str| names.binary_search_by(|n| n.as_str().cmp(name)).ok();
         let columns = |table: &str| -> Vec<String> {
@@ -158,6 +181,8 @@ impl Shape {
                         .as_ref()
                         .filter(|_| !member.never_marked)
                         .and_then(|m| Some((at(&m.column)?, m.style))),
+                    age: member.age.as_ref().and_then(at),
+                    purged_before: before.as_ref().filter(|_| purges).map(ToString::to_string),
                     columns: own,
                 }
             })
@@ -194,12 +219,18 @@ impl Shape {
             references,
             api,
             purges: graph.deletes_in_place,
+            before,
         }
     }
 
     /// What a row is that has gone to the other side.
     pub fn away(&self) -> &'static str {
         if self.purges { "purged" } else { "archived" }
+    }
+
+    /// Whether no row may go but those that the model lets go.
+    pub(super) fn is_strict(&self) -> bool {
+        self.purges || self.before.is_some()
     }
 
     /// Position of a live table.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::{Engine, Value};
 use crate::error::{Error, Result};
-use crate::schema::{FamilyGraph, Model, Profile, Schema, ddl};
+use crate::schema::{Column, ColumnType, FamilyGraph, Model, Profile, Schema, ddl};
 
 /// Stands in a text value for the URL of the main database, as the engine under test is given it.
 pub const MAIN_URL: &str = "{main-url}";
@@ -182,6 +182,15 @@ impl World {
         self.graph(engine)?;
         for (database, content) in self.databases() {
             let schema = content.schema.schema()?;
+            for table in schema.tables.values() {
+                // SQLite takes any word for a type, and means a number by it.
+                let odd = |c: &&Column| matches!(c.ty, ColumnType::Other(_));
+                if let Some(Column { name, ty, .. }) = table.columns.iter().find(odd) {
+                    let message = format!("{}.{name} is of type '{ty}', which is none", table.name);
+                    return Err(Error::data(message)
+                        .hint("types are int, bigint, bool, varchar(40), text, datetime ..."));
+                }
+            }
             for row in &content.rows {
                 let table = &row.table;
                 let Some(known) = schema.table(table) else {

@@ -103,7 +103,10 @@ pub(crate) fn scenario(case: Case) -> Scenario {
         engine: "Halves".into(),
         directory: None,
         fingerprint: None,
-        options: EngineOptions { max_rows: 5 },
+        options: EngineOptions {
+            max_rows: 5,
+            before: None,
+        },
         oracles: Oracle::ALL.into_iter().collect(),
         case,
         world: catalogue::world("chain").unwrap().into(),

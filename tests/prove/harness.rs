@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use sexton::db::DbErrorKind;
+use sexton::archive::Before;
+use sexton::db::{DbErrorKind, Value};
 use sexton::error::Result;
 use sexton::exit::ExitCode;
 use sexton::prove::archiver::{Archiver, Control, Ended, Mistake, Own, Place, Program, Ran};
 use sexton::prove::campaign::Sample;
 use sexton::prove::fault::{Code, Mode};
 use sexton::prove::oracle::Oracle;
+use sexton::prove::report::Failure;
 use sexton::prove::writer::Action;
 use sexton::prove::{Backend, Campaign, Points, Report, catalogue};
 
@@ -434,4 +436,82 @@ fn worlds_at_random_that_were_not_begun_are_named() {
     });
     let report = run(&campaign, || Own);
     assert_eq!(report.unreached, ["random-7", "random-2707567578"]);
+}
+
+/// The own engine, which is not told of `--before`.
+struct Ageless;
+
+impl Archiver for Ageless {
+    fn name(&self) -> String {
+        "ageless".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let mut options = place.options.clone();
+        options.before = None;
+        Own.run(&place.with(options))
+    }
+}
+
+/// Asks each row for its own age, as nova-manage does, and begins with the leaves.
+struct RowByRow;
+
+impl Archiver for RowByRow {
+    fn name(&self) -> String {
+        "row-by-row".into()
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let mut session = place.main.open()?;
+        let old = format!(
+            "FROM leaf WHERE deleted = 1 AND deleted_at < '{}'",
+            place.options.before.as_ref().unwrap()
+        );
+        for statement in [
+            "BEGIN".to_owned(),
+            format!("INSERT INTO shadow_leaf SELECT * {old}"),
+            format!("DELETE {old}"),
+            "COMMIT".to_owned(),
+        ] {
+            if let Err(error) = session.execute(&statement) {
+                return Ok(Ran::failed(error.to_string()));
+            }
+        }
+        Own.run(place)
+    }
+}
+
+#[test]
+fn what_is_too_young_and_moves_is_seen_and_so_is_what_leaves_a_young_family() {
+    let mut campaign = campaign(Backend::Sqlite, "chain", &[Mode::KillBefore]);
+    campaign.options.before = Before::try_from("2026-01-04 00:00:00".to_owned()).ok();
+    let own = run(&campaign, || Own);
+    assert!(own.failures.is_empty(), "{}", show(&own));
+    let told = run(&campaign, || Ageless);
+    let oracles: BTreeSet<_> = told.failures.iter().map(|f| f.oracle).collect();
+    assert!(oracles.contains(&Oracle::Untouched), "{}", show(&told));
+    assert!(told.failures.iter().any(|f| f.undisturbed));
+    // The leaf of a family whose root is too young.
+    campaign.options.before = Before::try_from("2026-01-10 00:00:00".to_owned()).ok();
+    campaign.worlds[0].main.rows.iter_mut().for_each(|row| {
+        if row.table == "root" && row.values["id"] == Value::Int(4) {
+            let late = Value::Text("2026-01-20 00:00:00".into());
+            row.values.insert("deleted_at".into(), late);
+        }
+    });
+    let own = run(&campaign, || Own);
+    assert!(own.failures.is_empty(), "{}", show(&own));
+    let split = run(&campaign, || RowByRow);
+    let whole = |f: &&Failure| f.oracle == Oracle::Whole && f.undisturbed;
+    assert!(split.failures.iter().any(|f| whole(&f)), "{}", show(&split));
+}
+
+#[test]
+fn an_engine_that_is_not_told_of_a_date_is_not_proved_with_one() {
+    let mut campaign = campaign(Backend::Sqlite, "chain", &[Mode::KillBefore]);
+    campaign.options.before = Before::try_from("2026-01-04 00:00:00".to_owned()).ok();
+    let textbook = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Control::textbook())) };
+    let error = campaign.run(&textbook, &()).unwrap_err();
+    assert_eq!(error.code, ExitCode::Usage);
+    assert!(error.message.contains("--before"), "{error}");
 }

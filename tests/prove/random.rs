@@ -1,15 +1,16 @@
 //! Schema, data, options, faults and writers at random: proptest makes the world, the campaign hits it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use sexton::archive::Before;
 use sexton::error::Result;
 use sexton::exit::ExitCode;
 use sexton::prove::archiver::{Archiver, Own};
 use sexton::prove::campaign::Sample;
 use sexton::prove::random::{Edge, Plan, Seed};
-use sexton::prove::{Backend, Campaign};
+use sexton::prove::{Backend, Campaign, Points};
 
 use crate::own::show;
 
@@ -43,13 +44,15 @@ fn plan() -> impl Strategy<Value = Plan> {
         1..5_usize,
         prop::collection::vec(edge(), 1..7),
         prop::collection::vec(seed(), 1..24),
-        prop::option::weighted(0.2, 0..5_usize),
+        prop::array::uniform3(prop::option::weighted(0.2, 0..5_usize)),
     )
-        .prop_map(|(tables, edges, rows, unshadowed)| Plan {
+        .prop_map(|(tables, edges, rows, forms)| Plan {
             tables,
             edges,
             rows,
-            unshadowed,
+            unshadowed: forms[0],
+            unmarked: forms[1],
+            composite: forms[2],
         })
 }
 
@@ -63,11 +66,18 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    fn a_case_at_random_does_no_harm(plan in plan(), max_rows in 1..12_u64, pick in 0..1000_usize) {
+    fn a_case_at_random_does_no_harm(
+        plan in plan(),
+        max_rows in 1..12_u64,
+        before in prop::option::weighted(0.3, 2..28_u8),
+        pick in 0..1000_usize,
+    ) {
         let mut campaign = Campaign::new(Backend::Sqlite, vec![plan.world("random")]);
         campaign.options.max_rows = max_rows;
+        campaign.options.before = before.map(day);
         campaign.jobs = 1;
-        campaign.pairs = false;
+        campaign.pairs = pick % 4 == 0;
+        campaign.max_cases = Some(400);
         // One mode of each kind, another one each time, at every point.
         let modes = [
             ["kill-before", "io-error"], ["kill-after", "freeze"], ["cut-before", "disk-full"],
@@ -86,19 +96,30 @@ proptest! {
         USEFUL.fetch_add(1, Ordering::SeqCst);
         let failures: Vec<_> = report.failures.iter().map(|f| (&f.fingerprint, &f.fault, &f.what)).collect();
         prop_assert!(failures.is_empty(), "{failures:#?}");
+        FIRED.fetch_add(report.fired, Ordering::SeqCst);
         prop_assert_eq!(report.undetermined, None);
         prop_assert_eq!(report.fired, report.cases);
     }
 }
 
+/// A day on which rows of these worlds were deleted.
+fn day(day: u8) -> Before {
+    Before::try_from(format!("2026-01-{day:02} 00:00:00")).unwrap()
+}
+
 /// Worlds in which something moved.
 static USEFUL: AtomicUsize = AtomicUsize::new(0);
+
+/// Faults that had their turn.
+static FIRED: AtomicU64 = AtomicU64::new(0);
 
 #[test]
 fn no_case_at_random_does_harm() {
     a_case_at_random_does_no_harm();
     let useful = USEFUL.load(Ordering::SeqCst);
-    assert!(useful >= 18, "only {useful} of 24 worlds");
+    assert!(useful >= 15, "only {useful} of 24 worlds");
+    let fired = FIRED.load(Ordering::SeqCst);
+    assert!(fired >= 2_000, "only {fired} faults");
 }
 
 #[test]
@@ -125,16 +146,23 @@ fn seeds_make_the_same_cases_and_do_no_harm() {
 #[test]
 fn seeds_that_found_something_do_no_harm_any_more() {
     for seed in [80, 127, 276, 279, 3_482_557_189, 1_823_865_484] {
-        let mut campaign = Campaign::new(Backend::Sqlite, Vec::new());
-        campaign.random = Some(Sample {
-            seed,
-            worlds: 1,
-            cases: 100,
-        });
-        let report = campaign.run(&own, &()).unwrap();
-        assert!(report.failures.is_empty(), "{seed}: {}", show(&report));
-        assert_eq!(report.exit_code(), ExitCode::Done, "{seed}");
-        assert!(report.cases > 5, "{seed}: {report:?}");
+        // What worlds had since was not in these.
+        let plan = Plan {
+            unmarked: None,
+            composite: None,
+            ..Plan::from_seed(seed)
+        };
+        for max_rows in [1, 3, 8] {
+            let world = plan.world(&format!("random-{seed}"));
+            let mut campaign = Campaign::new(Backend::Sqlite, vec![world]);
+            campaign.options.max_rows = max_rows;
+            campaign.modes = Some(["kill-after".parse().unwrap()].into());
+            (campaign.pairs, campaign.points) = (false, Points::Deciding);
+            let report = campaign.run(&own, &()).unwrap();
+            assert!(report.failures.is_empty(), "{seed}: {}", show(&report));
+            assert_eq!(report.exit_code(), ExitCode::Done, "{seed}");
+            assert!(report.cases > 5, "{seed}: {report:?}");
+        }
     }
 }
 
@@ -187,6 +215,8 @@ fn a_family_that_a_writer_frees_late_goes_in_the_same_run() {
             row(4, true, [None, None, Some(2), Some(54), Some(89), Some(52)]),
         ],
         unshadowed: None,
+        unmarked: None,
+        composite: None,
     };
     let mut campaign = Campaign::new(Backend::Sqlite, vec![plan.world("found")]);
     campaign.options.max_rows = 9;
@@ -194,4 +224,29 @@ fn a_family_that_a_writer_frees_late_goes_in_the_same_run() {
     let report = campaign.run(&own, &()).unwrap();
     assert!(report.failures.is_empty(), "{}", show(&report));
     assert!(report.cases > 20, "{report:?}");
+}
+
+/// Second faults, and faults beside a writer, on servers too.
+fn no_case_at_random_does_harm_on(backend: Backend) {
+    let mut campaign = Campaign::new(backend, Vec::new());
+    campaign.server_kills = false;
+    campaign.random = Some(Sample {
+        seed: 7,
+        worlds: 6,
+        cases: 30,
+    });
+    let report = campaign.run(&own, &()).unwrap();
+    assert!(report.failures.is_empty(), "{}", show(&report));
+    assert_eq!(report.fired, report.cases, "{}", show(&report));
+    assert!(report.cases > 60, "{}", show(&report));
+}
+
+#[test]
+fn no_case_at_random_does_harm_on_mariadb() {
+    no_case_at_random_does_harm_on(Backend::Mariadb);
+}
+
+#[test]
+fn no_case_at_random_does_harm_on_postgresql() {
+    no_case_at_random_does_harm_on(Backend::Postgres);
 }

@@ -20,7 +20,7 @@ const OWN: &str = "process";
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A program with its arguments, in which `{url}`, `{api_url}`, `{config}`, `{host}`, `{port}`,
-/// `{max_rows}` and `{profile}` are filled in so that it talks through the harness.
+/// `{max_rows}`, `{before}` and `{profile}` are filled in so that it talks through the harness.
 #[derive(Debug, Clone)]
 pub struct Program {
     name: String,
@@ -33,11 +33,14 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// Exit code 64 if the command line is empty or a quote in it does not end.
+    /// Exit code 64 if the command line is empty, a quote in it does not end, or nothing stands for a
+    /// word in braces.
     pub fn new(command: &str) -> Result<Self> {
+        let words = words(command)?;
+        check(&words)?;
         Ok(Self {
             name: format!("command:{command}"),
-            words: words(command)?,
+            words,
         })
     }
 
@@ -68,6 +71,10 @@ impl Archiver for Program {
         true
     }
 
+    fn takes_before(&self) -> bool {
+        self.name == OWN || takes_before(&self.words)
+    }
+
     // SQLite has no wire that a program could be hit on.
     fn runs_on(&self, engine: Engine) -> bool {
         engine != Engine::Sqlite
@@ -76,11 +83,14 @@ impl Archiver for Program {
     fn run(&mut self, place: &Place) -> Result<Ran> {
         let mut words = fill(&self.words, place)?;
         if self.name == OWN {
-            let task = match place.graph.deletes_in_place {
-                true => ["purge", "--all"],
-                false => ["archive", "--until-complete"],
+            let mut task = match (place.graph.deletes_in_place, &place.options.before) {
+                (true, None) => vec!["purge", "--all"],
+                (true, Some(_)) => vec!["purge"],
+                (false, _) => vec!["archive", "--until-complete"],
             };
-            words.splice(1..1, task.map(str::to_owned));
+            let before = place.options.before.as_ref().map(ToString::to_string);
+            task.extend(before.iter().flat_map(|before| ["--before", before]));
+            words.splice(1..1, task.into_iter().map(str::to_owned));
             let api = place.api.iter();
             words.extend(api.flat_map(|api| ["--api".to_owned(), api.url.clone()]));
         }
@@ -160,6 +170,50 @@ pub(super) fn words(command: &str) -> Result<Vec<String>> {
     }
 }
 
+/// What a command may leave to be filled in.
+const PLACEHOLDERS: [&str; 8] = [
+    "{url}",
+    "{api_url}",
+    "{config}",
+    "{profile}",
+    "{host}",
+    "{port}",
+    "{max_rows}",
+    BEFORE,
+];
+
+const BEFORE: &str = "{before}";
+
+/// Whether a program with these arguments is told of `--before`.
+pub(super) fn takes_before(words: &[String]) -> bool {
+    words.iter().any(|word| word.contains(BEFORE))
+}
+
+/// A word in braces that nothing stands for would be given to the program as it is, which then does
+/// something else than whoever wrote it thinks.
+pub(super) fn check(words: &[String]) -> Result<()> {
+    for word in words {
+        for (at, _) in word.match_indices('{') {
+            let rest = &word[at..];
+            let Some(end) = rest.find('}') else { continue };
+            let name = &rest[..=end];
+            let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+            let named = name.len() > 2 && name[1..end].chars().all(is_name);
+            if named && !PLACEHOLDERS.contains(&name) {
+                let known = PLACEHOLDERS.join(", ");
+                return Err(
+                    Error::usage(format!("nothing stands for {name} in the command")).hint(
+                        format!(
+                            "known are {known}; what needs braces of its own goes into a script"
+                        ),
+                    ),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The words with the place filled in.
 pub(super) fn fill(words: &[String], place: &Place) -> Result<Vec<String>> {
     let (host, port) = match url::Url::parse(&place.main.url) {
@@ -187,6 +241,14 @@ pub(super) fn fill(words: &[String], place: &Place) -> Result<Vec<String>> {
         false => String::new(),
     };
     let max_rows = place.options.max_rows.to_string();
+    let before = place.options.before.as_ref().map(ToString::to_string);
+    if before.is_none() && takes_before(words) {
+        return Err(
+            Error::usage("{before} in the command, and no date to put there")
+                .hint("give one with --before"),
+        );
+    }
+    let before = before.unwrap_or_default();
     let values = [
         ("{url}", place.main.url.as_str()),
         ("{api_url}", &api),
@@ -195,6 +257,7 @@ pub(super) fn fill(words: &[String], place: &Place) -> Result<Vec<String>> {
         ("{host}", &host),
         ("{port}", &port),
         ("{max_rows}", &max_rows),
+        (BEFORE, &before),
     ];
     Ok(words
         .iter()

@@ -42,6 +42,7 @@ fn archive_all(place: &Place) -> Result<Outcome> {
     let mut session = place.main.open()?;
     let options = Options {
         max_rows: place.options.max_rows,
+        before: place.options.before.clone(),
         until_complete: true,
         retries: RETRIES,
         backoff: Duration::ZERO,

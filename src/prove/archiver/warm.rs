@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
-use super::command::{PATIENCE, fill, unstartable, words};
+use super::command::{PATIENCE, check, fill, takes_before, unstartable, words};
 use super::said::{Exit, read};
 use super::{Archiver, Place, Ran};
 use crate::db::Engine;
@@ -88,6 +88,7 @@ impl Warm {
             Error::usage(format!("engine 'warm:{command}' has no ' -- '"))
                 .hint("put it between the adapter and the arguments of a run")
         })?;
+        check(&all)?;
         Ok(Self {
             name: format!("warm:{command}"),
             adapter: all[..at].to_vec(),
@@ -141,6 +142,10 @@ impl Warm {
 }
 
 impl Archiver for Warm {
+    fn takes_before(&self) -> bool {
+        takes_before(&self.arguments)
+    }
+
     fn name(&self) -> String {
         self.name.clone()
     }

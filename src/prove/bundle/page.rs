@@ -1,6 +1,6 @@
 //! `README.md`: the page that tells a failure in words.
 
-use super::super::archiver::{Ended, Ran};
+use super::super::archiver::{Ended, EngineOptions, Ran};
 use super::super::case::{Case, Judged};
 use super::super::evidence::Evidence;
 use super::super::injector::Passed;
@@ -43,10 +43,7 @@ pub(super) fn text(
         ("Place", format!("`{}`", breach.place)),
         ("What is wrong", breach.what.clone()),
         ("Fault", fault),
-        (
-            "Options",
-            format!("at most {} rows in one batch", scenario.options.max_rows),
-        ),
+        ("Options", options(&scenario.options)),
     ];
     for (name, fact) in facts {
         page.push_str(&format!("- **{name}:** {fact}\n"));
@@ -85,6 +82,14 @@ pub(super) fn text(
         ));
     }
     page
+}
+
+fn options(options: &EngineOptions) -> String {
+    let rows = format!("at most {} rows in one batch", options.max_rows);
+    match &options.before {
+        Some(before) => format!("{rows}; only what was deleted before {before}"),
+        None => rows,
+    }
 }
 
 /// Between which two statements it happened.

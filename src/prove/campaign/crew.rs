@@ -48,6 +48,11 @@ impl Remains {
 }
 
 impl Crew<'_> {
+    /// Whether time or cases are used up, or somebody says stop.
+    pub(super) fn is_over(&self, cases: u64) -> bool {
+        self.campaign.is_spent(self.started, cases) || self.watch.stop()
+    }
+
     /// Does the jobs and books them; whether all were done.
     pub(super) fn work(
         &self,
@@ -69,7 +74,7 @@ impl Crew<'_> {
                             break;
                         };
                         let cases = lock(&tally).0.cases;
-                        if self.campaign.is_spent(self.started, cases) || self.watch.stop() {
+                        if self.is_over(cases) {
                             over.store(true, Ordering::SeqCst);
                         }
                         if over.load(Ordering::SeqCst) {

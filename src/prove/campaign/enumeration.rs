@@ -11,6 +11,7 @@ use super::super::stage::Backend;
 use super::super::vfs::{PowerLoss, Recording};
 use super::super::world::{Layout, World};
 use super::super::writer::{Action, Change, Writer};
+use super::crew::Crew;
 use super::{Campaign, Points};
 use crate::db::Engine;
 use crate::error::Result;
@@ -147,19 +148,25 @@ impl Enumeration {
         self.jobs.push(Job::Case(case));
     }
 
-    /// A second fault in every mode at every point of the rerun, after each of these cases.
+    /// A second fault in every mode at every point of the rerun, after each of these cases; `None` if it is
+    /// time to stop before all of them are counted off.
     pub(super) fn second_faults(
-        campaign: &Campaign,
+        crew: &Crew<'_>,
         runner: &mut Runner,
         firsts: &[Case],
         process: bool,
-    ) -> Result<Self> {
+        cases: u64,
+    ) -> Result<Option<Self>> {
+        let campaign = crew.campaign;
         let setting = Setting {
             engine: campaign.backend.engine(),
             process,
         };
         let mut all = Self::default();
         for first in firsts {
+            if crew.is_over(cases) {
+                return Ok(None);
+            }
             let rerun = runner.rerun_after(first)?;
             let deciding = deciding(&rerun.statements);
             for (passed, point) in rerun
@@ -183,7 +190,7 @@ impl Enumeration {
                 }
             }
         }
-        Ok(all)
+        Ok(Some(all))
     }
 
     fn second(&mut self, first: &Case, fault: Fault) {

@@ -88,7 +88,7 @@ pub fn untouched(
             .collect();
         if !moved.is_empty() {
             let away = shape.away();
-            let what = match shape.purges {
+            let what = match shape.is_strict() {
                 true => format!("{away}, though something holds them back: {}", some(&moved)),
                 false => format!("{away}, though nothing marks them: {}", some(&moved)),
             };

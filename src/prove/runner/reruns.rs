@@ -11,7 +11,7 @@ use super::super::state::State;
 use super::super::writer::{Action, Change};
 use super::bench::left;
 use super::{Reference, Runner, UNDISTURBED};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Reruns until an engine has to say that it is done.
 const RERUNS: usize = 4;
@@ -48,7 +48,7 @@ impl Runner {
         }
         let end = self.stage.state()?;
         let mut movable = self.may_go(&start);
-        if self.stage.shape.purges {
+        if self.stage.shape.is_strict() {
             // Marked or live, a row makes one family of others: what has gone before the writer came was
             // free by the rows as they were.
             movable.extend(self.base()?.movable.iter().cloned());
@@ -89,6 +89,7 @@ impl Runner {
             let mut bench = self.bench(judged, reference);
             bench.alone = alone;
             bench.run(lineage, run, &sight, &after, (0, reference));
+            bench.lasting(None, &sight, &after);
             bench.hasty(&last, &state, &after, &ran);
             bench.truthful(&state, &after, &ran);
             last = ran.ended.clone();
@@ -102,10 +103,19 @@ impl Runner {
     }
 
     /// What the rerun after this case has to be hit at: its statements, and its operations on files.
+    ///
+    /// # Errors
+    ///
+    /// If the case's fault does not fire, as it did when it was judged (exit code 70).
     pub(in super::super) fn rerun_after(&mut self, case: &Case) -> Result<Rerun> {
         self.stage.reset(None)?;
         let orders = self.base()?.orders(case);
-        self.go(orders, case.fault.as_ref())?;
+        let (_, sight) = self.go(orders, case.fault.as_ref())?;
+        if case.fault.is_some() && !sight.fired {
+            return Err(Error::internal(
+                "a fault that fired did not fire when its case was run again for second faults",
+            ));
+        }
         // Whoever judges reads it too, and thereby makes good what a death left in the files.
         self.stage.state()?;
         let orders = Orders {

@@ -370,10 +370,12 @@ impl Side {
 
     fn second_archiver(&mut self) -> Result<bool> {
         let graph = Arc::clone(&self.graph);
+        let before = self.shape.before.clone();
         let session = self.session("main")?;
         let options = Options {
             until_complete: true,
             retries: 0,
+            before,
             ..Options::default()
         };
         // Where it is refused, by a lock or by sexton's own, there is no second archiver: also an

@@ -60,6 +60,10 @@ impl Archiver for Control {
         false
     }
 
+    fn takes_before(&self) -> bool {
+        false
+    }
+
     fn layout(&self) -> Layout {
         match self.mistake {
             Some(Mistake::AttachWal) => Layout::AttachedWal,
