@@ -2,6 +2,7 @@
 
 mod bench;
 mod files;
+mod lineage;
 mod reruns;
 
 use std::cell::RefCell;
@@ -21,7 +22,7 @@ use super::stage::{Ground, Stage};
 use super::state::{State, movable};
 use super::victim::{Victim, victims};
 use super::world::World;
-use super::writer::{Action, Change};
+use super::writer::Action;
 use crate::db::Engine;
 use crate::error::{Error, Result};
 
@@ -281,7 +282,7 @@ impl Runner {
         ran: Option<Ran>,
     ) -> Result<()> {
         let base = self.base()?;
-        let mut lineage = self.lineage(case, &base);
+        let mut lineage = self.lineage(case, &base, sight);
         let mut before = self.stage.state()?;
         judged.left = Some(before.digest());
         let mut bench = self.bench(judged, reference);
@@ -339,35 +340,6 @@ impl Runner {
         self.idempotent(judged, reference, &end)?;
         self.testify(judged, &reference.end, &base.trace);
         Ok(())
-    }
-
-    /// What is explained before the case begins.
-    fn lineage(&self, case: &Case, base: &Reference) -> Lineage {
-        let shape = &self.stage.shape;
-        let mut lineage = Lineage::from(shape, &base.start);
-        let Some(writer) = &case.writer else {
-            return lineage;
-        };
-        for (_, state) in base
-            .commits
-            .iter()
-            .filter(|(point, _)| *point < writer.point)
-        {
-            // What an undisturbed run's earlier commits explain stays explained; what they break is
-            // case 0's failure, not this one's.
-            lineage.judge(shape, state);
-        }
-        if let Some(Change::Insert(row)) = Change::of(writer.action, &self.world, &self.stage.graph)
-            && let Some(table) = shape.table(&row.table)
-        {
-            let table = &shape.tables[table];
-            let record = table
-                .columns
-                .iter()
-                .map(|c| row.values.get(c).map(ToString::to_string));
-            lineage.excuse_insert(shape, &table.row_name(&record.collect()));
-        }
-        lineage
     }
 
     fn bench<'a>(&'a self, judged: &'a mut Judged, reference: &'a Reference) -> Bench<'a> {

@@ -142,3 +142,21 @@ fn a_kill_or_a_lost_answer_in_the_whole_of_nova_does_no_harm() {
         show(&report)
     );
 }
+
+/// A root is marked while a transaction is open that moves a child of its own account: the engine locks no
+/// living row, so either may be the first.
+#[test]
+fn a_root_that_is_marked_beside_an_open_transaction_is_no_split() {
+    for backend in [Backend::Mariadb, Backend::Postgres] {
+        let mut campaign = Campaign::new(backend, vec![catalogue::world("guarded").unwrap()]);
+        campaign.modes = Some([].into());
+        campaign.pairs = false;
+        let report = campaign.run(&own, &()).unwrap();
+        assert!(report.failures.is_empty(), "{}", show(&report));
+        assert!(
+            report.writers["soft-delete"].changed > 20,
+            "{}",
+            show(&report)
+        );
+    }
+}
