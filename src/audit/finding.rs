@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::upgrade::Upgrade;
 use crate::exit::ExitCode;
 
 /// How bad a finding is; the order is from harmless to bad.
@@ -95,6 +96,9 @@ pub struct AuditReport {
     pub not_checked: Vec<NotChecked>,
     /// The findings, counted.
     pub summary: Summary,
+    /// What an upgrade would meet, if that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Upgrade>,
 }
 
 impl AuditReport {
@@ -107,6 +111,7 @@ impl AuditReport {
             findings: Vec::new(),
             not_checked: Vec::new(),
             summary: Summary::default(),
+            upgrade: None,
         }
     }
 

@@ -17,6 +17,7 @@ mod remedy;
 mod run;
 mod stranded;
 mod subject;
+pub mod upgrade;
 
 pub use checks::{Check, Checks, all, catalogue};
 pub use finding::{AuditReport, Finding, NotChecked, Severity, Summary};

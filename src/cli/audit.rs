@@ -1,12 +1,15 @@
 //! `sexton audit`: what is broken, and what cannot be archived.
 
 use clap::ValueEnum;
+use jiff::Timestamp;
+use sexton::archive::Before;
+use sexton::audit::upgrade::{self, Database, Upgrade};
 use sexton::audit::{self, AuditReport, Cell, NotChecked, Options, Severity};
 use sexton::cells::record_tables;
-use sexton::db::{Access, Session, Target};
+use sexton::db::{Access, Session};
 use sexton::error::{Error, Result};
 use sexton::report;
-use sexton::schema::FamilyGraph;
+use sexton::schema::{FamilyGraph, Model, Schema};
 
 use super::database::{DatabaseArgs, of_api, open_with_schema};
 use super::output::{Format, OutputArgs};
@@ -32,6 +35,26 @@ pub(crate) struct Args {
     /// How many keys to show for each finding.
     #[arg(long, value_name = "N", default_value_t = 5)]
     samples: usize,
+    /// Judge whether the database can go to this release (nova-34, manila-23 ...), and say what to run: five
+    /// checks more, one verdict, the commands in order.
+    #[arg(long, value_name = "RELEASE")]
+    upgrade_to: Option<String>,
+    /// With --upgrade-to: most soft-deleted rows that are no finding.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100_000,
+        requires = "upgrade_to"
+    )]
+    max_deleted_rows: u64,
+    /// With --upgrade-to: rows that were soft-deleted longer ago are a finding: 365d, or a date.
+    #[arg(
+        long,
+        value_name = "AGE|DATE",
+        default_value = "365d",
+        requires = "upgrade_to"
+    )]
+    max_deleted_age: String,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -51,6 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         samples: args.samples,
     };
     args.output.check()?;
+    let upgrade = upgrade_options(args)?;
     let databases = args.databases.resolve()?;
     let mut cells = Vec::new();
     for (name, target) in &databases.cells {
@@ -64,7 +88,14 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         }
         cells.push((name.clone(), session, graph));
     }
-    let report = audit_all(&options, &mut cells, databases.api.as_ref())?;
+    let mut api = match &databases.api {
+        Some(target) => Some(open_with_schema(target, Access::ReadOnly).map_err(of_api)?),
+        None => None,
+    };
+    let mut report = audit_all(&options, &mut cells, api.as_mut())?;
+    if let Some(options) = &upgrade {
+        report.upgrade = Some(judge(options, &mut cells, api.as_mut(), &mut report)?);
+    }
     let text = match args.output.format {
         Format::Text => report::audit_text(&report),
         Format::Json => report::json(&report)?,
@@ -81,7 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 fn audit_all(
     options: &Options,
     cells: &mut [(String, Session, FamilyGraph)],
-    api: Option<&Target>,
+    api: Option<&mut (Session, Schema)>,
 ) -> Result<AuditReport> {
     let several = cells.len() > 1;
     let labels: Vec<_> = cells.iter().map(|(_, s, _)| s.label().to_owned()).collect();
@@ -89,10 +120,10 @@ fn audit_all(
         .first()
         .map_or("", |(_, _, g)| g.profile.name.as_str());
     let mut total = AuditReport::new(labels.join(", "), profile);
-    let only_stranded =
-        !options.checks.is_empty() && options.checks.iter().all(|c| c == audit::STRANDED);
+    let elsewhere = |c: &String| c == audit::STRANDED || is_of_upgrade(c);
+    let only_elsewhere = !options.checks.is_empty() && options.checks.iter().all(elsewhere);
     for (name, session, graph) in cells.iter_mut() {
-        if only_stranded {
+        if only_elsewhere {
             break;
         }
         let mut part = audit::audit(session, graph, options)?;
@@ -106,14 +137,13 @@ fn audit_all(
     }
     let wanted = options.checks.is_empty() || options.checks.iter().any(|c| c == audit::STRANDED);
     match api {
-        Some(target) if wanted => {
+        Some((api, schema)) if wanted => {
             let records = cells.iter().find_map(|(_, _, g)| g.profile.api.clone());
             let records = records.ok_or_else(|| {
                 Error::usage("--api: the profile of this database knows no API-database records")
                     .hint("leave --api out, or choose the profile with --profile")
             })?;
-            let (mut api, schema) = open_with_schema(target, Access::ReadOnly).map_err(of_api)?;
-            record_tables(api.label(), &schema, &records)?;
+            record_tables(api.label(), schema, &records)?;
             let mut views: Vec<_> = cells
                 .iter_mut()
                 .map(|(name, session, graph)| Cell {
@@ -125,7 +155,7 @@ fn audit_all(
                     graph,
                 })
                 .collect();
-            let found = audit::stranded(&mut api, &mut views, &records, options.samples);
+            let found = audit::stranded(api, &mut views, &records, options.samples);
             total.add(found.findings, found.not_checked);
         }
         None if options.checks.iter().any(|c| c == audit::STRANDED) => {
@@ -141,6 +171,70 @@ fn audit_all(
         _ => {}
     }
     Ok(total)
+}
+
+/// What `--upgrade-to` asks, if it does.
+fn upgrade_options(args: &Args) -> Result<Option<upgrade::Options>> {
+    let Some(release) = &args.upgrade_to else {
+        let only = args.checks.iter().find(|id| is_of_upgrade(id));
+        return match only {
+            Some(id) => Err(
+                Error::usage(format!("--check {id} needs --upgrade-to RELEASE"))
+                    .hint("for example --upgrade-to nova-34"),
+            ),
+            None => Ok(None),
+        };
+    };
+    // A release that there is not is said before anything is read.
+    Model::of_release(release, &Schema::default())?;
+    let deleted_since =
+        Before::parse(&args.max_deleted_age, Timestamp::now()).map_err(|e| Error {
+            message: format!("--max-deleted-age: {}", e.message),
+            ..e
+        })?;
+    Ok(Some(upgrade::Options {
+        release: release.clone(),
+        checks: args.checks.clone(),
+        max_deleted_rows: args.max_deleted_rows,
+        deleted_since,
+        samples: args.samples,
+    }))
+}
+
+fn is_of_upgrade(id: &str) -> bool {
+    upgrade::CHECKS.iter().any(|(known, _)| *known == id)
+}
+
+/// Adds to the report what stands between these databases and the release.
+fn judge(
+    options: &upgrade::Options,
+    cells: &mut [(String, Session, FamilyGraph)],
+    api: Option<&mut (Session, Schema)>,
+    report: &mut AuditReport,
+) -> Result<Upgrade> {
+    let several = cells.len() > 1;
+    let mut databases: Vec<_> = cells
+        .iter_mut()
+        .map(|(name, session, graph)| Database {
+            prefix: match (several, name.as_str()) {
+                (false, _) => String::new(),
+                (true, "") => "main.".to_owned(),
+                (true, name) => format!("{name}."),
+            },
+            session,
+            schema: &graph.schema,
+            graph: Some(graph),
+        })
+        .collect();
+    if let Some((session, schema)) = api {
+        databases.push(Database {
+            prefix: "API.".into(),
+            session,
+            schema,
+            graph: None,
+        });
+    }
+    upgrade::upgrade(&mut databases, options, report)
 }
 
 fn checks() -> String {

@@ -9,7 +9,7 @@ use crate::db::Engine;
 use crate::error::Result;
 use crate::exit::ExitCode;
 use crate::schema::alter::statements;
-use crate::schema::compare::{Phase, differences};
+use crate::schema::compare::Phase;
 use crate::schema::{Model, Schema};
 
 /// What `sexton schema diff` found.
@@ -54,7 +54,6 @@ impl SchemaReport {
     /// Exit code 65 if the model cannot be read.
     pub fn new(database: &str, model: &Model, found: &Schema, engine: Engine) -> Result<Self> {
         let expected = &model.schema()?;
-        let known = model.drift_on(engine);
         let entry = |difference| Entry {
             statements: statements(&difference, expected, engine),
             kind: difference.kind.name(),
@@ -62,15 +61,14 @@ impl SchemaReport {
             phase: difference.kind.phase().name(),
             table: difference.table,
         };
-        let found = differences(expected, found, engine);
-        let unknown = |d: &Entry| !known.contains(&format!("{}: {}", d.table, d.message));
+        let found = model.differences_from(found, engine)?;
         Ok(Self {
             version: 1,
             database: database.into(),
             release: model.title(),
             migration: None,
             at: Vec::new(),
-            differences: found.into_iter().map(entry).filter(unknown).collect(),
+            differences: found.into_iter().map(entry).collect(),
         })
     }
 

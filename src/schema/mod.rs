@@ -22,6 +22,8 @@ pub(crate) use graph::non_transactional;
 pub use graph::{FamilyGraph, Member, Obstacle};
 pub use marker::{Marker, MarkerStyle};
 pub use model::Model;
-pub use profile::{ApiRecords, Ownership, Profile, ProfileReference};
+pub use profile::{
+    ApiRecords, DataMigration, Ownership, Profile, ProfileReference, UpgradeCommands,
+};
 pub use reference::Reference;
 pub use table::{Column, ForeignKey, Index, Schema, Table};

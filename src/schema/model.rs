@@ -110,11 +110,6 @@ impl Model {
         Self::parse(text, name)
     }
 
-    /// The names of the built-in models.
-    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
-        BUILT_IN.iter().map(|(name, _)| *name)
-    }
-
     /// What its own migrations make otherwise on this engine.
     pub fn drift_on(&self, engine: Engine) -> &[String] {
         let name = match engine {

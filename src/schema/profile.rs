@@ -76,6 +76,65 @@ pub struct Profile {
     /// Records about roots in another database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<ApiRecords>,
+    /// What brings its databases to another release.
+    #[serde(default, skip_serializing_if = "UpgradeCommands::is_none")]
+    pub upgrade: UpgradeCommands,
+    /// Rows that the service still has to bring into another form while it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_migration: Vec<DataMigration>,
+}
+
+/// What an operator runs to bring a service's databases to another release.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeCommands {
+    /// The commands that change the schemas, in their order.
+    #[serde(default)]
+    pub sync: Vec<String>,
+    /// The command that changes rows, batch by batch, while the service runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online: Option<String>,
+}
+
+impl UpgradeCommands {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An online data migration, by the rows that it still has to change: those for which all that is said here
+/// holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataMigration {
+    /// What the service calls it.
+    pub name: String,
+    /// The table.
+    pub table: String,
+    /// Whether the table is in the API database.
+    #[serde(default)]
+    pub api: bool,
+    /// The first major release that brings it; before all that are known if it is not said.
+    #[serde(default)]
+    pub since: u32,
+    /// Whether it leaves soft-deleted rows alone.
+    #[serde(default)]
+    pub live: bool,
+    /// Columns that are NULL.
+    #[serde(default)]
+    pub null: Vec<String>,
+    /// Columns that are not.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// Columns of which at least one is NULL or 0.
+    #[serde(default)]
+    pub any_null_or_zero: Vec<String>,
+    /// Columns that have this value.
+    #[serde(default)]
+    pub equal: BTreeMap<String, String>,
+    /// Columns that have another value than this.
+    #[serde(default)]
+    pub other_than: BTreeMap<String, String>,
 }
 
 /// A reference as the profile states it.

@@ -1,7 +1,9 @@
 //! Which release a schema is of, or is to become: names as people give them, and versions as migrations leave
 //! them.
 
+use super::compare::{Difference, differences};
 use super::{Model, Schema};
+use crate::db::Engine;
 use crate::error::{Error, Result};
 
 impl Model {
@@ -47,6 +49,25 @@ impl Model {
             }
         }
         Ok(models)
+    }
+
+    /// In what a schema differs from it. What the migrations of the release themselves make otherwise on this
+    /// engine is no difference.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if the model cannot be read.
+    pub fn differences_from(&self, found: &Schema, engine: Engine) -> Result<Vec<Difference>> {
+        let known = self.drift_on(engine);
+        let mut all = differences(&self.schema()?, found, engine);
+        all.retain(|d| !known.contains(&format!("{}: {}", d.table, d.kind)));
+        Ok(all)
+    }
+
+    /// The numbers of its release: 34, 0, 0.
+    pub fn numbers(&self) -> Vec<u32> {
+        let parts = self.release.split('.');
+        parts.map(|n| n.parse().unwrap_or(0)).collect()
     }
 
     /// `nova 34.0.0`, `nova 34.0.0 (api)`.

@@ -19,3 +19,4 @@ mod split_family;
 mod statements;
 mod stranded_api_record;
 mod unarchivable_parent;
+mod upgrade;

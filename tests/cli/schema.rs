@@ -135,3 +135,56 @@ fn a_release_and_a_database_of_it_are_drawn_alike() {
     let message = refused(64, &["schema", "diagram", "--release", "nothing"]);
     assert!(message.contains("unknown release 'nothing'"), "{message}");
 }
+
+/// The same file before an upgrade: what is behind, what to run, one verdict.
+#[test]
+fn an_audit_before_an_upgrade_ends_with_a_verdict_and_what_to_run() {
+    let sample = Sample::empty();
+    let database = made(&sample, "nova-29.4.0");
+    let ran = sexton(&["audit", &database, "--upgrade-to", "nova-31"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    for part in [
+        "note[migration-behind]: the database is at 13863f4e1612, of nova 29.4.0; nova 31.3.1 has 2903cd72dc14",
+        "\nupgrade to nova 31.3.1: go with care\n",
+        "\nnot looked at (give the API database with --api)\n    populate_queued_for_delete (instance_mappings)",
+        "\n  2. nova-manage db sync\n     with nova 31.3.1\n",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}\n{}", ran.stdout);
+    }
+    let ran = sexton(&[
+        "audit",
+        &database,
+        "--upgrade-to",
+        "nova-31",
+        "--format",
+        "json",
+    ]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["upgrade"]["verdict"], "go-with-care");
+    assert_eq!(report["upgrade"]["databases"][0]["version"], "13863f4e1612");
+    let bad = [
+        (
+            &["--upgrade-to", "nova-99"][..],
+            "unknown release 'nova-99'",
+        ),
+        (
+            &["--upgrade-to", "manila-23"],
+            "has other tables than manila 23.0.1",
+        ),
+        (
+            &["--check", "backlog"],
+            "--check backlog needs --upgrade-to RELEASE",
+        ),
+        (
+            &["--upgrade-to", "nova-31", "--max-deleted-age", "soon"],
+            "--max-deleted-age: 'soon' is not a date",
+        ),
+        (&["--max-deleted-rows", "7"], "--upgrade-to <RELEASE>"),
+    ];
+    for (arguments, said) in bad {
+        let arguments = [&["audit", database.as_str()], arguments].concat();
+        let ran = sexton(&arguments);
+        assert_eq!(ran.code, 64, "{arguments:?}");
+        assert!(ran.stderr.contains(said), "{arguments:?}: {}", ran.stderr);
+    }
+}

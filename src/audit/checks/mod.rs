@@ -15,7 +15,7 @@ mod unarchivable_parent;
 
 use crate::error::{Error, Result};
 
-use super::{Probe, Subject, stranded};
+use super::{Probe, Subject, stranded, upgrade};
 
 /// Something that can be wrong with a database.
 pub trait Check: Sync {
@@ -44,11 +44,12 @@ pub fn all() -> [&'static dyn Check; 9] {
     ]
 }
 
-/// The id and summary of every check, the one across databases included.
+/// The id and summary of every check, the one across databases and those of upgrades included.
 pub fn catalogue() -> Vec<(&'static str, &'static str)> {
     let all = all();
     let mut list: Vec<_> = all.iter().map(|c| (c.id(), c.summary())).collect();
     list.push((stranded::ID, stranded::SUMMARY));
+    list.extend(upgrade::CHECKS);
     list
 }
 

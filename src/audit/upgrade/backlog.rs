@@ -1,0 +1,139 @@
+//! What nobody needs any more: soft-deleted rows, and rows in shadow tables.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answers, Options, finding};
+use crate::audit::{Finding, Severity};
+use crate::db::{DbError, Session, Value};
+use crate::schema::FamilyGraph;
+
+pub(super) const ID: &str = "backlog";
+
+/// The soft-deleted and archived rows of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backlog {
+    /// The live table.
+    pub table: String,
+    /// Its soft-deleted rows.
+    pub deleted: u64,
+    /// When the oldest of them was deleted.
+    pub oldest: Option<String>,
+    /// Rows in its shadow table.
+    pub archived: u64,
+    /// When the oldest of them was deleted.
+    pub oldest_archived: Option<String>,
+}
+
+/// The backlog of each table that has any.
+pub(super) fn look(
+    session: &mut Session,
+    prefix: &str,
+    graph: &FamilyGraph,
+    answers: &mut Answers,
+) -> Vec<Backlog> {
+    let engine = session.engine();
+    let mut all = Vec::new();
+    for member in graph.members.values() {
+        let table = format!("{prefix}{}", member.table);
+        let age = |table: &str| {
+            let there = |age: &&String| graph.table(table).is_some_and(|t| t.column(age).is_some());
+            let age = member.age.as_ref().filter(there);
+            age.map_or("NULL".to_owned(), |age| {
+                format!("MIN({})", engine.column("t", age))
+            })
+        };
+        let mut ask = |name: &str, condition: &str| {
+            let sql = format!(
+                "SELECT COUNT(*), {} FROM {} t{condition}",
+                age(name),
+                engine.quote(name)
+            );
+            match session.query_row(&sql) {
+                Ok(row) => numbers(row),
+                Err(error) => {
+                    answers.gap(ID, &table, &error);
+                    (0, None)
+                }
+            }
+        };
+        let (deleted, oldest) = match member.marker.as_ref().filter(|_| !member.never_marked) {
+            Some(marker) => {
+                let condition = marker.is_deleted(engine, "t");
+                ask(&member.table, &format!(" WHERE {condition}"))
+            }
+            None => (0, None),
+        };
+        let (archived, oldest_archived) = match &member.shadow {
+            Some(shadow) => ask(shadow, ""),
+            None => (0, None),
+        };
+        if deleted > 0 || archived > 0 {
+            all.push(Backlog {
+                table,
+                deleted,
+                oldest,
+                archived,
+                oldest_archived,
+            });
+        }
+    }
+    all
+}
+
+fn numbers(row: Option<Vec<Value>>) -> (u64, Option<String>) {
+    let row = row.unwrap_or_default();
+    let count = row
+        .first()
+        .and_then(Value::as_int)
+        .and_then(|n| u64::try_from(n).ok());
+    let oldest = row.get(1).filter(|v| !v.is_null()).map(ToString::to_string);
+    (count.unwrap_or(0), oldest)
+}
+
+/// More, or older, than there should be: one finding, with the tables that are to blame.
+pub(super) fn judge(backlog: &[Backlog], options: &Options) -> Option<Finding> {
+    let since = options.deleted_since.to_string();
+    let most = options.max_deleted_rows;
+    let is_old = |part: &Backlog| part.oldest.as_ref().is_some_and(|oldest| *oldest < since);
+    let (all, _) = Backlog::sum(backlog);
+    let (many, old) = (all > most, backlog.iter().any(is_old));
+    let why = match (many, old) {
+        (false, false) => return None,
+        (true, false) => format!("more than {most}"),
+        (false, true) => format!("some were deleted before {since}"),
+        (true, true) => format!("more than {most}, and some were deleted before {since}"),
+    };
+    let mut blamed: Vec<_> = backlog
+        .iter()
+        .filter(|part| part.deleted > 0 && (many || is_old(part)))
+        .collect();
+    blamed.sort_by_key(|part| std::cmp::Reverse(part.deleted));
+    let mut found = finding(ID, Severity::Warning, "*".into(), all);
+    found.samples = blamed
+        .iter()
+        .take(options.samples)
+        .map(|part| part.table.clone())
+        .collect();
+    found.oldest = blamed.iter().filter_map(|part| part.oldest.clone()).min();
+    found.message = format!("{all} soft-deleted rows: {why}");
+    found.remedy = "archive, or purge where there are no shadow tables, before the upgrade: the \
+                    commands below"
+        .into();
+    Some(found)
+}
+
+impl Backlog {
+    /// Whether it has rows that a database would do without.
+    pub(super) fn sum(backlog: &[Self]) -> (u64, u64) {
+        let add = |sum: (u64, u64), part: &Self| (sum.0 + part.deleted, sum.1 + part.archived);
+        backlog.iter().fold((0, 0), add)
+    }
+}
+
+/// Rows of a table for which a condition holds.
+pub(super) fn count(session: &mut Session, table: &str, condition: &str) -> Result<u64, DbError> {
+    let table = session.engine().quote(table);
+    let count =
+        session.query_count(&format!("SELECT COUNT(*) FROM {table} t WHERE {condition}"))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}

@@ -1,0 +1,392 @@
+//! The checks of an upgrade, on every engine, over schemas of real releases.
+
+use std::collections::BTreeMap;
+
+use sexton::archive::Before;
+use sexton::audit::upgrade::{Database, Options, Upgrade, Verdict, upgrade};
+use sexton::audit::{AuditReport, Finding, Severity};
+use sexton::db::{Engine, introspect};
+use sexton::exit::ExitCode;
+use sexton::schema::{Model, Profile, Schema};
+
+use crate::support::service::Service;
+
+/// A database at the version of its release.
+fn made(model: &str, engine: Engine) -> Service {
+    let mut service = Service::new(model, engine);
+    let version = Model::built_in(model).unwrap().version;
+    let sql = format!("INSERT INTO alembic_version VALUES ('{version}')");
+    service.session.execute(&sql).unwrap();
+    service
+}
+
+fn options(release: &str) -> Options {
+    Options {
+        release: release.into(),
+        checks: Vec::new(),
+        max_deleted_rows: 100,
+        deleted_since: Before::try_from("2025-01-01 00:00:00".to_owned()).unwrap(),
+        samples: 5,
+    }
+}
+
+/// The verdict, and the findings by check.
+fn judged(
+    main: &mut Service,
+    api: Option<&mut Service>,
+    options: &Options,
+) -> (Upgrade, BTreeMap<String, Vec<Finding>>) {
+    let schema = introspect(&mut main.session).unwrap();
+    let graph = Profile::detect(&schema).families(&schema).unwrap();
+    let mut databases = vec![Database {
+        prefix: String::new(),
+        session: &mut main.session,
+        schema: &graph.schema,
+        graph: Some(&graph),
+    }];
+    let api_schema: Schema;
+    if let Some(api) = api {
+        api_schema = introspect(&mut api.session).unwrap();
+        databases.push(Database {
+            prefix: "API.".into(),
+            session: &mut api.session,
+            schema: &api_schema,
+            graph: None,
+        });
+    }
+    let mut report = AuditReport::new("", "");
+    let upgrade = upgrade(&mut databases, options, &mut report).unwrap();
+    assert_eq!(report.not_checked, []);
+    let mut by_check: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
+    for finding in report.findings {
+        by_check
+            .entry(finding.check.clone())
+            .or_default()
+            .push(finding);
+    }
+    (upgrade, by_check)
+}
+
+fn on_each_engine(test: impl Fn(Engine)) {
+    for engine in [Engine::Sqlite, Engine::Mysql, Engine::Postgres] {
+        eprintln!("--- {engine}");
+        test(engine);
+    }
+}
+
+fn commands(upgrade: &Upgrade) -> Vec<&str> {
+    let words = |command: &str| command.split(" /").next().map_or(0, str::len);
+    let commands = upgrade.commands.iter().map(|s| s.command.as_str());
+    commands.map(|c| &c[..words(c)]).collect()
+}
+
+#[test]
+fn a_database_that_is_there_already_may_go_and_has_nothing_to_run() {
+    on_each_engine(|engine| {
+        let mut main = made("nova-34.0.0", engine);
+        let mut api = made("nova-34.0.0-api", engine);
+        let (upgrade, findings) = judged(&mut main, Some(&mut api), &options("nova-34"));
+        assert_eq!(findings, BTreeMap::new());
+        assert_eq!(upgrade.verdict, Verdict::Go);
+        assert_eq!(upgrade.release, "nova 34.0.0");
+        assert_eq!(upgrade.commands, []);
+        assert_eq!(upgrade.databases[0].releases, ["nova 34.0.0"]);
+        // Without its API database nobody can say so.
+        let (upgrade, _) = judged(&mut main, None, &options("nova-34"));
+        assert_eq!(upgrade.verdict, Verdict::GoWithCare);
+        assert_eq!(upgrade.unseen.len(), 2);
+    });
+}
+
+#[test]
+fn every_online_migration_counts_the_rows_that_it_has_to_change_and_no_other() {
+    on_each_engine(|engine| {
+        let mut main = made("nova-29.4.0", engine);
+        let mut api = made("nova-29.4.0-api", engine);
+        let live = [("deleted", "0")];
+        let dead = [("deleted", "1"), ("deleted_at", "'2026-01-01 00:00:00'")];
+        for (id, marks) in [("1", &live[..]), ("2", &dead[..])] {
+            let row = |more: &[(&'static str, &'static str)]| {
+                let mut all = vec![("id", id)];
+                all.extend(marks);
+                all.extend(more);
+                all
+            };
+            // Quotas and migrations are left alone once they are deleted.
+            main.row("quotas", &row(&[("resource", "'r'")]));
+            main.row("migrations", &row(&[]));
+            let uuid = if id == "1" { "'u1'" } else { "'u2'" };
+            let host = [("uuid", uuid), ("host", "'h'"), ("compute_id", "7")];
+            main.row("instances", &row(&host));
+            main.row("compute_nodes", &row(&[("cpu_allocation_ratio", "0.0")]));
+            let device = [("address", uuid), ("compute_node_id", id)];
+            main.row("pci_devices", &row(&device));
+        }
+        let done = [
+            ("id", "3"),
+            ("uuid", "'u3'"),
+            ("deleted", "0"),
+            ("availability_zone", "'z'"),
+            ("host", "'h'"),
+        ];
+        main.row("instances", &done);
+        let ratios = [
+            ("id", "4"),
+            ("deleted", "0"),
+            ("cpu_allocation_ratio", "1.0"),
+            ("ram_allocation_ratio", "1.0"),
+            ("disk_allocation_ratio", "1.0"),
+        ];
+        main.row("compute_nodes", &ratios);
+        api.row("cell_mappings", &[("id", "1"), ("uuid", "'c'")]);
+        for (id, project, cell) in [("1", "'p'", "1"), ("2", "'p'", "NULL")] {
+            let values = [
+                ("id", id),
+                ("instance_uuid", id),
+                ("project_id", project),
+                ("cell_id", cell),
+            ];
+            api.row("instance_mappings", &values);
+        }
+        let nobody = "'00000000-0000-0000-0000-000000000000'";
+        let marker = [
+            ("id", "3"),
+            ("instance_uuid", nobody),
+            ("project_id", nobody),
+        ];
+        api.row("instance_mappings", &marker);
+        let (upgrade, findings) = judged(&mut main, Some(&mut api), &options("nova-31"));
+        let pending: Vec<_> = upgrade
+            .pending
+            .iter()
+            .map(|p| (p.migration.as_str(), p.table.as_str(), p.rows, p.deleted))
+            .collect();
+        let expected = [
+            ("migrate_quota_limits_to_api_db", "quotas", 1, 0),
+            ("migration_migrate_to_uuid", "migrations", 1, 0),
+            ("populate_missing_availability_zones", "instances", 2, 1),
+            ("populate_queued_for_delete", "API.instance_mappings", 1, 0),
+            ("migrate_empty_ratio", "compute_nodes", 1, 0),
+            ("populate_user_id", "API.instance_mappings", 2, 0),
+            ("populate_dev_uuids", "pci_devices", 2, 1),
+            ("populate_instance_compute_id", "instances", 1, 0),
+        ];
+        assert_eq!(pending, expected);
+        assert!(upgrade.pending.iter().all(|p| p.due));
+        assert_eq!(findings["pending-data-migration"].len(), expected.len());
+        assert_eq!(upgrade.verdict, Verdict::GoWithCare);
+        let run = commands(&upgrade);
+        let at = |command: &str| run.iter().position(|c| c.starts_with(command)).unwrap();
+        assert!(
+            at("sexton archive --until-complete") < at("nova-manage db online_data_migrations")
+        );
+        assert!(at("nova-manage db online_data_migrations") < at("nova-manage api_db sync"));
+        assert!(at("nova-manage api_db sync") < at("nova-manage db sync"));
+        assert!(at("nova-manage db sync") < at("sexton schema diff --release nova-31.3.1"));
+    });
+}
+
+/// What the release of the database does not bring yet is run after the upgrade.
+#[test]
+fn a_migration_that_comes_with_the_upgrade_is_no_reason_against_it() {
+    let mut main = made("nova-27.5.1", Engine::Sqlite);
+    let mut api = made("nova-27.5.1-api", Engine::Sqlite);
+    let node = [
+        ("id", "1"),
+        ("uuid", "'u'"),
+        ("deleted", "0"),
+        ("availability_zone", "'z'"),
+    ];
+    main.row("instances", &node);
+    // The column of populate_instance_compute_id is not there before 2023.2.
+    let (upgrade, findings) = judged(&mut main, Some(&mut api), &options("nova-29"));
+    assert_eq!(upgrade.pending, []);
+    let behind = &findings["migration-behind"];
+    assert!(behind.iter().all(|f| f.severity == Severity::Note));
+    assert_eq!(upgrade.verdict, Verdict::Go);
+    main.session
+        .execute("ALTER TABLE instances ADD COLUMN compute_id BIGINT")
+        .unwrap();
+    let (upgrade, findings) = judged(&mut main, Some(&mut api), &options("nova-29"));
+    assert!(!upgrade.pending[0].due);
+    assert_eq!(
+        findings["pending-data-migration"][0].severity,
+        Severity::Note
+    );
+    let last: Vec<_> = commands(&upgrade);
+    assert_eq!(last[2], "nova-manage db online_data_migrations");
+    assert_eq!(last.len(), 4, "{last:?}");
+}
+
+#[test]
+fn where_a_database_is_decides_how_bad_it_is() {
+    let severity = |model: &str, release: &str| {
+        let mut main = made(model, Engine::Sqlite);
+        let (upgrade, findings) = judged(&mut main, None, &options(release));
+        let found = findings["migration-behind"][0].clone();
+        (found.severity, found.message, upgrade)
+    };
+    let (level, message, _) = severity("nova-29.4.0", "nova-31");
+    assert_eq!(level, Severity::Note);
+    let said = "the database is at 13863f4e1612, of nova 29.4.0; nova 31.3.1 has 2903cd72dc14";
+    assert_eq!(message, said);
+    let (level, message, _) = severity("nova-25.0.0", "nova-34.0.0");
+    assert_eq!(level, Severity::Warning);
+    assert!(message.ends_with(": 9 major releases further"), "{message}");
+    let (level, message, upgrade) = severity("nova-34.0.0", "nova-31");
+    assert_eq!(level, Severity::Error);
+    assert!(message.ends_with(", which is older"), "{message}");
+    assert_eq!(upgrade.verdict, Verdict::Stop);
+    // An error first: nothing is synced.
+    let syncs = upgrade.commands.iter().any(|c| c.command.contains("sync"));
+    assert!(!syncs, "{:?}", upgrade.commands);
+    // A version that is of no release.
+    let mut main = made("nova-31.3.1", Engine::Sqlite);
+    let odd = "UPDATE alembic_version SET version_num = 'deadbeef'";
+    main.session.execute(odd).unwrap();
+    let schema = introspect(&mut main.session).unwrap();
+    let graph = Profile::detect(&schema).families(&schema).unwrap();
+    let mut databases = [Database {
+        prefix: String::new(),
+        session: &mut main.session,
+        schema: &graph.schema,
+        graph: Some(&graph),
+    }];
+    let mut report = AuditReport::new("", "");
+    let judged = upgrade_of(&mut databases, &mut report);
+    assert_eq!(judged.verdict, Verdict::GoWithCare);
+    assert_eq!(report.findings[0].severity, Severity::Warning);
+    // The schema was held against nothing, and that is never clean.
+    assert_eq!(report.not_checked[0].check, "model-drift");
+    assert_eq!(report.exit_code(Severity::Warning), ExitCode::Unavailable);
+}
+
+fn upgrade_of(databases: &mut [Database<'_>], report: &mut AuditReport) -> Upgrade {
+    upgrade(databases, &options("nova-34"), report).unwrap()
+}
+
+#[test]
+fn drift_is_told_from_the_release_that_the_database_is_at() {
+    on_each_engine(|engine| {
+        let mut main = made("nova-31.3.1", engine);
+        let index = "CREATE INDEX mine ON instances (hostname)";
+        main.session.execute(index).unwrap();
+        let (_, findings) = judged(&mut main, None, &options("nova-34"));
+        let drift = &findings["model-drift"][0];
+        assert_eq!((drift.severity, drift.count), (Severity::Note, 1));
+        main.session.execute("DROP TABLE shadow_tags_").unwrap_err();
+        main.session
+            .execute("DROP TABLE shadow_instance_faults")
+            .unwrap();
+        let (_, findings) = judged(&mut main, None, &options("nova-34"));
+        let drift = &findings["model-drift"][0];
+        assert_eq!((drift.severity, drift.count), (Severity::Warning, 2));
+        assert!(drift.remedy.contains("--release nova-31.3.1"), "{drift:?}");
+    });
+}
+
+#[test]
+fn the_backlog_is_counted_by_table_and_judged_by_number_and_age() {
+    on_each_engine(|engine| {
+        let mut main = made("nova-34.0.0", engine);
+        for id in 1..=3 {
+            let (id, uuid) = (id.to_string(), format!("'u{id}'"));
+            let values = [
+                ("id", id.as_str()),
+                ("uuid", &uuid),
+                ("deleted", &id),
+                ("deleted_at", "'2025-06-01 00:00:00'"),
+                ("availability_zone", "'z'"),
+                ("compute_id", "1"),
+            ];
+            main.row("instances", &values);
+        }
+        main.row("shadow_instances", &[("id", "9"), ("deleted", "9")]);
+        let (upgrade, findings) = judged(&mut main, None, &options("nova-34"));
+        assert!(!findings.contains_key("backlog"));
+        let part = &upgrade.backlog[0];
+        assert_eq!((part.deleted, part.archived), (3, 1));
+        assert!(part.oldest.as_ref().unwrap().starts_with("2025-06-01"));
+        let said = |change: fn(&mut Options)| {
+            let mut options = options("nova-34");
+            change(&mut options);
+            options
+        };
+        let few = said(|o| o.max_deleted_rows = 2);
+        let (_, findings) = judged(&mut main, None, &few);
+        let message = &findings["backlog"][0].message;
+        assert_eq!(message, "3 soft-deleted rows: more than 2");
+        let young = said(|o| {
+            o.deleted_since = Before::try_from("2025-06-02 00:00:00".to_owned()).unwrap();
+        });
+        let (_, findings) = judged(&mut main, None, &young);
+        let found = &findings["backlog"][0];
+        assert_eq!(found.samples, ["instances"]);
+        assert!(found.message.contains("deleted before"), "{found:?}");
+        let other = said(|o| {
+            o.max_deleted_rows = 2;
+            o.checks = vec!["model-drift".into()];
+        });
+        let (_, findings) = judged(&mut main, None, &other);
+        assert_eq!(findings, BTreeMap::new());
+    });
+}
+
+/// PostgreSQL makes no index for a foreign key.
+#[test]
+fn a_reference_without_an_index_is_named_with_the_index_once_it_has_rows() {
+    let mut main = made("cinder-29.0.0", Engine::Postgres);
+    let (_, findings) = judged(&mut main, None, &options("cinder-29"));
+    assert!(
+        !findings.contains_key("unindexed-reference"),
+        "{findings:?}"
+    );
+    let dead = main.truth(false);
+    main.session
+        .execute("DROP INDEX IF EXISTS volume_metadata_volume_id_idx")
+        .unwrap();
+    let schema = introspect(&mut main.session).unwrap();
+    let table = schema.table("volume_metadata").unwrap();
+    for index in &table.indexes {
+        let drop = format!("DROP INDEX \"{}\"", index.name);
+        main.session.execute(&drop).unwrap();
+    }
+    main.row("volumes", &[("id", "'v'"), ("deleted", dead)]);
+    main.row(
+        "volume_metadata",
+        &[("id", "1"), ("volume_id", "'v'"), ("deleted", dead)],
+    );
+    let (_, findings) = judged(&mut main, None, &options("cinder-29"));
+    let found = &findings["unindexed-reference"][0];
+    assert_eq!((found.severity, found.count), (Severity::Note, 1));
+    main.session.execute(&found.remedy).unwrap();
+    let (_, findings) = judged(&mut main, None, &options("cinder-29"));
+    assert!(
+        !findings.contains_key("unindexed-reference"),
+        "{findings:?}"
+    );
+}
+
+/// Tables and columns of the conditions are those of a release that is known here.
+#[test]
+fn every_data_migration_of_a_profile_is_about_a_table_of_its_service() {
+    let mut seen = 0;
+    for name in ["nova", "manila", "cinder", "glance"] {
+        let profile = Profile::built_in(name).unwrap();
+        assert!(!profile.upgrade.sync.is_empty(), "{name}");
+        for migration in &profile.data_migration {
+            let of = |m: &&str| m.starts_with(name) && m.ends_with("-api") == migration.api;
+            let model = Model::names().find(of).unwrap();
+            let schema = Model::built_in(model).unwrap().schema().unwrap();
+            let table = schema.table(&migration.table);
+            let table = table.unwrap_or_else(|| panic!("{model}: {}", migration.table));
+            let columns = [&migration.null, &migration.set, &migration.any_null_or_zero];
+            let values = migration.equal.keys().chain(migration.other_than.keys());
+            for column in columns.into_iter().flatten().chain(values) {
+                assert!(table.column(column).is_some(), "{model}: {column}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
