@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sexton::db::{Access, Session, Target, introspect, open, oslo_connection, oslo_has_connection};
+use sexton::db::{
+    Access, Session, Target, introspect, is_dump, open, open_dump, oslo_connection,
+    oslo_has_connection,
+};
 use sexton::error::{Error, Result};
 use sexton::schema::{FamilyGraph, Profile, Schema};
 
@@ -13,7 +16,8 @@ const VARIABLE: &str = "SEXTON_DATABASE";
 /// The database arguments that audit and archive share.
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseArgs {
-    /// The database: a URL or a SQLite file. Default: the environment's SEXTON_DATABASE.
+    /// The database: a URL, a SQLite file, or, to read only, a dump of mysqldump or pg_dump. Default: the
+    /// environment's SEXTON_DATABASE.
     #[arg(value_name = "DB")]
     database: Option<String>,
     /// A nova.conf: the connections of [database] and, if it is there, [api_database].
@@ -182,8 +186,21 @@ pub(crate) fn profile(name: &str) -> Result<Profile> {
     }
 }
 
-/// Opens a database and reads its schema.
+/// Opens a database, or a dump of one, and reads its schema.
 pub(crate) fn open_with_schema(target: &Target, access: Access) -> Result<(Session, Schema)> {
+    if let Target::Sqlite(path) = target {
+        if access == Access::ReadWrite && is_dump(path)? {
+            return Err(
+                Error::data(format!("{target} is a dump, which can only be read"))
+                    .hint("load it into a server, or audit it as it is"),
+            );
+        }
+        if access == Access::ReadOnly
+            && let Some(dump) = open_dump(path)?
+        {
+            return Ok((dump.session, dump.schema));
+        }
+    }
     let mut session = open(target, access)?;
     let schema = introspect(&mut session)?;
     Ok((session, schema))

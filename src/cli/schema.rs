@@ -187,7 +187,7 @@ fn release(name: Option<&str>, session: &mut Session, schema: &Schema) -> Result
 }
 
 fn compare(session: &mut Session, model: &Model, schema: &Schema) -> Result<SchemaReport> {
-    let (label, engine): (String, Engine) = (session.label().to_owned(), session.engine());
+    let (label, engine): (String, Engine) = (session.label().to_owned(), session.origin());
     let mut report = SchemaReport::new(&label, model, schema, engine)?;
     report.migration = migration_version(session, schema)?;
     if let Some(version) = &report.migration {

@@ -8,6 +8,7 @@
 //! Architecture invariant: nothing here knows of families, markers or profiles.
 
 mod driver;
+mod dump;
 mod engine;
 mod error;
 mod introspect;
@@ -24,6 +25,7 @@ mod version;
 mod wire;
 
 pub use driver::Driver;
+pub use dump::{Dump, is_dump, open_dump, read_dump};
 pub use engine::Engine;
 pub use error::{DbError, DbErrorKind};
 pub use introspect::introspect;

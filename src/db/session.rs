@@ -7,6 +7,8 @@ pub struct Session {
     driver: Box<dyn Driver>,
     engine: Engine,
     label: String,
+    /// Where the schema came from, if not from the engine at the other end.
+    origin: Engine,
     statements: u64,
 }
 
@@ -17,6 +19,7 @@ impl Session {
             driver,
             engine,
             label: label.into(),
+            origin: engine,
             statements: 0,
         }
     }
@@ -24,6 +27,18 @@ impl Session {
     /// The engine at the other end.
     pub fn engine(&self) -> Engine {
         self.engine
+    }
+
+    /// The same session with the rows of a dump that another engine's tools wrote.
+    #[must_use]
+    pub(super) fn of_origin(mut self, origin: Engine) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// The engine in whose words the schema is: that of the dump where one was read.
+    pub fn origin(&self) -> Engine {
+        self.origin
     }
 
     /// The database as output names it; holds no password.

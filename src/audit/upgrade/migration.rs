@@ -33,7 +33,7 @@ pub(super) fn target(release: &str, database: &Database<'_>) -> Result<Model> {
     {
         let label = database.session.label();
         return Err(
-            Error::usage(format!("{label} has other tables than {}", model.title()))
+            Error::data(format!("{label} has other tables than {}", model.title()))
                 .hint("check that this is the right database and the right release"),
         );
     }
@@ -146,7 +146,7 @@ fn drift(
     options: &Options,
     answers: &mut Answers,
 ) -> Result<()> {
-    let differences = model.differences_from(database.schema, database.session.engine())?;
+    let differences = model.differences_from(database.schema, database.session.origin())?;
     if differences.is_empty() {
         return Ok(());
     }

@@ -152,7 +152,7 @@ fn finding(check: &str, severity: Severity, table: String, count: u64) -> Findin
 ///
 /// # Errors
 ///
-/// Exit code 64 if there is no such release, or it is of another service; 65 if a model cannot be read.
+/// Exit code 64 if there is no such release, 65 if it is of another service.
 pub fn upgrade(
     databases: &mut [Database<'_>],
     options: &Options,

@@ -44,7 +44,7 @@ pub(super) fn look(
             reference.parent,
             reference.child
         );
-        let engine = session.engine();
+        let engine = session.origin();
         let mut name = format!(
             "ix_{}_{}",
             reference.child,

@@ -8,6 +8,8 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
+pub(super) use postgres::{column_type as postgres_type, plain_default as postgres_default};
+
 use super::{DbError, Engine, Session, Value};
 use crate::schema::{ForeignKey, Index, Schema, Table};
 
@@ -21,6 +23,11 @@ pub fn introspect(session: &mut Session) -> Result<Schema, DbError> {
         Engine::Mysql => mysql::introspect(session),
         Engine::Postgres => postgres::introspect(session),
     }
+}
+
+/// The plain value of a default as `SHOW CREATE TABLE` has it: as SQL, on MySQL too.
+pub(super) fn mysql_default(sql: &str) -> Option<String> {
+    mysql::plain_default(sql, true)
 }
 
 /// One column of one key, as catalogs list them.

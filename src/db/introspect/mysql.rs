@@ -113,7 +113,7 @@ fn read_foreign_keys(session: &mut Session, schema: &mut Schema) -> Result<(), D
 }
 
 /// MariaDB shows a default as SQL, MySQL as the plain value.
-fn plain_default(default: &str, mariadb: bool) -> Option<String> {
+pub(super) fn plain_default(default: &str, mariadb: bool) -> Option<String> {
     if mariadb && default == "NULL" {
         return None;
     }

@@ -132,7 +132,7 @@ fn read_foreign_keys(session: &mut Session, schema: &mut Schema) -> Result<(), D
 }
 
 /// The neutral type for a spelling of `format_type`.
-fn column_type(spelling: &str) -> ColumnType {
+pub(in crate::db) fn column_type(spelling: &str) -> ColumnType {
     // The neutral types have no arrays, no zones and no decimals of any size.
     let other =
         spelling.ends_with("[]") || spelling.contains("with time zone") || spelling == "numeric";
@@ -144,7 +144,7 @@ fn column_type(spelling: &str) -> ColumnType {
 
 /// `'x'::character varying` as `x`, `(-1)` and `'-1'::integer` as `-1`, `NULL::text` as none;
 /// other expressions as they are.
-fn plain_default(sql: &str) -> Option<String> {
+pub(in crate::db) fn plain_default(sql: &str) -> Option<String> {
     if sql == "NULL" || sql.starts_with("NULL::") {
         return None;
     }

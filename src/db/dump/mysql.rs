@@ -1,0 +1,471 @@
+//! What mysqldump and mariadb-dump write: CREATE TABLE as the server shows it, rows as INSERTs.
+
+use rusqlite::types::Value;
+
+use super::bad;
+use super::ddl::foreign_key;
+use super::lexer::{Cursor, Token, tokens};
+use super::load::Loader;
+use super::source::Source;
+use crate::db::introspect::mysql_default;
+use crate::error::Result;
+use crate::quote::{one_line, shortened};
+use crate::schema::{Column, ColumnType, Index, Table};
+
+/// The line that ends a dump.
+const END: &str = "-- Dump completed";
+
+/// How statements begin that say nothing of tables and rows.
+const PASSED: [&str; 16] = [
+    "--",
+    "/*",
+    "DROP ",
+    "LOCK TABLES",
+    "UNLOCK TABLES",
+    "SET ",
+    "USE ",
+    "CREATE DATABASE",
+    "COMMIT",
+    "START TRANSACTION",
+    "BEGIN",
+    "FLUSH ",
+    "CHANGE MASTER",
+    "ALTER DATABASE",
+    "ANALYZE ",
+    "GRANT ",
+];
+
+pub(super) fn read(source: &mut Source, loader: &mut Loader) -> Result<()> {
+    // Columns of each row, while an INSERT goes on.
+    let mut inserting: Option<usize> = None;
+    loop {
+        let Some(line) = source.next()? else {
+            return Err(bad(
+                source,
+                format!("the dump ends without '{END}': it is cut off"),
+            ));
+        };
+        if let Some(columns) = inserting {
+            let (rows, ended) = tuples(line, columns).map_err(|what| bad(source, what))?;
+            put(source, loader, rows)?;
+            inserting = (!ended).then_some(columns);
+            continue;
+        }
+        if let Some(head) = insert_head(line) {
+            let (table, columns, at) = head.map_err(|what| bad(source, what))?;
+            let columns = loader
+                .into(&table, &columns)
+                .map_err(|what| bad(source, what))?;
+            let line = source.buffer_from(at);
+            let (rows, ended) = tuples(line, columns).map_err(|what| bad(source, what))?;
+            put(source, loader, rows)?;
+            inserting = (!ended).then_some(columns);
+            continue;
+        }
+        let line = String::from_utf8_lossy(line).trim_end().to_owned();
+        if line.starts_with(END) {
+            return Ok(());
+        }
+        if line.starts_with("CREATE TABLE ") {
+            let table = create_table(source, &line)?;
+            loader.table(table).map_err(|what| bad(source, what))?;
+        } else if line.starts_with("DELIMITER ") && line != "DELIMITER ;" {
+            while source
+                .text()?
+                .is_some_and(|line| line.trim_end() != "DELIMITER ;")
+            {}
+        } else if line.starts_with("/*") {
+            let mut line = line;
+            while !line.contains("*/") {
+                let Some(next) = source.text()? else { break };
+                line = next;
+            }
+        } else if !line.is_empty() && !PASSED.iter().any(|p| line.starts_with(p)) {
+            let line = shortened(&one_line(line), 60);
+            return Err(bad(source, format!("not understood: '{line}'")));
+        }
+    }
+}
+
+fn put(source: &Source, loader: &mut Loader, rows: Vec<Vec<Value>>) -> Result<()> {
+    for row in rows {
+        loader.row(row).map_err(|what| bad(source, what))?;
+    }
+    Ok(())
+}
+
+type Head = (String, Vec<String>, usize);
+
+/// Table and columns of a line that begins an INSERT, and where its rows begin.
+fn insert_head(line: &[u8]) -> Option<std::result::Result<Head, String>> {
+    let words: [&[u8]; 4] = [
+        b"INSERT INTO ",
+        b"INSERT  IGNORE INTO ",
+        b"INSERT IGNORE INTO ",
+        b"REPLACE INTO ",
+    ];
+    if !words.iter().any(|w| line.starts_with(w)) {
+        return None;
+    }
+    let values = b"VALUES";
+    let at = line.windows(values.len()).position(|w| w == values);
+    // Some servers put the rows on lines of their own, and the word VALUES with them.
+    let Some(at) = at else {
+        return Some(Err("an INSERT without VALUES on its line".into()));
+    };
+    let head = String::from_utf8_lossy(&line[..at]).into_owned();
+    let words = tokens(&head);
+    let mut cursor = Cursor::new(&words);
+    let found = (cursor.seek("INTO") && cursor.skip(&["INTO"]))
+        .then(|| cursor.qualified())
+        .flatten();
+    let Some((_, table)) = found else {
+        return Some(Err("an INSERT without a table".into()));
+    };
+    let table = table.to_owned();
+    let columns = cursor.columns().unwrap_or_default();
+    Some(Ok((table, columns, at + values.len())))
+}
+
+type Rows = Vec<Vec<Value>>;
+
+/// The rows of a line of an INSERT, and whether it ends here.
+fn tuples(line: &[u8], columns: usize) -> std::result::Result<(Rows, bool), String> {
+    let mut rows = Vec::new();
+    let mut at = 0;
+    loop {
+        while line
+            .get(at)
+            .is_some_and(|b| b.is_ascii_whitespace() || *b == b',')
+        {
+            at += 1;
+        }
+        match line.get(at) {
+            None => return Ok((rows, false)),
+            Some(b';') => return Ok((rows, true)),
+            Some(b'(') => at += 1,
+            Some(_) => return Err("a row that does not begin with (".into()),
+        }
+        let mut row = Vec::with_capacity(columns);
+        loop {
+            let (value, next) = value(line, at)?;
+            row.push(value);
+            match line.get(next) {
+                Some(b',') => at = next + 1,
+                Some(b')') => {
+                    at = next + 1;
+                    break;
+                }
+                _ => return Err("a row that is cut off".into()),
+            }
+        }
+        if row.len() != columns {
+            return Err(format!("a row of {} values, not {columns}", row.len()));
+        }
+        rows.push(row);
+    }
+}
+
+/// A value, and where it ends.
+fn value(line: &[u8], at: usize) -> std::result::Result<(Value, usize), String> {
+    let rest = &line[at..];
+    if let Some(rest) = rest.strip_prefix(b"_binary ") {
+        let (bytes, length) = string(rest)?;
+        return Ok((Value::Blob(bytes), at + 8 + length));
+    }
+    match rest.first() {
+        Some(b'\'') => {
+            let (bytes, length) = string(rest)?;
+            let value = match String::from_utf8(bytes) {
+                Ok(text) => Value::Text(text),
+                Err(error) => Value::Blob(error.into_bytes()),
+            };
+            Ok((value, at + length))
+        }
+        Some(_) => {
+            let end = rest.iter().position(|b| matches!(b, b',' | b')'));
+            let word = &rest[..end.ok_or("a row that is cut off")?];
+            let word = std::str::from_utf8(word).map_err(|_| "a value that is no text")?;
+            Ok((plain(word)?, at + word.len()))
+        }
+        None => Err("a row that is cut off".into()),
+    }
+}
+
+/// A value without quotes.
+fn plain(word: &str) -> std::result::Result<Value, String> {
+    if word == "NULL" {
+        return Ok(Value::Null);
+    }
+    if let Some(digits) = word.strip_prefix("0x") {
+        return hex(digits)
+            .map(Value::Blob)
+            .ok_or_else(|| "a hexadecimal value that is none".into());
+    }
+    if let Ok(number) = word.parse::<i64>() {
+        return Ok(Value::Integer(number));
+    }
+    match word.parse::<f64>() {
+        // More digits than a float has stay what they are.
+        Ok(number) if number.is_finite() && word.len() <= 16 => Ok(Value::Real(number)),
+        Ok(number) if number.is_finite() => Ok(Value::Text(word.into())),
+        _ => Err(format!("a value that is none: {}", shortened(word, 20))),
+    }
+}
+
+pub(super) fn hex(digits: &str) -> Option<Vec<u8>> {
+    let digits = digits.as_bytes();
+    let digit = |b: u8| char::from(b).to_digit(16);
+    digits
+        .chunks(2)
+        .map(|pair| match pair {
+            [a, b] => u8::try_from(digit(*a)? * 16 + digit(*b)?).ok(),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The bytes of a string in quotes, and how long it was with them.
+fn string(text: &[u8]) -> std::result::Result<(Vec<u8>, usize), String> {
+    if text.first() != Some(&b'\'') {
+        return Err("a string without a quote".into());
+    }
+    let mut bytes = Vec::new();
+    let mut at = 1;
+    loop {
+        match text.get(at) {
+            None => return Err("a string that does not end".into()),
+            Some(b'\'') if text.get(at + 1) == Some(&b'\'') => {
+                bytes.push(b'\'');
+                at += 2;
+            }
+            Some(b'\'') => return Ok((bytes, at + 1)),
+            Some(b'\\') => {
+                let escaped = text.get(at + 1).ok_or("a string that does not end")?;
+                bytes.push(match escaped {
+                    b'0' => 0,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'b' => 8,
+                    b'Z' => 26,
+                    other => *other,
+                });
+                at += 2;
+            }
+            Some(byte) => {
+                bytes.push(*byte);
+                at += 1;
+            }
+        }
+    }
+}
+
+/// The table whose CREATE statement begins with this line.
+fn create_table(source: &mut Source, first: &str) -> Result<Table> {
+    let words = tokens(first);
+    let mut cursor = Cursor::new(&words);
+    cursor.skip(&["CREATE", "TABLE"]);
+    cursor.skip(&["IF", "NOT", "EXISTS"]);
+    let Some((_, name)) = cursor.qualified() else {
+        return Err(bad(source, "a table without a name"));
+    };
+    let mut table = Table {
+        name: name.to_owned(),
+        ..Table::default()
+    };
+    loop {
+        let Some(line) = source.text()? else {
+            return Err(bad(source, format!("table {} is cut off", table.name)));
+        };
+        let line = line.trim();
+        if line.starts_with(')') {
+            let words = tokens(line);
+            let mut cursor = Cursor::new(&words);
+            if cursor.seek("ENGINE") && cursor.skip(&["ENGINE"]) && cursor.sign('=') {
+                table.storage = cursor.name().map(str::to_owned);
+            }
+            return Ok(table);
+        }
+        let line = line.strip_suffix(',').unwrap_or(line);
+        let read = match line.starts_with('`') {
+            true => column(line).map(|column| table.columns.push(column)),
+            false => key(line, &mut table),
+        };
+        if read.is_none() {
+            let line = shortened(&one_line(line.to_owned()), 60);
+            let table = table.name;
+            return Err(bad(
+                source,
+                format!("not understood in table {table}: '{line}'"),
+            ));
+        }
+    }
+}
+
+/// `` `name` type NOT NULL DEFAULT 'x' COMMENT 'y' ``
+fn column(line: &str) -> Option<Column> {
+    let words = tokens(line);
+    let name = match words.first()? {
+        Token::Name(name) => name.clone(),
+        _ => return None,
+    };
+    let quoted = name.replace('`', "``").len() + 2;
+    let rest = line.get(quoted..)?.trim_start();
+    let (ty, rest) = rest.split_at(end_of_type(rest));
+    let mut ty = ty.to_owned();
+    if rest
+        .trim_start()
+        .to_ascii_lowercase()
+        .starts_with("unsigned")
+    {
+        ty.push_str(" unsigned");
+    }
+    let rest = match rest.find(" COMMENT '") {
+        Some(at) => &rest[..at],
+        None => rest,
+    };
+    let words = tokens(rest);
+    let cursor = Cursor::new(&words);
+    let generated = cursor.has(&["GENERATED"]) || cursor.has(&["AS"]);
+    let default = default_of(rest).filter(|_| !generated);
+    Some(Column {
+        name,
+        nullable: !cursor.has(&["NOT", "NULL"]),
+        default: default.and_then(|sql| mysql_default(&sql)),
+        auto_increment: cursor.has(&["AUTO_INCREMENT"]),
+        generated,
+        ty: ty.parse().unwrap_or(ColumnType::Other(ty)),
+        native: None,
+    })
+}
+
+/// Where the type at the beginning of a text ends: after its name, and what is in brackets behind it.
+fn end_of_type(text: &str) -> usize {
+    let (mut depth, mut quoted) = (0_i32, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            ' ' if !quoted && depth == 0 => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The SQL after DEFAULT.
+fn default_of(text: &str) -> Option<String> {
+    let at = text.find(" DEFAULT ")? + " DEFAULT ".len();
+    let rest = &text[at..];
+    let mut end = end_of_type(rest);
+    if rest.starts_with('\'') {
+        // A string may have spaces, and quotes that are doubled.
+        let mut chars = rest.char_indices().skip(1).peekable();
+        end = rest.len();
+        while let Some((i, c)) = chars.next() {
+            if c == '\\' {
+                chars.next();
+            } else if c == '\'' && chars.next_if(|(_, next)| *next == '\'').is_none() {
+                end = i + 1;
+                break;
+            }
+        }
+    }
+    Some(rest[..end].to_owned())
+}
+
+/// A key, a foreign key or a check.
+fn key(line: &str, table: &mut Table) -> Option<()> {
+    let words = tokens(line);
+    let mut cursor = Cursor::new(&words);
+    if cursor.skip(&["PRIMARY", "KEY"]) {
+        table.primary_key = cursor.columns()?;
+        return Some(());
+    }
+    for (start, unique) in [(&["UNIQUE", "KEY"][..], true), (&["KEY"], false)] {
+        if cursor.skip(start) {
+            let name = cursor.name()?.to_owned();
+            // Over an expression it serves no lookup by columns.
+            if let Some(columns) = cursor.columns() {
+                let keys = if unique {
+                    &mut table.uniques
+                } else {
+                    &mut table.indexes
+                };
+                keys.push(Index { name, columns });
+            }
+            return Some(());
+        }
+    }
+    if cursor.skip(&["CONSTRAINT"]) {
+        let name = cursor.name()?.to_owned();
+        if cursor.skip(&["FOREIGN", "KEY"]) {
+            table.foreign_keys.push(foreign_key(&name, &mut cursor)?);
+            return Some(());
+        }
+    }
+    let passed = [&["FULLTEXT"][..], &["SPATIAL"], &["CHECK"], &["PERIOD"]];
+    passed.iter().any(|words| cursor.skip(words)).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_the_server_writes_them() {
+        let line = br"(1,NULL,'it''s \'a\' \\ \n','x,y)',-2.50,0x6162,_binary 'q\0');";
+        let (rows, ended) = tuples(line, 7).unwrap();
+        assert!(ended);
+        let text = |t: &str| Value::Text(t.into());
+        let expected = vec![
+            Value::Integer(1),
+            Value::Null,
+            text("it's 'a' \\ \n"),
+            text("x,y)"),
+            Value::Real(-2.5),
+            Value::Blob(b"ab".to_vec()),
+            Value::Blob(b"q\0".to_vec()),
+        ];
+        assert_eq!(rows, [expected]);
+        assert!(!tuples(b"(1),(2),", 1).unwrap().1);
+        for broken in [
+            &b"(1,'x"[..],
+            b"(1",
+            b"(1,2",
+            b"(1);",
+            b"1);",
+            b"(a,b);",
+            b"(1,'x\\",
+        ] {
+            assert!(
+                tuples(broken, 2).is_err(),
+                "{}",
+                String::from_utf8_lossy(broken)
+            );
+        }
+    }
+
+    #[test]
+    fn columns_are_read_with_their_defaults() {
+        let read = |line: &str| column(line).unwrap();
+        let c = read(
+            "`a` varchar(36) CHARACTER SET utf8mb3 NOT NULL DEFAULT 'it''s, so' COMMENT 'x NULL'",
+        );
+        assert_eq!(
+            (c.ty.to_string().as_str(), c.nullable),
+            ("varchar(36)", false)
+        );
+        assert_eq!(c.default.as_deref(), Some("it's, so"));
+        let c = read("`id` int(11) NOT NULL AUTO_INCREMENT");
+        assert!(c.auto_increment && c.default.is_none());
+        let c = read("`e` enum('a b','c') DEFAULT NULL");
+        assert_eq!(c.ty.to_string(), "enum('a b','c')");
+        assert!(c.nullable && c.default.is_none());
+        let c = read("`at` datetime DEFAULT current_timestamp()");
+        assert_eq!(c.default.as_deref(), Some("current_timestamp()"));
+        assert!(read("`g` int(11) GENERATED ALWAYS AS (`a` + 1) VIRTUAL").generated);
+    }
+}

@@ -1,0 +1,339 @@
+//! Dumps as mariadb-dump and pg_dump write them: the same schema and the same findings as the database they
+//! are of, and an error for whatever is cut off or something else.
+
+#![allow(clippy::unwrap_used, reason = "a test ends with a panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod memory;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sexton::audit::{self, AuditReport};
+use sexton::db::{Engine, Session, introspect, open_dump};
+use sexton::exit::ExitCode;
+use sexton::generate::{Damage, Dataset, create_schema, generate};
+use sexton::schema::{Profile, Schema, Table};
+
+use support::databases::Database;
+
+/// A text that a dump cannot hold as it is.
+const ODD: &str = "it's \\ a\ttab, a line\nbreak; (in brackets), \\N";
+
+/// A damaged cloud on a server.
+fn damaged(engine: Engine) -> (Database, Session) {
+    let database = Database::fresh(engine);
+    let mut session = database.session();
+    create_schema(&mut session, "nova-34.0.0").unwrap();
+    let damage = Damage::ALL
+        .into_iter()
+        .filter(|d| engine == Engine::Mysql || *d != Damage::NonTransactionalTable);
+    let dataset = Dataset {
+        seed: 5,
+        families: 40,
+        live: 20,
+        damage: damage.map(|d| (d, 3)).collect(),
+    };
+    let schema = introspect(&mut session).unwrap();
+    generate(&mut session, &schema, &dataset, &mut |_| {}).unwrap();
+    // What has to be written with care.
+    let tag = ODD.replace('\'', "''");
+    let row = format!("INSERT INTO tags (resource_id, tag) VALUES ('nobody', '{tag}')");
+    session.execute(&row).unwrap();
+    (database, session)
+}
+
+/// Runs a program of a server; its output.
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let own = versions.map(|v| v.path().join("bin").join(program));
+    let all = own.chain([PathBuf::from(program)]);
+    for path in all {
+        if let Ok(output) = Command::new(path).args(arguments).output() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{program}: {said}");
+            return output;
+        }
+    }
+    panic!("{program} is not to be had: install mariadb-client and postgresql-client");
+}
+
+fn mariadb_dump(database: &Database, options: &[&str]) -> Vec<u8> {
+    let url: url::Url = database.url.parse().unwrap();
+    let (host, port) = (url.host_str().unwrap(), url.port().unwrap().to_string());
+    let password = format!("--password={}", url.password().unwrap_or_default());
+    let connection = [
+        "--no-defaults",
+        "-h",
+        host,
+        "-P",
+        &port,
+        "-u",
+        url.username(),
+        &password,
+    ];
+    let name = url.path().trim_start_matches('/');
+    let arguments = [&connection[..], options, &["--single-transaction", name]].concat();
+    run("mariadb-dump", &arguments).stdout
+}
+
+fn pg_dump(database: &Database, options: &[&str]) -> Vec<u8> {
+    let arguments = [options, &["--", database.url.as_str()]].concat();
+    run("pg_dump", &arguments).stdout
+}
+
+/// A file with this name and content.
+fn file(directory: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = directory.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A schema in an order of its own: catalogs sort names as their collation does.
+fn sorted(mut schema: Schema) -> Vec<Table> {
+    for table in schema.tables.values_mut() {
+        table.uniques.sort_by(|a, b| a.name.cmp(&b.name));
+        table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
+        table.foreign_keys.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    schema.tables.into_values().collect()
+}
+
+fn audited(session: &mut Session, schema: &Schema) -> AuditReport {
+    let graph = Profile::detect(schema).families(schema).unwrap();
+    let mut report = audit::audit(session, &graph, &audit::Options::default()).unwrap();
+    report.database = String::new();
+    report
+}
+
+/// A dump in this file is the database: schema and findings.
+fn is_the_same(path: &Path, schema: &Schema, report: &AuditReport) {
+    let mut dump = open_dump(path).unwrap().unwrap();
+    let expected = sorted(schema.clone());
+    for (found, expected) in sorted(dump.schema.clone()).iter().zip(&expected) {
+        assert_eq!(found, expected, "{}", path.display());
+    }
+    assert_eq!(dump.schema.tables.len(), schema.tables.len());
+    let found = audited(&mut dump.session, &dump.schema);
+    assert_eq!(found, *report, "{}", path.display());
+    let tag = "SELECT tag FROM tags WHERE resource_id = 'nobody'";
+    let tag = dump.session.query_row(tag).unwrap().unwrap();
+    assert_eq!(tag[0].to_string(), ODD);
+    // It can be read, and nothing else.
+    dump.session.execute("DELETE FROM tags").unwrap_err();
+}
+
+#[test]
+fn a_dump_of_mariadb_is_the_database_in_all_its_forms() {
+    let (database, mut session) = damaged(Engine::Mysql);
+    let schema = introspect(&mut session).unwrap();
+    let report = audited(&mut session, &schema);
+    assert!(report.summary.error > 5, "{:?}", report.summary);
+    let directory = tempfile::tempdir().unwrap();
+    let forms: [(&str, &[&str]); 4] = [
+        ("plain.sql", &[]),
+        ("rows.sql", &["--skip-extended-insert", "--complete-insert"]),
+        ("hex.sql", &["--hex-blob", "--skip-dump-date", "--routines"]),
+        ("named.sql", &["--databases"]),
+    ];
+    for (name, options) in forms {
+        let dump = mariadb_dump(&database, options);
+        is_the_same(&file(directory.path(), name, &dump), &schema, &report);
+    }
+    let dump = mariadb_dump(&database, &[]);
+    is_the_same(
+        &file(directory.path(), "a.sql.gz", &gzip(&dump)),
+        &schema,
+        &report,
+    );
+    let zst = zstd::stream::encode_all(&dump[..], 1).unwrap();
+    is_the_same(&file(directory.path(), "a.sql.zst", &zst), &schema, &report);
+}
+
+#[test]
+fn a_dump_of_postgresql_is_the_database_in_all_its_forms() {
+    let (database, mut session) = damaged(Engine::Postgres);
+    let schema = introspect(&mut session).unwrap();
+    let report = audited(&mut session, &schema);
+    assert!(report.summary.error > 5, "{:?}", report.summary);
+    let directory = tempfile::tempdir().unwrap();
+    let forms: [(&str, &[&str]); 4] = [
+        ("plain.sql", &[]),
+        ("inserts.sql", &["--inserts", "--no-owner"]),
+        ("columns.sql", &["--column-inserts", "--rows-per-insert=7"]),
+        ("custom.dump", &["-Fc"]),
+    ];
+    for (name, options) in forms {
+        let dump = pg_dump(&database, options);
+        is_the_same(&file(directory.path(), name, &dump), &schema, &report);
+    }
+    let dump = gzip(&pg_dump(&database, &[]));
+    is_the_same(&file(directory.path(), "a.sql.gz", &dump), &schema, &report);
+}
+
+/// What `sexton audit FILE` ends with.
+fn refusal(path: &Path) -> String {
+    let error = open_dump(path).err();
+    let error = error.unwrap_or_else(|| panic!("{} was read", path.display()));
+    assert_eq!(error.code, ExitCode::Data, "{error}");
+    let said = error.to_string();
+    assert!(said.starts_with(&path.display().to_string()), "{said}");
+    assert!(!said.contains('\n'), "{said}");
+    said
+}
+
+/// Wherever a dump is cut, it is never a clean database.
+fn cut_anywhere(directory: &Path, dump: &[u8], kind: &str) {
+    let text = String::from_utf8_lossy(dump).into_owned();
+    let lines: Vec<_> = text.split_inclusive('\n').collect();
+    let step = (lines.len() / 60).max(1);
+    for cut in (20..lines.len() - 2).step_by(step) {
+        let part = lines[..cut].concat();
+        let said = refusal(&file(directory, &format!("{kind}.sql"), part.as_bytes()));
+        assert!(said.contains(": line "), "{cut}: {said}");
+        // In the middle of a line.
+        let part = &part.as_bytes()[..part.len() - lines[cut - 1].len() / 2 - 1];
+        refusal(&file(directory, &format!("{kind}.sql"), part));
+    }
+    let whole = gzip(dump);
+    for share in [2, 3, 10] {
+        let part = &whole[..whole.len() - whole.len() / share];
+        let said = refusal(&file(directory, &format!("{kind}.sql.gz"), part));
+        assert!(said.contains("it is cut off"), "{said}");
+    }
+}
+
+#[test]
+fn a_dump_that_is_cut_off_is_an_error_that_says_where() {
+    let directory = tempfile::tempdir().unwrap();
+    let (database, _session) = damaged(Engine::Mysql);
+    cut_anywhere(directory.path(), &mariadb_dump(&database, &[]), "mariadb");
+    let (database, _session) = damaged(Engine::Postgres);
+    cut_anywhere(directory.path(), &pg_dump(&database, &[]), "postgresql");
+    let custom = pg_dump(&database, &["-Fc"]);
+    for share in [2, 3, 10] {
+        let part = &custom[..custom.len() - custom.len() / share];
+        refusal(&file(directory.path(), "custom.dump", part));
+    }
+}
+
+#[test]
+fn a_file_that_is_something_else_is_an_error_that_says_what_is_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = |name: &str, bytes: &[u8]| refusal(&file(directory.path(), name, bytes));
+    let text = said("a.txt", b"\n\nDear database,\nI am not one of yours.\n");
+    assert!(
+        text.contains("line 3: neither a SQLite database nor a dump: 'Dear database,'"),
+        "{text}"
+    );
+    said("a.json", b"{\"version\": 1}");
+    said("a.gz", &gzip(b"nothing of the kind"));
+    said(
+        "a.sql",
+        b"CREATE TABLE t (a int);\nINSERT INTO t VALUES (1);\n",
+    );
+    said("b.bin", &[0xff; 100]);
+    let odd = "-- MariaDB dump 10.19\n\nCREATE TABLE `t` (\n  `a` int(11)\n) ENGINE=InnoDB;\nMERGE INTO t;\n";
+    let text = said("c.sql", odd.as_bytes());
+    assert!(
+        text.contains("line 6: not understood: 'MERGE INTO t;'"),
+        "{text}"
+    );
+    let twice = odd.replace(
+        "MERGE INTO t;",
+        "CREATE TABLE `t` (\n  `a` int(11)\n) ENGINE=InnoDB;",
+    );
+    let text = said("d.sql", twice.as_bytes());
+    assert!(text.contains("table t is there twice"), "{text}");
+    let short = odd.replace("MERGE INTO t;", "INSERT INTO `t` VALUES (1,2);");
+    let text = said("e.sql", short.as_bytes());
+    assert!(text.contains("line 6: a row of 2 values, not 1"), "{text}");
+    // A SQLite file is none of its business.
+    assert!(
+        open_dump(&file(directory.path(), "a.db", b"SQLite format 3\0"))
+            .unwrap()
+            .is_none()
+    );
+    assert!(open_dump(Path::new("/nowhere/a.sql")).unwrap().is_none());
+}
+
+fn sexton(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sexton"))
+        .args(arguments)
+        .env_remove("SEXTON_DATABASE")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn audits_diffs_and_diagrams_take_a_dump_and_what_would_change_it_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::fresh(Engine::Mysql);
+    let mut session = database.session();
+    create_schema(&mut session, "nova-34.0.0").unwrap();
+    let dump = mariadb_dump(&database, &[]);
+    let path = file(directory.path(), "nova.sql", &dump)
+        .display()
+        .to_string();
+    assert_eq!(sexton(&["audit", &path]).0, 0);
+    let (code, said, _) = sexton(&["schema", "diff", &path]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.ends_with("In sync.\n"), "{said}");
+    assert_eq!(sexton(&["schema", "diagram", &path]).0, 0);
+    let (code, said, _) = sexton(&["audit", &path, "--upgrade-to", "nova-34"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("upgrade to nova 34.0.0"), "{said}");
+    // In the words of the database that it is of.
+    session
+        .execute("ALTER TABLE instances DROP COLUMN compute_id")
+        .unwrap();
+    let dump = mariadb_dump(&database, &[]);
+    file(directory.path(), "nova.sql", &dump);
+    let (code, said, _) = sexton(&["schema", "diff", &path]);
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.contains("ALTER TABLE `instances` ADD COLUMN `compute_id` BIGINT"),
+        "{said}"
+    );
+    for command in [
+        &["archive"][..],
+        &["purge", "--all"],
+        &["schema", "diff", "--apply", "expand", "--yes"],
+    ] {
+        let (code, _, said) = sexton(&[command, &[path.as_str()]].concat());
+        assert_eq!(code, 65, "{command:?}: {said}");
+        assert!(said.contains("is a dump, which can only be read"), "{said}");
+    }
+    let (code, _, said) = sexton(&["schema", "diff", &path, "--release", "glance-33"]);
+    assert_eq!(code, 65, "{said}");
+    assert!(
+        said.contains("has other tables than glance 33.0.0"),
+        "{said}"
+    );
+    // Nothing of the dumps is left.
+    let name =
+        |e: std::io::Result<std::fs::DirEntry>| e.unwrap().file_name().into_string().unwrap();
+    let left: Vec<_> = std::fs::read_dir(directory.path())
+        .unwrap()
+        .map(name)
+        .collect();
+    assert_eq!(left, ["nova.sql"]);
+}
