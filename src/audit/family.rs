@@ -69,6 +69,16 @@ impl<'a> Subject<'a> {
             .collect()
     }
 
+    /// Conditions that together are true for a live row that no family takes along: one over a guarded
+    /// reference holds its owner back instead, whatever that owner's marker says.
+    pub fn without_taker(&self, table: &str, alias: &str) -> Vec<String> {
+        let chains = self.chains(table).into_iter();
+        chains
+            .filter(|chain| !chain.iter().any(|reference| reference.guarded))
+            .filter_map(|chain| self.under(&chain, table, alias, false))
+            .collect()
+    }
+
     /// True for a row of the chain's last child whose root is soft-deleted.
     pub fn of_deleted_root(&self, chain: &[&'a Reference], alias: &str) -> Option<String> {
         self.under(chain, &chain.last()?.child, alias, true)

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
             ))
             .hint("check that this is the right database; Nova's API database goes to --api"));
         }
-        cells.push((name.clone(), session, graph));
+        cells.push((name.clone(), session, graph.as_cleaned_up()));
     }
     let mut api = match &databases.api {
         Some(target) => Some(open_with_schema(target, Access::ReadOnly).map_err(of_api)?),

@@ -22,7 +22,7 @@ use super::signals::stop_flag;
 /// Delete archived or soft-deleted rows for good, a family at a time.
 ///
 /// Where there are shadow tables (Nova) they are emptied, by the age of each family's root. Where
-/// there are none (Manila, Cinder, Glance) soft-deleted rows are deleted where they are, once all of
+/// there are none (all other services) soft-deleted rows are deleted where they are, once all of
 /// their family is soft-deleted and old enough and nothing that stays refers to it. What may not go
 /// is kept, counted and explained; it never holds up another.
 ///

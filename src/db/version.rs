@@ -9,6 +9,10 @@ const KEPT: [(&str, &str); 2] = [
     ("migrate_version", "version"),
 ];
 
+/// How a version table ends that stands beside that of a library (Masakari's beside TaskFlow's): it is the
+/// service's own.
+const OWN: &str = "_alembic_version";
+
 /// The version of the database with this schema; `None` where no migrations have left one. Where both tables
 /// are, Alembic's is the later one.
 pub fn migration_version(
@@ -16,7 +20,9 @@ pub fn migration_version(
     schema: &Schema,
 ) -> Result<Option<String>, DbError> {
     let engine = session.engine();
-    for (table, column) in KEPT {
+    let own = schema.tables.keys().find(|name| name.ends_with(OWN));
+    let own = own.map(|name| (name.as_str(), "version_num"));
+    for (table, column) in own.into_iter().chain(KEPT) {
         let there = schema
             .table(table)
             .is_some_and(|t| t.column(column).is_some());

@@ -87,6 +87,15 @@ impl FamilyGraph {
         graph
     }
 
+    /// The families as they are cleaned up: in place where there are no shadow tables, rows that are purged on
+    /// request among them.
+    pub fn as_cleaned_up(self) -> Self {
+        match self.has_shadow_tables() {
+            true => self,
+            false => self.in_place(&self.profile.purged_on_request.iter().cloned().collect()),
+        }
+    }
+
     /// The member of that name.
     pub fn member(&self, table: &str) -> Option<&Member> {
         self.members.get(table)

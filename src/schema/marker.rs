@@ -28,10 +28,15 @@ pub struct Marker {
     pub at: Option<String>,
     /// Whether the marker of a deleted row holds the row's own key (Nova: `deleted = id`).
     pub holds_key: bool,
+    /// Of a text: what a live row has. Manila says `False`, Designate `0`.
+    pub live: String,
 }
 
 /// Marker columns that sexton knows by convention, the more telling first.
 const BY_CONVENTION: [&str; 3] = ["deleted", "is_deleted", "deleted_at"];
+
+/// Texts of live rows.
+const LIVE_TEXTS: [&str; 4] = ["", "0", "False", "false"];
 
 impl Marker {
     /// The marker of a table by convention: `deleted`, `is_deleted`, or `deleted_at` alone.
@@ -44,6 +49,10 @@ impl Marker {
             style,
             at,
             holds_key: false,
+            live: match column.default.as_deref() {
+                Some(live) if LIVE_TEXTS.contains(&live) => live.to_owned(),
+                _ => "False".to_owned(),
+            },
         })
     }
 
@@ -88,7 +97,7 @@ impl Marker {
         let live = match self.style {
             MarkerStyle::NonZero => "0",
             MarkerStyle::True => engine.boolean(false),
-            MarkerStyle::NotFalseText => "'False'",
+            MarkerStyle::NotFalseText => &format!("'{}'", self.live),
             MarkerStyle::NotNull => "NULL",
         };
         match &self.at {
@@ -156,6 +165,21 @@ mod tests {
             columns: columns.iter().map(column).collect(),
             ..Table::default()
         }
+    }
+
+    /// Designate looks for `deleted = '0'`: a zone with `False` would be gone.
+    #[test]
+    fn a_text_is_made_live_again_as_the_column_has_it_by_default() {
+        let set = |default: Option<&str>| {
+            let mut table = table(&[("deleted", "varchar(36)")]);
+            table.columns[0].default = default.map(str::to_owned);
+            Marker::by_convention(&table)
+                .unwrap()
+                .set_live(Engine::Mysql)
+        };
+        assert_eq!(set(Some("0")), "`deleted` = '0'");
+        assert_eq!(set(Some("False")), "`deleted` = 'False'");
+        assert_eq!(set(None), "`deleted` = 'False'");
     }
 
     #[test]

@@ -20,7 +20,7 @@ macro_rules! models {
 }
 
 /// Models that come with sexton, by `service-release[-api]`; the newest release of a service first.
-const BUILT_IN: [(&str, &str); 15] = models![
+const BUILT_IN: [(&str, &str); 20] = models![
     "nova-34.0.0",
     "nova-34.0.0-api",
     "nova-31.3.1",
@@ -36,6 +36,11 @@ const BUILT_IN: [(&str, &str); 15] = models![
     "manila-23.0.1",
     "cinder-29.0.0",
     "glance-33.0.0",
+    "heat-27.0.1",
+    "masakari-22.0.0",
+    "barbican-23.0.0",
+    "designate-23.0.0",
+    "trove-26.0.0",
 ];
 
 /// The schema of one release.

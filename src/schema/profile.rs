@@ -11,11 +11,16 @@ use super::{FamilyGraph, Marker, Schema, Table};
 use crate::error::{Error, Result};
 
 /// The profiles that come with sexton, by name.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("nova", include_str!("../../schemas/nova.toml")),
     ("manila", include_str!("../../schemas/manila.toml")),
     ("cinder", include_str!("../../schemas/cinder.toml")),
     ("glance", include_str!("../../schemas/glance.toml")),
+    ("heat", include_str!("../../schemas/heat.toml")),
+    ("masakari", include_str!("../../schemas/masakari.toml")),
+    ("barbican", include_str!("../../schemas/barbican.toml")),
+    ("designate", include_str!("../../schemas/designate.toml")),
+    ("trove", include_str!("../../schemas/trove.toml")),
 ];
 
 /// What is known of a service's schema beyond the schema itself.
@@ -49,6 +54,9 @@ pub struct Profile {
     /// are not residue.
     #[serde(default)]
     pub never_marked: Vec<String>,
+    /// Tables with a column that looks like a marker and is none: their rows go with their owner only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmarked: Vec<String>,
     /// Tables that hold no data of the service (schema versions); left alone altogether.
     #[serde(default)]
     pub ignored: Vec<String>,
@@ -245,6 +253,9 @@ impl Profile {
 
     /// The marker of a table, if it has one.
     pub fn marker(&self, table: &Table) -> Option<Marker> {
+        if self.unmarked.contains(&table.name) {
+            return None;
+        }
         let mut marker = Marker::by_convention(table)?;
         marker.holds_key = self.marker_holds_key && marker.style == super::MarkerStyle::NonZero;
         Some(marker)

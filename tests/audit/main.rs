@@ -12,6 +12,7 @@ mod inconsistent_marker;
 mod missing_required_child;
 mod non_transactional_table;
 mod orphaned_row;
+mod purged;
 mod residue;
 mod servers;
 mod shadow_drift;

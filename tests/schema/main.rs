@@ -13,7 +13,17 @@ use std::collections::BTreeSet;
 use sexton::db::{Engine, Session, SqliteDriver, SqliteMode, introspect};
 use sexton::schema::{ColumnType, Model, Profile, Schema, ddl};
 
-const SERVICES: [&str; 4] = ["nova", "manila", "cinder", "glance"];
+const SERVICES: [&str; 9] = [
+    "nova",
+    "manila",
+    "cinder",
+    "glance",
+    "heat",
+    "masakari",
+    "barbican",
+    "designate",
+    "trove",
+];
 
 /// The schemas of a service's (main) database that there are models of, the newest first.
 fn releases(service: &str) -> Vec<Schema> {

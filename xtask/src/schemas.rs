@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use sexton::db::{Access, Session, Target, introspect, open};
+use sexton::db::{Access, Target, introspect, migration_version, open};
 use sexton::schema::Model;
 use sexton::server::{PrivateMariadb, Provider};
 use xshell::Shell;
@@ -15,7 +15,7 @@ use xshell::Shell;
 use crate::{install, service};
 
 /// The releases that have models.
-const RELEASES: [(&str, &str); 9] = [
+const RELEASES: [(&str, &str); 14] = [
     ("nova", "34.0.0"),
     ("nova", "31.3.1"),
     ("nova", "29.4.0"),
@@ -25,6 +25,11 @@ const RELEASES: [(&str, &str); 9] = [
     ("manila", "23.0.1"),
     ("cinder", "29.0.0"),
     ("glance", "33.0.0"),
+    ("heat", "27.0.1"),
+    ("masakari", "22.0.0"),
+    ("barbican", "23.0.0"),
+    ("designate", "23.0.0"),
+    ("trove", "26.0.0"),
 ];
 
 /// Captures the schemas of the real services, Nova's main and API database, as models under
@@ -77,7 +82,8 @@ fn capture(
     let target: Target = url.parse()?;
     let mut session = open(&target, Access::ReadOnly)?;
     let schema = introspect(&mut session)?;
-    let version = version(&mut session)?;
+    let version = migration_version(&mut session, &schema)?;
+    let version = version.context("the database has no schema version")?;
     let mut model = Model::new(service, release, database, &version, &schema);
     let suffix = if database == "main" {
         String::new()
@@ -97,15 +103,4 @@ fn capture(
         schema.tables.len()
     );
     Ok(())
-}
-
-/// What the service's migrations say of themselves: Alembic since Xena, a number before.
-fn version(session: &mut Session) -> Result<String> {
-    let alembic = session.query_row("SELECT version_num FROM alembic_version");
-    let row = match alembic {
-        Ok(row) => row,
-        Err(_) => session.query_row("SELECT version FROM migrate_version")?,
-    };
-    let version = row.and_then(|r| r.first().map(ToString::to_string));
-    version.context("the database has no schema version")
 }

@@ -50,9 +50,10 @@ fn of_deleted_parent(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
         _ if !reference.declared => (Severity::Note, of_deleted),
         _ => return None,
     };
-    let remedy = match link.child.shadow {
-        Some(_) => "`sexton archive` moves them with their parent".into(),
-        None => drop_unshadowed(&reference.child),
+    let remedy = match (link.child.shadow, subject.graph.deletes_in_place) {
+        (Some(_), _) => "`sexton archive` moves them with their parent".into(),
+        (None, true) => "`sexton purge` deletes them with their parent".into(),
+        (None, false) => drop_unshadowed(&reference.child),
     };
     let question = subject.rows_of(member, link.child.live, "c", &condition);
     let word = if severity == Severity::Warning {

@@ -14,7 +14,7 @@ pub(super) fn by_live_child<'a>(subject: &Subject<'a>, link: Link<'a>) -> Vec<Pr
         Some(marker) => vec![subject.not_deleted(marker, "c")],
         None => Vec::new(),
     };
-    stays.extend(subject.without_deleted_owner(&child.table, "c"));
+    stays.extend(subject.without_taker(&child.table, "c"));
     let stays = (!stays.is_empty()).then(|| stays.join(" AND "));
     let mut chains = subject.chains(&link.parent.member.table);
     if subject.can_be_root(link.parent.member) {
