@@ -112,11 +112,11 @@ impl<'a> Cursor<'a> {
         let mut columns = Vec::new();
         loop {
             columns.push(self.name()?.to_owned());
-            // The length of a prefix, or an order.
+            // The length of a prefix; anything else in brackets makes it an expression.
             if self.sign('(') {
-                while !self.sign(')') {
-                    self.tokens.get(self.at)?;
-                    self.at += 1;
+                self.name()?.parse::<u32>().ok()?;
+                if !self.sign(')') {
+                    return None;
                 }
             }
             while self.tokens.get(self.at).is_some_and(|t| t.name().is_some()) {
