@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{Subcommand, ValueEnum};
-use sexton::db::{Access, Engine, Session, introspect, migration_version};
+use sexton::db::{Access, Engine, Session, Target, introspect, migration_version};
 use sexton::error::{Error, Result};
 use sexton::report::{self, DiagramFormat, SchemaReport};
 use sexton::schema::compare::Phase;
@@ -29,7 +29,8 @@ enum Command {
 /// that mends it: expand (while the services run) and contract (after).
 ///
 /// Spellings of one type are one type, and keys, indexes and foreign keys are known by their columns.
-/// Reads only, unless --apply is given.
+/// Reads only, unless --apply is given. Several cells, and the API database (--api), are told one after the
+/// other.
 ///
 /// Exit code 0: in sync. 2: not.
 #[derive(Debug, clap::Args)]
@@ -95,10 +96,31 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 fn diff(args: &Diff) -> Result<u8> {
     args.output.check()?;
     let databases = args.databases.resolve()?;
-    let [(_, target)] = databases.cells.as_slice() else {
-        return Err(Error::usage("schema diff takes one database")
-            .hint("run it for each cell, and for the API database"));
+    let cells = databases.cells.iter().map(|(_, target)| target);
+    let targets: Vec<_> = cells.chain(&databases.api).collect();
+    if args.apply.is_some() && targets.len() > 1 {
+        return Err(Error::usage("--apply takes one database")
+            .hint("look at all of them without it, then give one after the other"));
+    }
+    let mut reports = Vec::new();
+    for target in targets {
+        reports.push(diff_of(args, target)?);
+    }
+    let text = match (args.output.format, reports.as_slice()) {
+        (Format::Text, _) => {
+            let texts: Vec<_> = reports.iter().map(report::schema_text).collect();
+            texts.join("\n")
+        }
+        (Format::Json, [one]) => report::json(one)?,
+        (Format::Json, many) => report::json(&many)?,
     };
+    args.output.write(&text)?;
+    let worst = reports.iter().map(|report| report.exit_code() as u8).max();
+    Ok(worst.unwrap_or(0))
+}
+
+/// One database, held against the release.
+fn diff_of(args: &Diff, target: &Target) -> Result<SchemaReport> {
     let access = match args.apply {
         None => Access::ReadOnly,
         Some(Apply::Expand) => Access::ReadWrite,
@@ -122,12 +144,7 @@ fn diff(args: &Diff) -> Result<u8> {
             report = compare(&mut session, &model, &schema)?;
         }
     }
-    let text = match args.output.format {
-        Format::Text => report::schema_text(&report),
-        Format::Json => report::json(&report)?,
-    };
-    args.output.write(&text)?;
-    Ok(report.exit_code() as u8)
+    Ok(report)
 }
 
 fn diagram(args: &Diagram) -> Result<u8> {

@@ -193,3 +193,41 @@ fn an_audit_before_an_upgrade_ends_with_a_verdict_and_what_to_run() {
         assert!(ran.stderr.contains(said), "{arguments:?}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn several_databases_are_told_one_after_the_other_and_the_worst_decides() {
+    let sample = Sample::empty();
+    let main = made(&sample, "nova-34.0.0");
+    std::fs::rename(sample.path("made.db"), sample.path("main.db")).unwrap();
+    let main = main.replace("made.db", "main.db");
+    let api = made(&sample, "nova-34.0.0-api");
+    let ran = sexton(&["schema", "diff", &main, "--api", &api]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    assert!(
+        ran.stdout.contains("main.db against nova 34.0.0\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("made.db against nova 34.0.0 (api)\n"),
+        "{}",
+        ran.stdout
+    );
+    let drop = "DROP TABLE request_specs";
+    session(&sample.path("made.db")).execute(drop).unwrap();
+    let ran = sexton(&["schema", "diff", &main, "--api", &api, "--format", "json"]);
+    assert_eq!(ran.code, 2);
+    let reports: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(reports[0]["differences"].as_array().unwrap().len(), 0);
+    assert_eq!(reports[1]["differences"][0]["table"], "request_specs");
+    let apply = [
+        "schema", "diff", &main, "--api", &api, "--apply", "expand", "--yes",
+    ];
+    let ran = sexton(&apply);
+    assert_eq!(ran.code, 64);
+    assert!(
+        ran.stderr.contains("--apply takes one database"),
+        "{}",
+        ran.stderr
+    );
+}

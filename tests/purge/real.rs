@@ -1,8 +1,8 @@
-//! The real manila-manage, cinder-manage and glance-manage beside sexton, on the same data in MariaDB: the
+//! The real manila-manage, cinder-manage and glance-manage beside sexton, on the same data on each engine: the
 //! same rows are gone, but for differences that are named here and in `docs/purge.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -10,6 +10,7 @@ use sexton::archive::{Before, Options};
 use sexton::db::Engine;
 
 use crate::support::cloud::contents;
+use crate::support::nova;
 use crate::support::service::{Service, program};
 
 /// Days; what was deleted longer ago goes.
@@ -35,10 +36,31 @@ fn rows(service: &mut Service) -> Rows {
 }
 
 /// What the real service and sexton leave of the same rows, which `fill` makes.
-fn left(model: &str, arguments: &[&str], fill: impl Fn(&mut Service)) -> (Rows, Rows) {
+fn left(
+    model: &str,
+    engine: Engine,
+    arguments: &[&str],
+    fill: impl Fn(&mut Service),
+) -> (Rows, Rows) {
+    let both = both(model, engine, arguments, fill);
+    assert!(both.theirs_ran.status.success(), "{:?}", both.theirs_ran);
+    assert_ne!(both.theirs, both.before, "nothing was purged");
+    (both.theirs, both.ours)
+}
+
+/// What there was, what each of the two leaves of it, and how the real one ended.
+struct Both {
+    before: Rows,
+    theirs: Rows,
+    ours: Rows,
+    theirs_ran: Output,
+}
+
+fn both(model: &str, engine: Engine, arguments: &[&str], fill: impl Fn(&mut Service)) -> Both {
+    eprintln!("--- {model} on {engine}");
     let name = model.split('-').next().unwrap();
-    let mut theirs = Service::new(model, Engine::Mysql);
-    let mut ours = Service::new(model, Engine::Mysql);
+    let mut theirs = Service::new(model, engine);
+    let mut ours = Service::new(model, engine);
     fill(&mut theirs);
     fill(&mut ours);
     let before = rows(&mut theirs);
@@ -46,21 +68,17 @@ fn left(model: &str, arguments: &[&str], fill: impl Fn(&mut Service)) -> (Rows, 
 
     let directory = tempfile::tempdir().unwrap();
     let configuration = directory.path().join("service.conf");
-    let url = theirs
-        .database
-        .url
-        .replacen("mysql://", "mysql+pymysql://", 1);
     let state = directory.path().display();
-    let text =
-        format!("[DEFAULT]\nstate_path = {state}\n[database]\nconnection = {url}?charset=utf8\n");
+    let url = &theirs.database.url;
+    let databases = nova::configuration(url, url);
+    let text = format!("[DEFAULT]\nstate_path = {state}\n{databases}");
     std::fs::write(&configuration, text).unwrap();
-    let ran = Command::new(program(name))
+    let theirs_ran = Command::new(program(name))
         .arg("--config-file")
         .arg(&configuration)
         .args(arguments)
         .output()
         .unwrap();
-    assert!(ran.status.success(), "{ran:?}");
 
     let cut_off = days_ago(AGE);
     let before_that = Before::parse(cut_off.trim_matches('\''), Timestamp::now()).unwrap();
@@ -70,9 +88,12 @@ fn left(model: &str, arguments: &[&str], fill: impl Fn(&mut Service)) -> (Rows, 
         ..Options::default()
     };
     ours.purge_with(&options, &[]);
-    let (theirs, ours) = (rows(&mut theirs), rows(&mut ours));
-    assert_ne!(theirs, before, "nothing was purged");
-    (theirs, ours)
+    Both {
+        before,
+        theirs: rows(&mut theirs),
+        ours: rows(&mut ours),
+        theirs_ran,
+    }
 }
 
 /// The keys of the rows that only the first one left, by table.
@@ -84,70 +105,107 @@ fn more(one: &Rows, other: &Rows) -> Vec<(String, usize)> {
 
 #[test]
 fn cinder() {
+    [Engine::Mysql, Engine::Sqlite]
+        .into_iter()
+        .for_each(cinder_on);
+}
+
+fn cinder_on(engine: Engine) {
     let age = AGE.to_string();
-    let (theirs, ours) = left("cinder-29.0.0", &["db", "purge", &age], |cinder| {
-        let (dead, live) = (cinder.truth(true), cinder.truth(false));
-        for (number, age) in [Some(100), Some(40), Some(20), Some(1), None]
-            .into_iter()
-            .enumerate()
-        {
-            let at = age.map_or("NULL".to_owned(), days_ago);
-            let mark = if age.is_some() { dead } else { live };
-            let marked = [("deleted", mark), ("deleted_at", at.as_str())];
-            let volume = format!("'v{number}'");
-            let attachment = format!("'a{number}'");
-            let snapshot = format!("'s{number}'");
-            let id = number.to_string();
-            let mut row = |table: &str, values: &[(&str, &str)]| {
-                cinder.row(table, &[values, &marked[..]].concat());
-            };
-            row("volumes", &[("id", &volume)]);
-            for table in ["volume_metadata", "volume_admin_metadata", "transfers"] {
-                row(table, &[("id", &id), ("volume_id", &volume)]);
-            }
-            row(
-                "volume_attachment",
-                &[("id", &attachment), ("volume_id", &volume)],
-            );
-            row(
-                "attachment_specs",
-                &[("id", &id), ("attachment_id", &attachment)],
-            );
-            row("snapshots", &[("id", &snapshot), ("volume_id", &volume)]);
-            row(
-                "snapshot_metadata",
-                &[("id", &id), ("snapshot_id", &snapshot)],
-            );
-            let (root, key) = (format!("'q{number}'"), format!("'k{number}'"));
-            row("quality_of_service_specs", &[("id", &root)]);
-            row(
-                "quality_of_service_specs",
-                &[("id", &key), ("specs_id", &root)],
-            );
-            row("quotas", &[("id", &id)]);
-            row("messages", &[("id", &format!("'m{number}'"))]);
-        }
-        // Detached long ago from a volume that lives, and from one that was deleted lately.
-        for (id, volume) in [("'x1'", "'v4'"), ("'x2'", "'v3'")] {
-            let at = days_ago(90);
-            let values = [
-                ("id", id),
-                ("volume_id", volume),
-                ("deleted", dead),
-                ("deleted_at", &at),
-            ];
-            cinder.row("volume_attachment", &values);
-        }
-    });
+    let (theirs, ours) = left("cinder-29.0.0", engine, &["db", "purge", &age], fill_cinder);
     assert_eq!(more(&ours, &theirs), []);
     assert_eq!(more(&theirs, &ours), []);
 }
 
+/// There cinder-manage asks whether an integer is true (`volume_type_projects.deleted IS true`), and rolls
+/// everything back, each time.
+#[test]
+fn cinder_on_postgresql_purges_nothing_and_we_do() {
+    let age = AGE.to_string();
+    let arguments = ["db", "purge", &age];
+    let both = both("cinder-29.0.0", Engine::Postgres, &arguments, fill_cinder);
+    let said = String::from_utf8_lossy(&both.theirs_ran.stdout).into_owned();
+    assert!(!both.theirs_ran.status.success(), "{said}");
+    let why = "argument of IS TRUE must be type boolean, not type integer";
+    assert!(said.contains(why), "{said}");
+    assert_eq!(both.theirs, both.before);
+    // The same rows as beside the real one on the other engines.
+    let (_, ours) = left("cinder-29.0.0", Engine::Mysql, &arguments, fill_cinder);
+    let count = |rows: &Rows| {
+        rows.iter()
+            .map(|(t, r)| (t.clone(), r.len()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(count(&both.ours), count(&ours));
+    assert_ne!(both.ours, both.before);
+}
+
+fn fill_cinder(cinder: &mut Service) {
+    let (dead, live) = (cinder.truth(true), cinder.truth(false));
+    for (number, age) in [Some(100), Some(40), Some(20), Some(1), None]
+        .into_iter()
+        .enumerate()
+    {
+        let at = age.map_or("NULL".to_owned(), days_ago);
+        let mark = if age.is_some() { dead } else { live };
+        let marked = [("deleted", mark), ("deleted_at", at.as_str())];
+        let volume = format!("'v{number}'");
+        let attachment = format!("'a{number}'");
+        let snapshot = format!("'s{number}'");
+        let id = number.to_string();
+        let mut row = |table: &str, values: &[(&str, &str)]| {
+            cinder.row(table, &[values, &marked[..]].concat());
+        };
+        row("volumes", &[("id", &volume)]);
+        for table in ["volume_metadata", "volume_admin_metadata", "transfers"] {
+            row(table, &[("id", &id), ("volume_id", &volume)]);
+        }
+        row(
+            "volume_attachment",
+            &[("id", &attachment), ("volume_id", &volume)],
+        );
+        row(
+            "attachment_specs",
+            &[("id", &id), ("attachment_id", &attachment)],
+        );
+        row("snapshots", &[("id", &snapshot), ("volume_id", &volume)]);
+        row(
+            "snapshot_metadata",
+            &[("id", &id), ("snapshot_id", &snapshot)],
+        );
+        let (root, key) = (format!("'q{number}'"), format!("'k{number}'"));
+        row("quality_of_service_specs", &[("id", &root)]);
+        row(
+            "quality_of_service_specs",
+            &[("id", &key), ("specs_id", &root)],
+        );
+        row("quotas", &[("id", &id)]);
+        row("messages", &[("id", &format!("'m{number}'"))]);
+    }
+    // Detached long ago from a volume that lives, and from one that was deleted lately.
+    for (id, volume) in [("'x1'", "'v4'"), ("'x2'", "'v3'")] {
+        let at = days_ago(90);
+        let values = [
+            ("id", id),
+            ("volume_id", volume),
+            ("deleted", dead),
+            ("deleted_at", &at),
+        ];
+        cinder.row("volume_attachment", &values);
+    }
+}
+
 #[test]
 fn glance() {
+    [Engine::Mysql, Engine::Postgres, Engine::Sqlite]
+        .into_iter()
+        .for_each(glance_on);
+}
+
+fn glance_on(engine: Engine) {
     let age = AGE.to_string();
     let arguments = ["db", "purge", "--age_in_days", &age, "--max_rows", "-1"];
-    let (theirs, ours) = left("glance-33.0.0", &arguments, |glance| {
+    let (theirs, ours) = left("glance-33.0.0", engine, &arguments, |glance| {
         let (dead, live) = (glance.truth(true), glance.truth(false));
         for (number, age) in [Some(100), Some(40), Some(20), None]
             .into_iter()
@@ -179,8 +237,14 @@ fn glance() {
 
 #[test]
 fn manila() {
+    [Engine::Mysql, Engine::Postgres]
+        .into_iter()
+        .for_each(manila_on);
+}
+
+fn manila_on(engine: Engine) {
     let age = AGE.to_string();
-    let (theirs, ours) = left("manila-23.0.1", &["db", "purge", &age], |manila| {
+    let (theirs, ours) = left("manila-23.0.1", engine, &["db", "purge", &age], |manila| {
         for (number, age) in [Some(100), Some(40), Some(20), None]
             .into_iter()
             .enumerate()
@@ -260,7 +324,7 @@ fn manila() {
     });
     // The whole of the second share stays with us, and what refers to it or is referred to; with them
     // the share alone.
-    insta::assert_debug_snapshot!(more(&ours, &theirs));
+    insta::assert_debug_snapshot!("manila", more(&ours, &theirs));
     // A server that another one came from is passed over there until the next run: its key comes first.
     let theirs_only = [("share_servers".to_owned(), 1), ("transfers".to_owned(), 1)];
     assert_eq!(more(&theirs, &ours), theirs_only);
