@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// soft-deleted families where they are.
     #[arg(long)]
     purge: bool,
+    /// Prove a purge of the shadow tables: all rows of the worlds lie in them, and the engine deletes them.
+    #[arg(long, conflicts_with = "purge")]
+    empty_shadows: bool,
     /// The profile of the worlds instead of the one that each holds: a name or a file.
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
@@ -123,10 +126,11 @@ pub(crate) struct Args {
 }
 
 /// What only a campaign can be told.
-const CAMPAIGN: [&str; 16] = [
+const CAMPAIGN: [&str; 17] = [
     "server",
     "worlds",
     "purge",
+    "empty_shadows",
     "profile",
     "faults",
     "no_writers",
@@ -245,6 +249,9 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
     let mut campaign = Campaign::new(backend.unwrap_or(Backend::Sqlite), worlds);
     if args.purge {
         campaign.task = Task::Purge;
+    }
+    if args.empty_shadows {
+        campaign.task = Task::EmptyShadows;
     }
     let faults = match &args.faults {
         Some(text) => text.parse()?,

@@ -19,7 +19,7 @@ use crate::db::{Engine, Session};
 use crate::error::Result;
 use crate::schema::FamilyGraph;
 
-use super::world::Layout;
+use super::world::{Layout, Task};
 
 pub use command::Program;
 pub(super) use command::alchemy;
@@ -47,7 +47,8 @@ pub trait Archiver: Send {
         true
     }
 
-    /// Whether it can purge: delete families where they are ([`FamilyGraph::deletes_in_place`]).
+    /// Whether it can purge: delete families where they are ([`Task::Purge`]), or in the shadow tables
+    /// ([`Task::EmptyShadows`]).
     fn purges(&self) -> bool {
         true
     }
@@ -102,6 +103,8 @@ pub struct Place {
     pub api: Option<Door>,
     /// The family graph of the main database. An engine of its own kind may ignore it.
     pub graph: Arc<FamilyGraph>,
+    /// What it is to do.
+    pub task: Task,
     /// Options.
     pub options: EngineOptions,
     /// Set when the engine is asked to stop, if it is no process.
@@ -120,6 +123,7 @@ impl Place {
             main: self.main.clone(),
             api: self.api.clone(),
             graph: Arc::clone(&self.graph),
+            task: self.task,
             options,
             stop: Arc::clone(&self.stop),
             process: Arc::clone(&self.process),

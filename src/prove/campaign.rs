@@ -71,7 +71,8 @@ pub struct Campaign {
     pub backend: Backend,
     /// On which worlds.
     pub worlds: Vec<World>,
-    /// [`Task::Purge`] makes all of them, and those at random, worlds in which an engine is to purge.
+    /// [`Task::Purge`] and [`Task::EmptyShadows`] make all of them, and those at random, worlds in which an engine
+    /// is to purge.
     pub task: Task,
     /// Which statements are hit.
     pub points: Points,
@@ -187,7 +188,7 @@ impl Campaign {
             };
             setting.check(modes)?;
         }
-        let purges = self.task == Task::Purge || self.worlds.iter().any(|w| w.task == Task::Purge);
+        let purges = self.task.purges() || self.worlds.iter().any(|w| w.task.purges());
         if purges && !probe.purges() {
             return Err(
                 Error::usage(format!("engine {} does not purge", probe.name()))
@@ -218,6 +219,7 @@ impl Campaign {
             let mut world = match self.task {
                 Task::Archive => world.into_owned(),
                 Task::Purge => world.to_purge()?,
+                Task::EmptyShadows => world.to_emptied()?,
             };
             world.layout = layout;
             let done = self.world(

@@ -4,7 +4,7 @@ pub(super) mod builder;
 mod nova;
 
 use self::builder::Builder;
-use super::world::{PURGE, World};
+use super::world::{EMPTY, PURGE, World};
 use crate::error::{Error, Result};
 use crate::schema::Ownership::{Owned, Shared};
 
@@ -26,12 +26,16 @@ pub const NAMES: [&str; 10] = [
 /// catalogue that is run by default.
 pub const REAL: [&str; 3] = ["nova-34.0.0", "nova-21.0.0", "nova-share-mapping"];
 
-/// The world of that name; with `purge-` before it the same for an engine that purges.
+/// The world of that name; with `purge-` before it the same for an engine that purges, with `empty-` for one that
+/// empties the shadow tables.
 ///
 /// # Errors
 ///
 /// Exit code 64 if there is none.
 pub fn world(name: &str) -> Result<World> {
+    if let Some(name) = name.strip_prefix(EMPTY) {
+        return world(name)?.to_emptied();
+    }
     if let Some(name) = name.strip_prefix(PURGE) {
         return world(name)?.to_purge();
     }

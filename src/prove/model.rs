@@ -33,7 +33,7 @@ fn free(
     let moving = marked_families(shape, state);
     // Where rows are purged a young one is as good as live: the marker says so.
     let mut held = match &shape.before {
-        Some(before) if !shape.purges => young(shape, state, &moving, &before.to_string()),
+        Some(before) if !shape.own_age => young(shape, state, &moving, &before.to_string()),
         _ => moving.iter().map(|rows| vec![false; rows.len()]).collect(),
     };
     for ((table, rows), held) in shape.tables.iter().zip(&moving).zip(&mut held) {

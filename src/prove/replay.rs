@@ -11,7 +11,7 @@ use super::runner::Runner;
 use super::scenario::Scenario;
 use super::stage::Ground;
 use super::vfs::{PowerLoss, Recording};
-use super::world::{Task, World};
+use super::world::World;
 use crate::error::{Error, Result};
 use crate::quote::shortened;
 
@@ -155,7 +155,7 @@ impl<'a> Rig<'a> {
             let message = format!("engine {engine} does not run on {database}");
             return Err(Error::usage(message));
         }
-        if scenario.world.task == Task::Purge && !engine.purges() {
+        if scenario.world.task.purges() && !engine.purges() {
             let message = format!("engine {} does not purge", engine.name());
             return Err(Error::usage(message));
         }

@@ -16,7 +16,7 @@ use super::archiver::{Door, EngineOptions, Place, ProcessSlot, alchemy};
 use super::injector::Injector;
 use super::state::{Shape, State};
 use super::vfs::{PowerLoss, Vfs};
-use super::world::{Content, World};
+use super::world::{Content, Task, World};
 
 pub use ground::Backend;
 pub(super) use ground::Ground;
@@ -25,7 +25,11 @@ use side::{Neighbour, Side};
 /// A world on a database of its own.
 pub(super) struct Stage {
     pub(super) engine: Engine,
+    /// The families as oracles see them.
     pub(super) graph: Arc<FamilyGraph>,
+    /// The families as an engine finds them.
+    engine_graph: Arc<FamilyGraph>,
+    task: Task,
     pub(super) shape: Arc<Shape>,
     pub(super) injector: Arc<Injector>,
     main: Door,
@@ -44,11 +48,19 @@ impl Stage {
         options: &EngineOptions,
     ) -> Result<Self> {
         let engine = ground.backend.engine();
-        let graph = Arc::new(world.graph(engine)?);
+        let graph = Arc::new(world.judged_graph(engine)?);
+        let engine_graph = Arc::new(world.graph(engine)?);
         let shape = Arc::new(Shape::new(&graph, &world, options));
         let stop = Arc::new(AtomicBool::new(false));
         let process = Arc::new(ProcessSlot::default());
-        let side = Side::new(ground, &world, &graph, &shape, &stop, &process)?;
+        let side = Side::new(
+            ground,
+            &world,
+            (&graph, &engine_graph),
+            &shape,
+            &stop,
+            &process,
+        )?;
         let side = Arc::new(Mutex::new(side));
         let injector = Injector::new(engine, Box::new(Neighbour(Arc::clone(&side))));
         let databases = lock(&side).databases.clone();
@@ -56,6 +68,8 @@ impl Stage {
         let stage = Self {
             engine,
             graph,
+            engine_graph,
+            task: world.task,
             shape,
             injector,
             main,
@@ -105,7 +119,8 @@ impl Stage {
             engine: self.engine,
             main: self.main.clone(),
             api: self.api.clone(),
-            graph: Arc::clone(&self.graph),
+            graph: Arc::clone(&self.engine_graph),
+            task: self.task,
             options: options.clone(),
             stop: Arc::clone(&self.stop),
             process: Arc::clone(&self.process),

@@ -11,7 +11,7 @@ use crate::db::{DbError, Session, Value};
 use crate::schema::{FamilyGraph, MarkerStyle, Ownership};
 
 use super::archiver::EngineOptions;
-use super::world::World;
+use super::world::{Task, World};
 
 /// A row: its values as text, in the order of the live table's columns; `None` is NULL.
 pub type Record = Vec<Option<String>>;
@@ -28,6 +28,8 @@ pub struct Shape {
     /// Whether rows are purged where they are: then the other side of a table is where rows are that have
     /// gone from it.
     pub purges: bool,
+    /// Whether each row goes by its own age, not by that of its root.
+    pub(super) own_age: bool,
     /// Only families whose root was soft-deleted before this moment are to move.
     pub before: Option<Before>,
 }
@@ -47,6 +49,8 @@ pub struct TableShape {
     pub key: Vec<usize>,
     /// Position and style of the marker.
     pub marker: Option<(usize, MarkerStyle)>,
+    /// Whether all rows count as marked, as they do in a shadow table.
+    all_marked: bool,
     /// Position of the column that tells a row's age.
     pub age: Option<usize>,
     /// Where rows are purged each goes by its own age: one that was not deleted before this moment is as
@@ -78,6 +82,9 @@ pub struct ReferenceShape {
 impl TableShape {
     /// Whether the row is marked deleted.
     pub fn is_marked(&self, record: &Record) -> bool {
+        if self.all_marked {
+            return true;
+        }
         let Some((column, style)) = self.marker else {
             return false;
         };
@@ -144,6 +151,7 @@ impl Shape {
     /// The shape of a world whose graph this is, for an engine with these options.
     pub fn new(graph: &FamilyGraph, world: &World, options: &EngineOptions) -> Self {
         let before = options.before.clone();
+        let own_age = world.task == Task::Purge;
         let names: Vec<_> = graph.members.keys().cloned().collect();
         let place = |name: &str| names.binary_search_by(|n| n.as_str().cmp(name)).ok();
         let columns = |table: &str| -> Vec<String> {
@@ -182,7 +190,8 @@ impl Shape {
                         .filter(|_| !member.never_marked)
                         .and_then(|m| Some((at(&m.column)?, m.style))),
                     age: member.age.as_ref().and_then(at),
-                    purged_before: before.as_ref().filter(|_| purges).map(ToString::to_string),
+                    all_marked: world.task == Task::EmptyShadows,
+                    purged_before: before.as_ref().filter(|_| own_age).map(ToString::to_string),
                     columns: own,
                 }
             })
@@ -219,6 +228,7 @@ impl Shape {
             references,
             api,
             purges: graph.deletes_in_place,
+            own_age,
             before,
         }
     }

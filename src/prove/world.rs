@@ -10,13 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::{Engine, Value};
 use crate::error::{Error, Result};
-use crate::schema::{Column, ColumnType, FamilyGraph, Model, Profile, Schema, ddl};
+use crate::schema::{
+    Column, ColumnType, FamilyGraph, Model, Ownership, Profile, ProfileReference, Schema, ddl,
+};
 
 /// Stands in a text value for the URL of the main database, as the engine under test is given it.
 pub const MAIN_URL: &str = "{main-url}";
 
 /// How the names of worlds begin in which an engine is to purge.
 pub const PURGE: &str = "purge-";
+
+/// How the names of worlds begin in which an engine is to empty the shadow tables.
+pub const EMPTY: &str = "empty-";
 
 /// Schema, profile and rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,11 +55,18 @@ pub enum Task {
     Archive,
     /// Delete them where they are; there are no shadow tables.
     Purge,
+    /// Delete those that are in the shadow tables.
+    EmptyShadows,
 }
 
 impl Task {
     fn is_archive(&self) -> bool {
         *self == Self::Archive
+    }
+
+    /// Whether rows are deleted for good.
+    pub fn purges(self) -> bool {
+        self != Self::Archive
     }
 }
 
@@ -131,9 +143,80 @@ impl World {
         ddl::name_enum_types(&mut schema, engine);
         let graph = self.profile.families(&schema)?;
         Ok(match self.task {
-            Task::Archive => graph,
+            Task::Archive | Task::EmptyShadows => graph,
             Task::Purge => graph.in_place(&BTreeSet::new()),
         })
+    }
+
+    /// The families as oracles see them: where shadow tables are to be emptied, those in the shadow tables,
+    /// which no foreign key and no marker knows.
+    ///
+    /// # Errors
+    ///
+    /// As [`World::graph`].
+    pub fn judged_graph(&self, engine: Engine) -> Result<FamilyGraph> {
+        let graph = self.graph(engine)?;
+        if self.task != Task::EmptyShadows {
+            return Ok(graph);
+        }
+        let shadow = |table: &str| graph.member(table).and_then(|m| m.shadow.clone());
+        let shadows: Vec<String> = graph.members.keys().filter_map(|t| shadow(t)).collect();
+        let in_shadow = |table: &str, columns: &[String]| {
+            Some(format!("{}.({})", shadow(table)?, columns.join(", ")))
+        };
+        let owned = graph.references.iter().filter(|r| r.is_owned());
+        let references = owned.filter_map(|r| {
+            Some(ProfileReference {
+                child: in_shadow(&r.child, &r.child_columns)?,
+                parent: in_shadow(&r.parent, &r.parent_columns)?,
+                kind: Ownership::Owned,
+                by_convention: true,
+                required: false,
+            })
+        });
+        let profile = Profile {
+            name: self.profile.name.clone(),
+            shadow_prefix: "-".into(),
+            without_shadow: shadows.clone(),
+            unmarked: shadows.clone(),
+            age: graph
+                .members
+                .values()
+                .filter_map(|m| Some((m.shadow.clone()?, m.age.clone()?)))
+                .collect(),
+            reference: references.collect(),
+            ..Profile::default()
+        };
+        let tables = shadows
+            .iter()
+            .filter_map(|name| graph.schema.table(name).cloned());
+        Ok(profile
+            .families(&tables.collect::<Schema>())?
+            .in_place(&BTreeSet::new()))
+    }
+
+    /// The same rows for an engine that empties shadow tables: all of them there, and nothing left to archive.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if the schema's text cannot be read.
+    pub fn to_emptied(&self) -> Result<Self> {
+        if self.task == Task::EmptyShadows {
+            return Ok(self.clone());
+        }
+        let schema = self.main.schema.schema()?;
+        let prefix = self.profile.shadow_prefix.as_str();
+        let mut world = self.clone();
+        world.name = format!("{EMPTY}{}", self.name);
+        world.main.rows.retain_mut(|row| {
+            if !row.table.starts_with(prefix) {
+                row.table = format!("{prefix}{}", row.table);
+            }
+            schema.table(&row.table).is_some()
+        });
+        (world.api, world.profile.api) = (None, None);
+        world.task = Task::EmptyShadows;
+        Ok(world)
     }
 
     /// The same rows for an engine that purges: without shadow tables, and without the records of another

@@ -1,7 +1,6 @@
 //! Engines with one mistake each, and cases in which it shows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sexton::db::{DbError, DbErrorKind};
@@ -153,16 +152,9 @@ impl Archiver for NoApi {
     }
 
     fn run(&mut self, place: &Place) -> Result<Ran> {
-        Own.run(&Place {
-            engine: place.engine,
-            main: place.main.clone(),
-            api: None,
-            graph: Arc::clone(&place.graph),
-            options: place.options.clone(),
-            stop: Arc::clone(&place.stop),
-            process: Arc::clone(&place.process),
-            directory: place.directory.clone(),
-        })
+        let mut place = place.with(place.options.clone());
+        place.api = None;
+        Own.run(&place)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use sexton::archive::Before;
 use sexton::error::Result;
 use sexton::exit::ExitCode;
 use sexton::prove::archiver::{Archiver, Control, Own, Place, Ran};
@@ -199,4 +200,57 @@ fn an_engine_that_only_archives_is_not_asked_to_purge() {
     let error = campaign.run(&engines, &()).unwrap_err();
     assert_eq!(error.code, ExitCode::Usage);
     assert_eq!(error.message, "engine textbook does not purge");
+}
+
+/// A purge of the shadow tables: every row of the world lies there.
+fn empties(backend: Backend, worlds: &[&str]) -> Campaign {
+    let mut campaign = purges(backend, worlds);
+    campaign.task = Task::EmptyShadows;
+    campaign.points = Points::Deciding;
+    (campaign.pairs, campaign.files) = (false, false);
+    campaign
+}
+
+/// Not `cycle` and `self-reference`: rows that own each other are no family to it (`docs/purge.md`), which the next
+/// test has.
+#[test]
+fn no_fault_in_a_purge_of_shadow_tables_does_harm() {
+    let worlds = ["chain", "diamond", "composite-key", "no-shadow"];
+    let mut campaign = empties(Backend::Sqlite, &worlds);
+    campaign.options.max_rows = 4;
+    let report = holds(&campaign);
+    assert!(report.cases > 900, "{}", show(&report));
+    assert_eq!(report.worlds[0].name, "empty-chain");
+    for oracle in [
+        Oracle::Whole,
+        Oracle::Conserved,
+        Oracle::Convergent,
+        Oracle::Truthful,
+    ] {
+        assert!(report.verdict[&oracle].held > 900, "{oracle}: {report:?}");
+    }
+    // By the age of each family's root: those of the young ones stay.
+    let mut campaign = empties(Backend::Sqlite, &["chain", "missing-foreign-key"]);
+    campaign.options.before = Before::try_from("2026-01-03 00:00:00".to_owned()).ok();
+    campaign.modes = Some([Mode::KillAfter, Mode::CutBefore].into());
+    campaign.writers = false;
+    holds(&campaign);
+    for backend in [Backend::Mariadb, Backend::Postgres] {
+        let mut campaign = empties(backend, &["chain"]);
+        campaign.modes = Some([Mode::KillAfter, Mode::CutAfter].into());
+        campaign.writers = false;
+        let report = holds(&campaign);
+        assert!(report.cases > 20, "{}", show(&report));
+    }
+}
+
+/// What is known to be wrong is seen.
+#[test]
+fn a_purge_of_shadow_tables_that_takes_rows_apart_is_seen() {
+    let mut campaign = empties(Backend::Sqlite, &["self-reference"]);
+    campaign.options.max_rows = 1;
+    (campaign.writers, campaign.modes) = (false, Some([Mode::KillAfter].into()));
+    let report = campaign.run(&own, &()).unwrap();
+    let whole = |f: &sexton::prove::report::Failure| f.oracle == Oracle::Whole && f.undisturbed;
+    assert!(report.failures.iter().any(whole), "{}", show(&report));
 }

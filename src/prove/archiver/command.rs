@@ -83,7 +83,7 @@ impl Archiver for Program {
     fn run(&mut self, place: &Place) -> Result<Ran> {
         let mut words = fill(&self.words, place)?;
         if self.name == OWN {
-            let mut task = match (place.graph.deletes_in_place, &place.options.before) {
+            let mut task = match (place.task.purges(), &place.options.before) {
                 (true, None) => vec!["purge", "--all"],
                 (true, Some(_)) => vec!["purge"],
                 (false, _) => vec!["archive", "--until-complete"],

@@ -8,6 +8,7 @@ use crate::db::introspect;
 use crate::error::Result;
 
 use super::{Archiver, Ended, Place, Ran};
+use crate::prove::world::Task;
 
 /// sexton's own archive engine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,8 +50,14 @@ fn archive_all(place: &Place) -> Result<Outcome> {
         ..Options::default()
     };
     let stop = Stop::on(&place.stop);
-    if place.graph.deletes_in_place {
-        return archive::purge_in_place(&mut session, &place.graph, &options, &stop, &mut ());
+    match place.task {
+        Task::Archive => {}
+        Task::Purge => {
+            return archive::purge_in_place(&mut session, &place.graph, &options, &stop, &mut ());
+        }
+        Task::EmptyShadows => {
+            return archive::purge(&mut session, &place.graph, &options, &stop, &mut ());
+        }
     }
     let records = place.graph.profile.api.clone();
     let mut api = match (&place.api, records) {

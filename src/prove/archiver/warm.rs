@@ -297,6 +297,7 @@ mod tests {
             main: Door::new("mysql://u@127.0.0.1:1/d".into(), Arc::new(nothing)),
             api: None,
             graph: Arc::new(world.graph(Engine::Mysql).unwrap()),
+            task: crate::prove::world::Task::Archive,
             options: EngineOptions::default(),
             stop: Arc::default(),
             process: Arc::default(),

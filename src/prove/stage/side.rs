@@ -15,11 +15,11 @@ use super::super::archiver::ProcessSlot;
 use super::super::state::{Shape, State};
 use super::super::tap::attach_shadows;
 use super::super::vfs::{PowerLoss, Vfs};
-use super::super::world::{Layout, MAIN_URL, World};
+use super::super::world::{Layout, MAIN_URL, Task, World};
 use super::super::writer::{Action, Change};
 use super::Script;
 use super::ground::{Ground, Host, companions};
-use crate::archive::{Options, Stop, archive, purge_in_place};
+use crate::archive::{Options, Stop, archive, purge, purge_in_place};
 use crate::db::{Access, Engine, Session, SqliteDriver, SqliteMode, Target, open};
 use crate::error::{Error, Result};
 use crate::quote::shortened;
@@ -59,12 +59,12 @@ impl Side {
     pub(super) fn new(
         ground: &mut Ground,
         world: &Arc<World>,
-        graph: &Arc<FamilyGraph>,
+        (judged, graph): (&Arc<FamilyGraph>, &Arc<FamilyGraph>),
         shape: &Arc<Shape>,
         stop: &Arc<AtomicBool>,
         process: &Arc<ProcessSlot>,
     ) -> Result<Self> {
-        let change = |action| Some((action, Change::of(action, world, graph)?));
+        let change = |action| Some((action, Change::of(action, world, judged)?));
         let mut names = vec!["main"];
         if world.layout == Layout::AttachedWal {
             names.push("shadows");
@@ -369,7 +369,7 @@ impl Side {
     }
 
     fn second_archiver(&mut self) -> Result<bool> {
-        let graph = Arc::clone(&self.graph);
+        let (graph, task) = (Arc::clone(&self.graph), self.world.task);
         let before = self.shape.before.clone();
         let session = self.session("main")?;
         let options = Options {
@@ -381,9 +381,10 @@ impl Side {
         // Where it is refused, by a lock or by sexton's own, there is no second archiver: also an
         // outcome.
         let stop = Stop::default();
-        let done = match graph.deletes_in_place {
-            true => purge_in_place(session, &graph, &options, &stop, &mut ()),
-            false => archive(session, &graph, &options, &stop, &mut ()),
+        let done = match task {
+            Task::Archive => archive(session, &graph, &options, &stop, &mut ()),
+            Task::Purge => purge_in_place(session, &graph, &options, &stop, &mut ()),
+            Task::EmptyShadows => purge(session, &graph, &options, &stop, &mut ()),
         };
         Ok(done.is_ok_and(|outcome| outcome.total_rows > 0))
     }
