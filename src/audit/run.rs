@@ -67,6 +67,15 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
             key(other) == key(&probe) && other.path == probe.path
         };
         let twin = asked.iter().position(same).map(|at| asked.remove(at));
+        let elsewhere = session.origin() != session.engine();
+        if elsewhere && twin.is_none() && matches!(probe.ask, Ask::Rows(_)) {
+            gaps.push(NotChecked {
+                check: probe.check.into(),
+                table: Some(probe.table),
+                why: "it cannot be asked of a dump".into(),
+            });
+            continue;
+        }
         let ask = twin.as_ref().map_or(&probe.ask, |twin| &twin.ask);
         match answer(session, &probe, ask, options.samples) {
             Ok(found) => findings.extend(found),

@@ -149,7 +149,7 @@ fn run_compat(args: &Args) -> u8 {
                     .for_each(|line| println!("{line}"));
             }
             if outcome.has_blocked() {
-                eprint!("{}", report::blocked_text(&outcome));
+                crate::cli::tell!("{}", report::blocked_text(&outcome));
             }
             compat::exit_code(&outcome)
         }

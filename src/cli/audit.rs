@@ -86,6 +86,10 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
             ))
             .hint("check that this is the right database; Nova's API database goes to --api"));
         }
+        if !session.has_data() {
+            return Err(Error::data(format!("{target} is a dump without rows: nothing in it can be audited"))
+                .hint("write it without --no-data or --schema-only; `sexton schema diff` takes it as it is"));
+        }
         cells.push((name.clone(), session, graph.as_cleaned_up()));
     }
     let mut api = match &databases.api {
@@ -216,6 +220,7 @@ fn judge(
     let mut databases: Vec<_> = cells
         .iter_mut()
         .map(|(name, session, graph)| Database {
+            cell: Some(name.clone()).filter(|name| !name.is_empty()),
             prefix: match (several, name.as_str()) {
                 (false, _) => String::new(),
                 (true, "") => "main.".to_owned(),
@@ -228,6 +233,7 @@ fn judge(
         .collect();
     if let Some((session, schema)) = api {
         databases.push(Database {
+            cell: None,
             prefix: "API.".into(),
             session,
             schema,

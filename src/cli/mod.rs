@@ -2,6 +2,22 @@
 //!
 //! The only part of sexton that touches the terminal, the environment and signals.
 
+/// A line on stderr. One that nobody takes any more ends no run.
+macro_rules! say {
+    ($($text:tt)*) => {
+        drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($text)*))))
+    };
+}
+
+/// The same without the end of the line.
+macro_rules! tell {
+    ($($text:tt)*) => {
+        drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!($($text)*)))
+    };
+}
+
+pub(crate) use {say, tell};
+
 mod archive;
 mod audit;
 mod database;
@@ -89,14 +105,14 @@ fn show(error: &clap::Error) {
     if hidden == plain {
         drop(error.print());
     } else {
-        eprint!("{hidden}");
+        crate::cli::tell!("{hidden}");
     }
 }
 
 /// One line on stderr; the exit code.
 fn complain(error: &Error) -> u8 {
     let line = error.to_string();
-    eprintln!("sexton: {}", without_passwords(&line, std::env::args()));
+    crate::cli::say!("sexton: {}", without_passwords(&line, std::env::args()));
     error.code as u8
 }
 

@@ -54,7 +54,7 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => crate::cli::say!("{text}"),
         }
     }
 }
@@ -68,7 +68,7 @@ impl Observer for Progress {
             Some(bar) => bar.set_message(text),
             None if !self.quiet && self.last.elapsed() >= PLAIN_EVERY => {
                 self.last = Instant::now();
-                eprintln!("{text}");
+                crate::cli::say!("{text}");
             }
             None => {}
         }
@@ -149,7 +149,7 @@ impl Cases {
             Some(bar) => bar.set_message(tally.line(self.worlds)),
             None if !self.quiet && tally.last.elapsed() >= PLAIN_EVERY => {
                 tally.last = Instant::now();
-                eprintln!("{}", tally.line(self.worlds));
+                crate::cli::say!("{}", tally.line(self.worlds));
             }
             None => {}
         }

@@ -223,7 +223,7 @@ fn again(args: &Args, directory: &Path) -> Result<Report> {
             .iter()
             .any(|f| f.fingerprint == *fingerprint)
     {
-        eprintln!(
+        crate::cli::say!(
             "sexton: the failure of the bundle, {fingerprint}, did not come again; others did"
         );
     }

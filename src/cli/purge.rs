@@ -162,7 +162,7 @@ fn as_nova_manage(args: &Args) -> u8 {
                 lines.iter().for_each(|line| println!("{line}"));
             }
             if outcome.has_blocked() {
-                eprint!("{}", report::blocked_text(&outcome));
+                crate::cli::tell!("{}", report::blocked_text(&outcome));
             }
             compat::purge_code(&outcome)
         }
@@ -200,7 +200,7 @@ fn by_age(args: &Args, bad_age: &str, usual: Option<i64>) -> Result<u8> {
     Ok(match purged {
         Ok((outcome, _)) => {
             if outcome.has_blocked() {
-                eprint!("{}", report::blocked_text(&outcome));
+                crate::cli::tell!("{}", report::blocked_text(&outcome));
             }
             match outcome.stopped_because {
                 StopReason::Signal => ExitCode::Stopped as u8,

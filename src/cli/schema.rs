@@ -228,10 +228,10 @@ fn apply(statements: &[String], session: &mut Session, yes: bool) -> Result<bool
             .hint("look at the statements without --apply, then give --yes"));
         }
         for statement in statements {
-            eprintln!("{statement};");
+            crate::cli::say!("{statement};");
         }
         let count = statements.len();
-        eprint!(
+        crate::cli::tell!(
             "Run these {count} statements on {}? [y/N] ",
             session.label()
         );
@@ -239,7 +239,7 @@ fn apply(statements: &[String], session: &mut Session, yes: bool) -> Result<bool
         let mut answer = String::new();
         drop(std::io::stdin().lock().read_line(&mut answer));
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            eprintln!("sexton: nothing was changed");
+            crate::cli::say!("sexton: nothing was changed");
             return Ok(false);
         }
     }

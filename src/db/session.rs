@@ -9,6 +9,7 @@ pub struct Session {
     label: String,
     /// Where the schema came from, if not from the engine at the other end.
     origin: Engine,
+    has_data: bool,
     statements: u64,
 }
 
@@ -20,6 +21,7 @@ impl Session {
             engine,
             label: label.into(),
             origin: engine,
+            has_data: true,
             statements: 0,
         }
     }
@@ -31,9 +33,14 @@ impl Session {
 
     /// The same session with the rows of a dump that another engine's tools wrote.
     #[must_use]
-    pub(super) fn of_origin(mut self, origin: Engine) -> Self {
-        self.origin = origin;
+    pub(super) fn of_origin(mut self, origin: Engine, has_data: bool) -> Self {
+        (self.origin, self.has_data) = (origin, has_data);
         self
+    }
+
+    /// Whether there are rows to be read: not in a dump of the schema alone.
+    pub fn has_data(&self) -> bool {
+        self.has_data
     }
 
     /// The engine in whose words the schema is: that of the dump where one was read.

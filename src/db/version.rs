@@ -1,7 +1,7 @@
 //! What migrations say of a database: the version that they left it at.
 
 use super::{DbError, Session};
-use crate::schema::Schema;
+use crate::schema::{Model, Schema};
 
 /// Where migrations keep the version: Alembic, and what came before it.
 const KEPT: [(&str, &str); 2] = [
@@ -20,7 +20,11 @@ pub fn migration_version(
     schema: &Schema,
 ) -> Result<Option<String>, DbError> {
     let engine = session.engine();
-    let own = schema.tables.keys().find(|name| name.ends_with(OWN));
+    let is_own = |name: &&String| {
+        let service = name.strip_suffix(OWN);
+        service.is_some_and(|s| Model::names().any(|m| m.split('-').next() == Some(s)))
+    };
+    let own = schema.tables.keys().find(is_own);
     let own = own.map(|name| (name.as_str(), "version_num"));
     for (table, column) in own.into_iter().chain(KEPT) {
         let there = schema

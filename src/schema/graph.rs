@@ -90,7 +90,8 @@ impl FamilyGraph {
     /// The families as they are cleaned up: in place where there are no shadow tables, rows that are purged on
     /// request among them.
     pub fn as_cleaned_up(self) -> Self {
-        match self.has_shadow_tables() {
+        // A service that has shadow tables archives, also where somebody has dropped them.
+        match self.has_shadow_tables() || !self.profile.tables.is_empty() {
             true => self,
             false => self.in_place(&self.profile.purged_on_request.iter().cloned().collect()),
         }

@@ -337,3 +337,67 @@ fn audits_diffs_and_diagrams_take_a_dump_and_what_would_change_it_does_not() {
         .collect();
     assert_eq!(left, ["nova.sql"]);
 }
+
+/// What a script of operators' makes: one dump after the other; and a file that was changed.
+#[test]
+fn what_comes_after_the_end_and_sums_that_are_wrong_are_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = |name: &str, bytes: &[u8]| refusal(&file(directory.path(), name, bytes));
+    let one = b"-- MariaDB dump 10.19\n\nCREATE TABLE `t` (\n  `a` int(11)\n) ENGINE=InnoDB;\nLOCK TABLES `t` WRITE;\nINSERT INTO `t` VALUES (1);\nUNLOCK TABLES;\n-- Dump completed\n";
+    let twice = [&one[..], &one[..]].concat();
+    let text = said("twice.sql", &twice);
+    assert!(
+        !text.contains("is there twice") && text.contains("more after the line"),
+        "{text}"
+    );
+    said("twice.sql.gz", &[gzip(one), gzip(one)].concat());
+    let mut zipped = gzip(one);
+    let crc = zipped.len() - 8;
+    zipped[crc] ^= 1;
+    said("sum.sql.gz", &zipped);
+    let whole = gzip(one);
+    said("short.sql.gz", &whole[..whole.len() - 8]);
+    let before = [&b"INSERT INTO `t` VALUES (2);\n"[..], &one[..]].concat();
+    said("before.sql", &before);
+    let long = [&b"-- MariaDB dump 10.19\n"[..], &vec![b'x'; 100]].concat();
+    said("long.sql", &long);
+    let zeros = gzip(&vec![0; 1 << 20]);
+    let text = said("zeros.gz", &zeros);
+    assert!(text.contains("a line of more than 65536 bytes"), "{text}");
+    let generated = String::from_utf8_lossy(one)
+        .replace("`a` int(11)", "`a` int(11) GENERATED ALWAYS AS (1) VIRTUAL");
+    let text = said("generated.sql", generated.as_bytes());
+    assert!(text.contains("t.a is a generated column"), "{text}");
+    let head = "--\n-- PostgreSQL database dump\n--\n\n";
+    let end = "--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict x\n\n";
+    let parts =
+        format!("{head}CREATE TABLE public.t (\n    a integer\n)\nPARTITION BY RANGE (a);\n{end}");
+    let text = said("parts.sql", parts.as_bytes());
+    assert!(
+        text.contains("parts that are tables of their own"),
+        "{text}"
+    );
+    let latin =
+        format!("{head}CREATE TABLE public.t (\n    a text\n);\nCOPY public.t (a) FROM stdin;\n");
+    let latin = [latin.as_bytes(), b"\xe9\n\\.\n", end.as_bytes()].concat();
+    assert!(said("latin.sql", &latin).contains("not UTF-8"));
+}
+
+#[test]
+fn a_dump_of_the_schema_alone_is_no_clean_audit() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::fresh(Engine::Mysql);
+    let mut session = database.session();
+    create_schema(&mut session, "nova-34.0.0").unwrap();
+    let dump = mariadb_dump(&database, &["--no-data"]);
+    let path = file(directory.path(), "nova.sql", &dump)
+        .display()
+        .to_string();
+    let (code, _, said) = sexton(&["audit", &path]);
+    assert_eq!(code, 65, "{said}");
+    assert!(said.contains("is a dump without rows"), "{said}");
+    assert_eq!(
+        sexton(&["schema", "diff", &path, "--release", "nova-34"]).0,
+        0
+    );
+}

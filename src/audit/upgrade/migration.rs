@@ -18,6 +18,8 @@ pub(super) struct Found {
     pub(super) at: At,
     /// The first number of the release that the database is at, if that is known.
     pub(super) present: Option<u32>,
+    /// Whether other releases lie between, or may.
+    pub(super) far: bool,
 }
 
 /// The model of the release for this database.
@@ -82,7 +84,9 @@ pub(super) fn look(
         }
     }
     let present = present.and_then(|m| m.numbers().first().copied());
-    Ok(Found { at, present })
+    let to = target.numbers().first().copied().unwrap_or(0);
+    let far = present.is_none_or(|from| to.saturating_sub(from) > STEP);
+    Ok(Found { at, present, far })
 }
 
 fn behind(
@@ -110,7 +114,7 @@ fn behind(
             let steps = to_major
                 .first()
                 .zip(from.first())
-                .map_or(0, |(to, from)| to - from);
+                .map_or(0, |(to, from)| to.saturating_sub(*from));
             let message = format!("the database is at {version}, of {}; {to}", model.title());
             match steps > STEP {
                 false => (Severity::Note, message, "the commands below".to_owned()),
@@ -131,10 +135,11 @@ fn behind(
                 .to_owned(),
         ),
     };
-    let table = match at.version {
-        Some(_) => "alembic_version",
-        None => "*",
-    };
+    let kept = ["alembic_version", "migrate_version"];
+    let kept = kept
+        .into_iter()
+        .find(|t| database.schema.table(t).is_some());
+    let table = kept.unwrap_or("*");
     let mut found = finding(BEHIND, severity, format!("{}{table}", database.prefix), 1);
     (found.message, found.remedy) = (message, remedy);
     Some(found)

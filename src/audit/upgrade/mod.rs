@@ -70,6 +70,8 @@ impl Options {
 
 /// One of the service's databases.
 pub struct Database<'a> {
+    /// The name of the cell, where it has one.
+    pub cell: Option<String>,
     /// What stands before its tables in findings: `cell1.`, or nothing.
     pub prefix: String,
     /// A session with it.
@@ -168,13 +170,14 @@ pub fn upgrade(
         verdict: Verdict::Go,
         commands: Vec::new(),
     };
-    let mut present = None;
+    let (mut present, mut far) = (None, false);
     for database in databases.iter_mut() {
         let target = migration::target(&options.release, database)?;
         let found = migration::look(database, &target, options, &mut answers)?;
         if database.graph.is_some() {
             upgrade.release = target.title();
             present = present.or(found.present);
+            far |= found.far;
         }
         upgrade.databases.push(found.at);
         if let Some(graph) = database.graph {
@@ -201,8 +204,13 @@ pub fn upgrade(
         upgrade.pending = pending;
         upgrade.unseen = unseen;
     }
+    if !options.checks.is_empty() {
+        upgrade
+            .unseen
+            .push(format!("all checks but {}", options.checks.join(", ")));
+    }
     report.add(answers.findings, answers.gaps);
     upgrade.verdict = verdict::of(report, &upgrade);
-    upgrade.commands = verdict::commands(&upgrade, &profile, report, databases);
+    upgrade.commands = verdict::commands(&upgrade, &profile, far, options, report, databases);
     Ok(upgrade)
 }

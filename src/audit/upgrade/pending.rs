@@ -53,7 +53,6 @@ pub(super) fn look(
             };
             let marker = profile.marker(table);
             let engine = database.session.engine();
-            // A column that is not there yet comes with the release, empty.
             let Some(condition) = condition(migration, table, marker.as_ref(), engine) else {
                 continue;
             };
@@ -77,7 +76,7 @@ pub(super) fn look(
                     table: name,
                     rows,
                     deleted,
-                    due: present.is_none_or(|present| migration.since <= present),
+                    due: present.map_or(migration.since == 0, |present| migration.since <= present),
                 }),
                 (Err(error), _) | (_, Err(error)) => answers.gap(ID, &name, &error),
             }
@@ -128,7 +127,8 @@ fn condition(
         terms.push(marker.is_live(engine, "t"));
     }
     for name in &migration.null {
-        terms.push(format!("{} IS NULL", column(name)?));
+        // A column that is not there yet comes with the release, and is NULL.
+        terms.extend(column(name).map(|c| format!("{c} IS NULL")));
     }
     for name in &migration.set {
         terms.push(format!("{} IS NOT NULL", column(name)?));

@@ -50,7 +50,7 @@ pub(super) fn look(
             reference.child,
             reference.child_columns.join("_")
         );
-        name.truncate(NAME);
+        name.truncate(name.floor_char_boundary(NAME));
         found.remedy = format!(
             "CREATE INDEX {} ON {} ({})",
             engine.quote(&name),

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Backlog, Database, Upgrade};
-use crate::audit::{AuditReport, Severity};
+use super::{At, Backlog, Database, Options, Upgrade};
+use crate::audit::AuditReport;
 use crate::schema::Profile;
 
 /// Whether to upgrade.
@@ -49,64 +49,70 @@ pub(super) fn of(report: &AuditReport, upgrade: &Upgrade) -> Verdict {
     }
 }
 
-/// The commands, in the order in which they are run.
+/// The commands, in the order in which they are run; `far` if other releases lie between. Those of sexton's own
+/// name all databases at once, as they were given.
 pub(super) fn commands(
     upgrade: &Upgrade,
     profile: &Profile,
+    far: bool,
+    options: &Options,
     report: &AuditReport,
     databases: &[Database<'_>],
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut step = |command: String, why: String| steps.push(Step { command, why });
-    let place = |d: &Database<'_>| shell_words::quote(d.session.label()).into_owned();
-    let api = databases.iter().find(|d| d.graph.is_none()).map(place);
-    let to = format!("--upgrade-to {}", upgrade.release.replacen(' ', "-", 1));
-    let errors = report
-        .findings
-        .iter()
-        .filter(|f| f.severity == Severity::Error)
-        .count();
-    let cells: Vec<_> = databases.iter().filter(|d| d.graph.is_some()).collect();
+    let place = |d: &Database<'_>| match d.session.origin() == d.session.engine() {
+        true => shell_words::quote(d.session.label()).into_owned(),
+        // The server that the dump is of.
+        false => "DB".to_owned(),
+    };
+    let (cells, others): (Vec<_>, Vec<_>) = databases.iter().partition(|d| d.graph.is_some());
+    let argument = |d: &&Database<'_>| match &d.cell {
+        Some(cell) => format!("--cell {cell}={}", place(d)),
+        None => place(d),
+    };
+    let here = cells.iter().map(argument).collect::<Vec<_>>().join(" ");
+    let api = others.iter().map(|d| format!("--api {} ", place(d)));
+    let with_api = api.collect::<String>() + &here;
+    let release = upgrade.release.replacen(' ', "-", 1);
+    let errors = report.summary.error;
     if errors > 0 {
-        for cell in &cells {
-            let why = format!("{errors} errors first: the remedy of each is beside it");
-            step(format!("sexton audit --fail-on error {}", place(cell)), why);
-        }
+        step(
+            format!("sexton audit --fail-on error {with_api}"),
+            format!("{errors} errors first: the remedy of each is beside it"),
+        );
     }
-    let (deleted, archived) = Backlog::sum(&upgrade.backlog);
+    let (deleted, _) = Backlog::sum(&upgrade.backlog);
     let goes: u64 = upgrade.pending.iter().map(|p| p.deleted).sum();
     let less = match goes {
         0 => String::new(),
         n => format!(", {n} of them rows that online migrations would have to change"),
     };
-    for cell in &cells {
-        let shadowed =
-            |g: &crate::schema::FamilyGraph| g.members.values().any(|m| m.shadow.is_some());
-        let (here, shadows) = (place(cell), cell.graph.is_some_and(shadowed));
-        match (deleted, shadows) {
-            (0, _) => {}
-            (_, true) => {
-                let api = api
-                    .as_ref()
-                    .map_or(String::new(), |api| format!("--api {api} "));
-                step(
-                    format!("sexton archive --until-complete {api}{here}"),
-                    format!("moves soft-deleted families away: {deleted} rows are marked{less}"),
-                );
-            }
-            (_, false) => step(
-                format!("sexton purge --older-than 30 {here}"),
-                format!(
-                    "deletes soft-deleted families that are old enough: {deleted} rows are marked{less}"
-                ),
+    let in_place = cells
+        .iter()
+        .all(|d| d.graph.is_some_and(|g| g.deletes_in_place));
+    match (deleted, in_place) {
+        (0, _) => {}
+        (_, false) => step(
+            format!("sexton archive --until-complete {with_api}"),
+            format!("moves soft-deleted families away: {deleted} rows are marked{less}"),
+        ),
+        (_, true) => step(
+            format!("sexton purge --older-than 30 {here}"),
+            format!(
+                "deletes soft-deleted families that are old enough: {deleted} rows are marked{less}"
             ),
-        }
-        if archived > 0 && shadows {
-            step(
-                format!("sexton purge --older-than 365 {here}"),
-                format!("{archived} rows are in shadow tables, which an ALTER TABLE rewrites too"),
-            );
-        }
+        ),
+    }
+    let since = options.deleted_since.to_string();
+    let old = |b: &&Backlog| b.oldest_archived.as_ref().is_some_and(|at| *at < since);
+    let old: u64 = upgrade.backlog.iter().filter(old).map(|b| b.archived).sum();
+    if old > 0 {
+        step(
+            format!("sexton purge --before '{since}' {here}"),
+            "the shadow tables hold rows from before then, and an ALTER TABLE rewrites them too"
+                .into(),
+        );
     }
     let online = profile.upgrade.online.as_ref();
     if let (Some(online), true) = (online, upgrade.pending.iter().any(|p| p.due)) {
@@ -115,36 +121,42 @@ pub(super) fn commands(
             "with the present release, until it says that nothing is left".into(),
         );
     }
-    let behind = upgrade
-        .databases
-        .iter()
-        .any(|d| d.version.as_ref() != Some(&d.target));
-    if behind && errors == 0 {
-        for command in &profile.upgrade.sync {
-            step(command.clone(), format!("with {}", upgrade.release));
-        }
-        if let Some(online) = online {
-            step(
-                online.clone(),
-                "with the new release, until it says that nothing is left".into(),
-            );
-        }
-    }
+    let at = |d: &At| d.version.as_ref() == Some(&d.target);
+    let behind = !upgrade.databases.iter().all(at);
     if errors > 0 {
-        for cell in &cells {
-            step(
-                format!("sexton audit {to} {}", place(cell)),
-                "again, before anything is upgraded".into(),
-            );
-        }
-    } else if behind {
-        let release = upgrade.release.replacen(' ', "-", 1);
-        for cell in &cells {
-            step(
-                format!("sexton schema diff --release {release} {}", place(cell)),
-                "afterwards: the schema is what the release makes".into(),
-            );
-        }
+        step(
+            format!("sexton audit --upgrade-to {release} {with_api}"),
+            "again, before anything is upgraded".into(),
+        );
+        return steps;
     }
+    if !behind {
+        return steps;
+    }
+    let with = match far {
+        true => format!(
+            "with each release on the way, one after the other, at last {}",
+            upgrade.release
+        ),
+        false => format!("with {}", upgrade.release),
+    };
+    for command in &profile.upgrade.sync {
+        step(command.clone(), with.clone());
+    }
+    if let Some(online) = online {
+        step(
+            online.clone(),
+            match far {
+                true => {
+                    "with each of them, after its sync, until it says that nothing is left".into()
+                }
+                false => "with the new release, until it says that nothing is left".into(),
+            },
+        );
+    }
+    step(
+        format!("sexton schema diff --release {release} {with_api}"),
+        "afterwards: the schema is what the release makes".into(),
+    );
     steps
 }

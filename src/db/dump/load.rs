@@ -18,6 +18,8 @@ pub(super) struct Loader {
     connection: Connection,
     directory: tempfile::TempDir,
     pub(super) schema: Schema,
+    /// Whether rows are in the dump, were there any.
+    pub(super) has_data: bool,
     /// Where the rows go that come.
     statement: String,
 }
@@ -39,6 +41,7 @@ impl Loader {
             connection,
             directory,
             schema: Schema::default(),
+            has_data: false,
             statement: String::new(),
         })
     }
@@ -49,6 +52,12 @@ impl Loader {
             return Err(format!(
                 "table {} is there twice: dump one database only",
                 table.name
+            ));
+        }
+        if let Some(column) = table.columns.iter().find(|c| c.generated) {
+            let (table, column) = (&table.name, &column.name);
+            return Err(format!(
+                "{table}.{column} is a generated column, whose values a dump does not hold: audit the server"
             ));
         }
         let plain = |column: &Column| Column {
@@ -78,6 +87,7 @@ impl Loader {
         table: &str,
         columns: &[String],
     ) -> std::result::Result<usize, String> {
+        self.has_data = true;
         let Some(known) = self.schema.table(table) else {
             return Err(format!(
                 "rows of table {table}, which the dump does not create before"
@@ -143,7 +153,8 @@ impl Loader {
         crate::db::Driver::query(&mut driver, "PRAGMA schema_version", &mut |_| true)
             .map_err(unreadable)?;
         drop(self.directory);
-        let session = Session::new(Box::new(driver), Engine::Sqlite, label).of_origin(origin);
+        let session =
+            Session::new(Box::new(driver), Engine::Sqlite, label).of_origin(origin, self.has_data);
         Ok((session, self.schema))
     }
 }

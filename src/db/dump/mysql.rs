@@ -63,6 +63,8 @@ pub(super) fn read(source: &mut Source, loader: &mut Loader) -> Result<()> {
             continue;
         }
         let line = String::from_utf8_lossy(line).trim_end().to_owned();
+        let data = ["LOCK TABLES", "-- Dumping data"];
+        loader.has_data |= data.iter().any(|word| line.starts_with(word));
         if line.starts_with(END) {
             return Ok(());
         }

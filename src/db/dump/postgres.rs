@@ -7,7 +7,7 @@ use super::ddl::foreign_key;
 use super::lexer::{Cursor, Token, tokens};
 use super::load::Loader;
 use super::mysql::hex;
-use super::source::Source;
+use super::source::{LONGEST, Source};
 use crate::db::introspect::{postgres_default, postgres_type};
 use crate::error::Result;
 use crate::quote::{one_line, shortened};
@@ -36,6 +36,7 @@ pub(super) fn read(source: &mut Source, loader: &mut Loader) -> Result<()> {
         if line == END {
             return Ok(());
         }
+        loader.has_data |= line.starts_with("-- Data for Name");
         if line.is_empty() || line.starts_with("--") || line.starts_with('\\') {
             continue;
         }
@@ -67,6 +68,8 @@ pub(super) fn read(source: &mut Source, loader: &mut Loader) -> Result<()> {
         done.map_err(|what| bad(source, what))?;
     }
 }
+
+const NOT_UTF8: &str = "text that is not UTF-8: write the dump with pg_dump --encoding=UTF8";
 
 type Done<T = ()> = std::result::Result<T, String>;
 
@@ -114,6 +117,9 @@ fn statement(source: &mut Source) -> Result<String> {
         }
         text.push_str(&line);
         text.push('\n');
+        if text.len() as u64 > LONGEST {
+            return Err(bad(source, "a statement that does not end"));
+        }
         if ends && open.is_none() {
             return Ok(text);
         }
@@ -158,6 +164,14 @@ fn table(
     if *namespace.get_or_insert(space.clone()) != space {
         return Err(format!(
             "tables of another schema, {space}: dump one schema only (pg_dump --schema)"
+        ));
+    }
+    if cursor.has(&["PARTITION", "BY"])
+        || cursor.has(&["PARTITION", "OF"])
+        || cursor.has(&["INHERITS"])
+    {
+        return Err(format!(
+            "table {name} has parts that are tables of their own, which are not put together here"
         ));
     }
     let mut table = Table {
@@ -230,7 +244,7 @@ fn copy(cursor: &mut Cursor<'_>, source: &mut Source, loader: &mut Loader) -> Do
         if line == b"\\." {
             return Ok(());
         }
-        let line = String::from_utf8_lossy(line).into_owned();
+        let line = std::str::from_utf8(line).map_err(|_| NOT_UTF8)?;
         let values: Vec<_> = match count {
             0 => Vec::new(),
             _ => line.split('\t').collect(),

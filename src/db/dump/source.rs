@@ -13,6 +13,12 @@ use crate::quote::{one_line, shortened};
 /// Lines at the beginning among which the one must be that says what wrote the dump.
 const HEAD: usize = 16;
 
+/// The longest of these lines, in bytes.
+const HEAD_LINE: u64 = 64 << 10;
+
+/// The longest line of a dump, in bytes: what a server takes for one packet at most.
+pub(super) const LONGEST: u64 = 1 << 30;
+
 /// Who wrote a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -31,6 +37,8 @@ pub(super) struct Source {
     pub(super) form: Form,
     reader: Box<dyn BufRead>,
     buffer: Vec<u8>,
+    /// No line is longer.
+    longest: u64,
     /// Whether the line in the buffer is to be given once more.
     again: bool,
     restore: Option<Restore>,
@@ -87,6 +95,7 @@ impl Source {
             form: Form::Mysql,
             reader,
             buffer: Vec::new(),
+            longest: HEAD_LINE,
             again: false,
             restore,
         };
@@ -95,18 +104,25 @@ impl Source {
             let Some(line) = source.next()? else { break };
             let line = String::from_utf8_lossy(line).trim().to_owned();
             if line.starts_with("-- MySQL dump") || line.starts_with("-- MariaDB dump") {
+                source.longest = LONGEST;
                 return Ok(source);
             }
             if line == "-- PostgreSQL database dump" {
                 source.form = Form::Postgres;
+                source.longest = LONGEST;
                 return Ok(source);
+            }
+            // Only comments come before it.
+            if !line.is_empty() && !line.starts_with("--") && !line.starts_with("/*") {
+                first.get_or_insert((source.line, line));
+                break;
             }
             if !line.is_empty() {
                 first.get_or_insert((source.line, line));
             }
         }
         // pg_restore says of a broken file what is wrong with it.
-        source.finish()?;
+        source.restored()?;
         let (line, text) = first.unwrap_or((1, String::new()));
         Err(Error::data(format!(
             "{}: line {line}: neither a SQLite database nor a dump: '{}'",
@@ -125,8 +141,17 @@ impl Source {
             return Ok(Some(&self.buffer));
         }
         self.buffer.clear();
-        match self.reader.read_until(b'\n', &mut self.buffer) {
+        let most = self.longest;
+        let mut limited = std::io::Read::take(&mut self.reader, most);
+        match limited.read_until(b'\n', &mut self.buffer) {
             Ok(0) => return Ok(None),
+            Ok(n) if n as u64 == most => {
+                let (name, line) = (&self.name, self.line + 1);
+                let what = format!("a line of more than {most} bytes");
+                return Err(Error::data(format!("{name}: line {line}: {what}")).hint(
+                    "a dump is made of lines; mysqldump's are no longer than max_allowed_packet",
+                ));
+            }
             Ok(_) => self.line += 1,
             Err(error) => {
                 let (name, line) = (&self.name, self.line + 1);
@@ -166,6 +191,23 @@ impl Source {
     ///
     /// Exit code 65 if that failed.
     pub(super) fn finish(&mut self) -> Result<()> {
+        // To the very end: there are the sums of compressed files, and what somebody has added.
+        while let Some(line) = self.text()? {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with("--") && !line.starts_with('\\') {
+                let what =
+                    "there is more after the line that ends the dump: give each dump by itself";
+                return Err(
+                    Error::data(format!("{}: line {}: {what}", self.name, self.line))
+                        .hint("one database in one dump, as mysqldump and pg_dump write it"),
+                );
+            }
+        }
+        self.restored()
+    }
+
+    /// Ends pg_restore, if it was at work.
+    fn restored(&mut self) -> Result<()> {
         let Some(mut restore) = self.restore.take() else {
             return Ok(());
         };
