@@ -4,7 +4,7 @@
 //! engine in it. It says what *blocked* means: a family is held back by a row that cannot move and
 //! that it cannot leave, and by nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::schema::FamilyGraph;
 
@@ -127,9 +127,11 @@ fn young_rows(shape: &Shape, state: &State, moving: &Flags, before: &str) -> Fla
         .collect()
 }
 
-/// Those of them that nothing owns that moves, or has moved.
+/// Those of them that nothing owns that moves, or has moved, and those that own each other in a ring in which
+/// no row is old enough and that nothing else owns.
 fn young_roots(shape: &Shape, state: &State, moving: &Flags, before: &str) -> Flags {
-    let mut young = young_rows(shape, state, moving, before);
+    let all = young_rows(shape, state, moving, before);
+    let mut young = all.clone();
     for reference in shape.references.iter().filter(|r| r.owned) {
         let parents = &state.tables[reference.parent];
         let mut owners = names(reference, &parents.shadow);
@@ -141,5 +143,56 @@ fn young_roots(shape: &Shape, state: &State, moving: &Flags, before: &str) -> Fl
             *young &= !reference.target(child).is_some_and(|t| owners.contains(&t));
         }
     }
+    // What a row leads to that has no owner, has one that is gone, or is old enough, is in no such ring.
+    let mut led = seeds(shape, state, moving, &all);
+    loop {
+        let before: usize = led.iter().flatten().filter(|l| **l).count();
+        for reference in shape.references.iter().filter(|r| r.owned) {
+            let parents = state.tables[reference.parent].live.iter();
+            let parents = parents.zip(&led[reference.parent]).filter(|(_, led)| **led);
+            let leading: HashSet<_> = parents.filter_map(|(p, _)| reference.name_of(p)).collect();
+            let children = &state.tables[reference.child].live;
+            for (child, led) in children.iter().zip(&mut led[reference.child]) {
+                *led |= reference
+                    .target(child)
+                    .is_some_and(|t| leading.contains(&t));
+            }
+        }
+        if led.iter().flatten().filter(|l| **l).count() == before {
+            break;
+        }
+    }
+    for ((young, all), led) in young.iter_mut().zip(&all).zip(&led) {
+        for ((young, all), led) in young.iter_mut().zip(all).zip(led) {
+            *young |= *all && !*led;
+        }
+    }
     young
+}
+
+/// Moving rows that are old enough, and those that no row owns that moves.
+fn seeds(shape: &Shape, state: &State, moving: &Flags, young: &Flags) -> Flags {
+    let mut owned: Flags = moving.iter().map(|rows| vec![false; rows.len()]).collect();
+    for reference in shape.references.iter().filter(|r| r.owned) {
+        let parents = state.tables[reference.parent].live.iter();
+        let parents = parents
+            .zip(&moving[reference.parent])
+            .filter(|(_, moves)| **moves);
+        let owners: HashSet<_> = parents.filter_map(|(p, _)| reference.name_of(p)).collect();
+        let children = &state.tables[reference.child].live;
+        for (child, owned) in children.iter().zip(&mut owned[reference.child]) {
+            *owned |= reference.target(child).is_some_and(|t| owners.contains(&t));
+        }
+    }
+    let tables = moving.iter().zip(young).zip(owned).enumerate();
+    tables
+        .map(|(index, ((moving, young), owned))| {
+            let rows = moving.iter().zip(young).zip(owned).enumerate();
+            rows.map(|(row, ((moves, young), owned))| {
+                let marked = shape.tables[index].is_marked(&state.tables[index].live[row]);
+                *moves && (!owned || marked && !*young)
+            })
+            .collect()
+        })
+        .collect()
 }

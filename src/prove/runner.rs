@@ -239,7 +239,8 @@ impl Runner {
         self.stage.reset(None)?;
         let orders = Orders {
             observe: true,
-            trace,
+            // What was open when a root was marked is told from the statements.
+            trace: trace || case.has_writer(Action::SoftDelete),
             ..base.orders(case)
         };
         let (ran, sight) = self.go(orders, case.fault.as_ref())?;

@@ -515,3 +515,28 @@ fn an_engine_that_is_not_told_of_a_date_is_not_proved_with_one() {
     assert_eq!(error.code, ExitCode::Usage);
     assert!(error.message.contains("--before"), "{error}");
 }
+
+/// In a ring every row is owned: where all of it is too young none may go, whichever is taken for the root.
+#[test]
+fn a_ring_that_is_too_young_and_moves_is_seen() {
+    let mut campaign = campaign(Backend::Sqlite, "cycle", &[Mode::KillBefore]);
+    campaign.worlds[0].main.rows.iter_mut().for_each(|row| {
+        if row.values["deleted"] == Value::Int(1) {
+            let boot = row.table == "server" && row.values["id"] == Value::Int(3);
+            let old = boot || row.values.get("server_id") == Some(&Value::Int(3));
+            let at = if old {
+                "2026-01-01 00:00:00"
+            } else {
+                "2026-01-20 00:00:00"
+            };
+            row.values
+                .insert("deleted_at".into(), Value::Text(at.into()));
+        }
+    });
+    campaign.options.before = Before::try_from("2026-01-10 00:00:00".to_owned()).ok();
+    let own = run(&campaign, || Own);
+    assert!(own.failures.is_empty(), "{}", show(&own));
+    let told = run(&campaign, || Ageless);
+    let untouched = |f: &Failure| f.oracle == Oracle::Untouched && f.undisturbed;
+    assert!(told.failures.iter().any(untouched), "{}", show(&told));
+}

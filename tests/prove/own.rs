@@ -41,7 +41,7 @@ fn no_fault_at_a_decision_in_nova_does_harm_on_sqlite() {
     assert!(report.failures.is_empty(), "{}", show(&report));
     assert_eq!(report.fired, report.cases);
     assert!(
-        report.verdict[&Oracle::ApiConsistent].held > 500,
+        report.verdict[&Oracle::ApiConsistent].held > 300,
         "{}",
         show(&report)
     );
@@ -137,7 +137,7 @@ fn a_kill_or_a_lost_answer_in_the_whole_of_nova_does_no_harm() {
     assert!(report.failures.is_empty(), "{}", show(&report));
     assert_eq!(report.fired, report.cases);
     assert!(
-        report.verdict[&Oracle::ApiConsistent].held > 50,
+        report.verdict[&Oracle::ApiConsistent].held > 30,
         "{}",
         show(&report)
     );

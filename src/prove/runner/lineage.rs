@@ -1,7 +1,8 @@
 //! What a writer's doing explains of what lies apart.
 
 use super::super::case::Case;
-use super::super::injector::Sight;
+use super::super::injector::{Passed, Sight};
+use super::super::normal::Kind;
 use super::super::oracle::Lineage;
 use super::super::state::{Record, Shape, State};
 use super::super::writer::{Action, Change};
@@ -37,14 +38,9 @@ impl Runner {
                 }
             }
             Some(Change::Update { table, key, .. }) if writer.action == Action::SoftDelete => {
-                // A transaction that is open while the row is marked may come before that or after it: it
-                // locks no living row only because one of its children was deleted.
-                let mut trace = base.trace.iter();
-                let at = trace.find(|passed| passed.point == Some(writer.point));
-                let commits = sight.commits.iter();
-                let mut later = commits.filter(|(point, _)| *point >= writer.point);
-                if let (true, Some((_, state))) =
-                    (at.is_some_and(|p| p.in_transaction), later.next())
+                // A transaction that had read or written something when the row was marked may come before that
+                // or after it: it locks no living row only because one of its children was deleted.
+                if let Some((_, state)) = concurrent(sight, writer.point)
                     && let Some(before) = unmarked(shape, &base.start, state, &table, &key)
                 {
                     lineage.judge(shape, &before);
@@ -54,6 +50,23 @@ impl Runner {
         }
         lineage
     }
+}
+
+/// The commit of the transaction that was at work already when this statement was about to come.
+fn concurrent(sight: &Sight, point: u64) -> Option<&(u64, State)> {
+    let at = sight.trace.iter().position(|p| p.point == Some(point))?;
+    let own = |passed: &&Passed| {
+        let held = &sight.trace[at];
+        (&passed.database, passed.connection) == (&held.database, held.connection)
+    };
+    let ends =
+        |passed: &&Passed| matches!(passed.kind, Kind::Begin | Kind::Commit | Kind::Rollback);
+    let works = |passed: &&Passed| matches!(passed.kind, Kind::Read | Kind::Write);
+    let last = sight.trace[..at].iter().filter(own).rev();
+    let begun = sight.trace[at].in_transaction && last.take_while(|p| !ends(p)).any(|p| works(&p));
+    let end = sight.trace[at..].iter().filter(own).find(ends)?;
+    let committed = end.point.filter(|_| begun && end.kind == Kind::Commit)?;
+    sight.commits.iter().find(|(point, _)| *point == committed)
 }
 
 /// The state with that row as it was at the start.
