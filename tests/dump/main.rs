@@ -359,7 +359,7 @@ fn what_comes_after_the_end_and_sums_that_are_wrong_are_errors() {
     said("short.sql.gz", &whole[..whole.len() - 8]);
     let before = [&b"INSERT INTO `t` VALUES (2);\n"[..], &one[..]].concat();
     said("before.sql", &before);
-    let long = [&b"-- MariaDB dump 10.19\n"[..], &vec![b'x'; 100]].concat();
+    let long = [&b"-- MariaDB dump 10.19\n"[..], &[b'x'; 100]].concat();
     said("long.sql", &long);
     let zeros = gzip(&vec![0; 1 << 20]);
     let text = said("zeros.gz", &zeros);
