@@ -192,14 +192,7 @@ fn release(name: Option<&str>, session: &mut Session, schema: &Schema) -> Result
             })?
         }
     };
-    if model.tables_shared_with(schema) * 2 < schema.tables.len().min(model.table_names().count()) {
-        return Err(Error::data(format!(
-            "{} has other tables than {}",
-            session.label(),
-            model.title()
-        ))
-        .hint("check that this is the right database and the right release"));
-    }
+    model.check_tables(session.label(), schema)?;
     Ok(model)
 }
 

@@ -207,7 +207,7 @@ impl Profile {
     /// The built-in profile of that name.
     pub fn built_in(name: &str) -> Result<Self> {
         let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
-            let names: Vec<_> = BUILT_IN.iter().map(|(n, _)| *n).collect();
+            let names: Vec<_> = Self::names().collect();
             return Err(
                 Error::data(format!("unknown profile '{name}'")).hint(format!(
                     "use {} or 'convention', or give the path of a profile file",
@@ -216,6 +216,11 @@ impl Profile {
             );
         };
         Self::parse(text, name)
+    }
+
+    /// The names of the profiles that come with sexton.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
     }
 
     /// The profile that fits a schema, or the one by convention if none does.

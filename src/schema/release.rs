@@ -51,6 +51,22 @@ impl Model {
         Ok(models)
     }
 
+    /// Whether a database has the better part of its tables, or of its own among them.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if not: it is of another service.
+    pub fn check_tables(&self, database: &str, found: &Schema) -> Result<()> {
+        let fewer = found.tables.len().min(self.table_names().count());
+        match self.tables_shared_with(found) * 2 < fewer {
+            true => Err(
+                Error::data(format!("{database} has other tables than {}", self.title()))
+                    .hint("check that this is the right database and the right release"),
+            ),
+            false => Ok(()),
+        }
+    }
+
     /// In what a schema differs from it. What the migrations of the release themselves make otherwise on this
     /// engine is no difference.
     ///

@@ -13,18 +13,6 @@ use std::collections::BTreeSet;
 use sexton::db::{Engine, Session, SqliteDriver, SqliteMode, introspect};
 use sexton::schema::{ColumnType, Model, Profile, Schema, ddl};
 
-const SERVICES: [&str; 9] = [
-    "nova",
-    "manila",
-    "cinder",
-    "glance",
-    "heat",
-    "masakari",
-    "barbican",
-    "designate",
-    "trove",
-];
-
 /// The schemas of a service's (main) database that there are models of, the newest first.
 fn releases(service: &str) -> Vec<Schema> {
     let of = |m: &&str| m.starts_with(&format!("{service}-")) && !m.ends_with("-api");
@@ -43,7 +31,7 @@ fn live_tables(schema: &Schema) -> BTreeSet<String> {
 /// Every table of the service is in the profile, and every name in it is a table of some release.
 #[test]
 fn the_profiles_cover_the_schemas_and_no_name_is_stale() {
-    for service in SERVICES {
+    for service in Profile::names() {
         let profile = Profile::built_in(service).unwrap();
         let releases = releases(service);
         let real: BTreeSet<_> = releases.iter().flat_map(live_tables).collect();
@@ -98,7 +86,7 @@ fn the_profiles_cover_the_schemas_and_no_name_is_stale() {
 /// Every foreign key is stated, with who owns whom; every stated reference exists.
 #[test]
 fn the_profiles_state_every_foreign_key_and_no_other() {
-    for service in SERVICES {
+    for service in Profile::names() {
         let profile = Profile::built_in(service).unwrap();
         let releases = releases(service);
         let mut declared = BTreeSet::new();
@@ -133,7 +121,7 @@ fn the_profiles_state_every_foreign_key_and_no_other() {
 /// What Manila's specification of its purge asks for: no child is left behind a parent that goes.
 #[test]
 fn every_child_comes_before_its_parents() {
-    for service in SERVICES {
+    for service in Profile::names() {
         for schema in releases(service) {
             let graph = Profile::built_in(service)
                 .unwrap()

@@ -3,7 +3,7 @@
 use super::{Answers, At, Database, Options, finding};
 use crate::audit::{NotChecked, Severity};
 use crate::db::migration_version;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::Model;
 use crate::schema::compare::DifferenceKind;
 
@@ -25,20 +25,7 @@ pub(super) struct Found {
 /// The model of the release for this database.
 pub(super) fn target(release: &str, database: &Database<'_>) -> Result<Model> {
     let model = Model::of_release(release, database.schema)?;
-    let shared = model.tables_shared_with(database.schema);
-    if shared * 2
-        < database
-            .schema
-            .tables
-            .len()
-            .min(model.table_names().count())
-    {
-        let label = database.session.label();
-        return Err(
-            Error::data(format!("{label} has other tables than {}", model.title()))
-                .hint("check that this is the right database and the right release"),
-        );
-    }
+    model.check_tables(database.session.label(), database.schema)?;
     Ok(model)
 }
 

@@ -1,6 +1,6 @@
 //! The temporary database that the rows of a dump go to.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -130,10 +130,10 @@ impl Loader {
                 .iter()
                 .chain(&table.indexes)
                 .map(|i| &i.columns);
-            let mut made: BTreeMap<&[String], ()> = BTreeMap::new();
+            let mut made: BTreeSet<&[String]> = BTreeSet::new();
             for columns in std::iter::once(&table.primary_key).chain(others) {
                 let known = columns.iter().all(|c| table.column(c).is_some());
-                if columns.is_empty() || !known || made.insert(columns, ()).is_some() {
+                if columns.is_empty() || !known || !made.insert(columns) {
                     continue;
                 }
                 number += 1;

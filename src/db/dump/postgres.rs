@@ -322,10 +322,6 @@ fn insert(statement: &str, cursor: &mut Cursor<'_>, loader: &mut Loader) -> Done
     let columns = cursor.columns().unwrap_or_default();
     let count = loader.into(name, &columns)?;
     let types = types(loader, name, &columns);
-    if !cursor.skip(&["VALUES"]) {
-        // GENERATED ALWAYS columns.
-        cursor.seek("VALUES");
-    }
     let at = statement.find("VALUES").ok_or("an INSERT without VALUES")?;
     let mut rest = statement[at + "VALUES".len()..].trim();
     loop {
