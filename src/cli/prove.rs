@@ -239,14 +239,9 @@ fn engine(args: &Args) -> Result<Option<EngineSpec>> {
 
 fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
     let backend: Option<Backend> = args.server.as_deref().map(str::parse).transpose()?;
-    let mut worlds = worlds(&args.worlds)?;
-    if let Some(name) = &args.profile {
-        let profile = profile(name)?;
-        for world in &mut worlds {
-            world.profile = profile.clone();
-        }
-    }
-    let mut campaign = Campaign::new(backend.unwrap_or(Backend::Sqlite), worlds);
+    let backend = backend.unwrap_or(Backend::Sqlite);
+    let worlds = worlds(args, backend.engine())?;
+    let mut campaign = Campaign::new(backend, worlds);
     if args.purge {
         campaign.task = Task::Purge;
     }
@@ -289,16 +284,31 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
     Ok(campaign)
 }
 
-fn worlds(names: &[String]) -> Result<Vec<World>> {
-    if names.is_empty() {
-        return catalogue::all();
+fn worlds(args: &Args, engine: Engine) -> Result<Vec<World>> {
+    let profile = args.profile.as_deref().map(profile).transpose()?;
+    let given = |mut world: World| {
+        if let Some(profile) = &profile {
+            world.profile.clone_from(profile);
+        }
+        world
+    };
+    if args.worlds.is_empty() {
+        return Ok(catalogue::all()?.into_iter().map(given).collect());
     }
     let mut names_seen = BTreeSet::new();
     let mut wanted = Vec::new();
-    for name in names {
+    for name in &args.worlds {
         let world = match name.ends_with(".json") {
-            true => read_world(name)?,
-            false => catalogue::world(name)?,
+            true => {
+                let world = given(read_world(name)?);
+                // What does not fit its schema is the file's fault, not the engine's.
+                world.check(engine).map_err(|error| Error {
+                    message: format!("{name}: {}", error.message),
+                    ..error
+                })?;
+                world
+            }
+            false => given(catalogue::world(name)?),
         };
         if !names_seen.insert(world.name.clone()) {
             let message = format!("world '{}' is given twice", world.name);
@@ -314,11 +324,5 @@ fn read_world(path: &str) -> Result<World> {
         Error::usage(format!("{path} cannot be read: {e}"))
             .hint("--world takes a name of --list, or a file that ends in .json")
     })?;
-    let world = World::parse(&text, path)?;
-    // What does not fit its schema is the file's fault, not the engine's.
-    world.check(Engine::Sqlite).map_err(|error| Error {
-        message: format!("{path}: {}", error.message),
-        ..error
-    })?;
-    Ok(world)
+    World::parse(&text, path)
 }

@@ -201,6 +201,12 @@ impl Campaign {
                     .hint("a program is where {before} stands in its command"),
             );
         }
+        for world in &self.worlds {
+            world.check(self.backend.engine()).map_err(|error| Error {
+                message: format!("world {}: {}", world.name, error.message),
+                ..error
+            })?;
+        }
         let layout = probe.layout();
         drop(probe);
         let mut grounds = Vec::new();

@@ -4,15 +4,15 @@
 //! A world is a plain value. It is created on any engine from the same text, serialized into a
 //! scenario, and cut down when a failing case is shrunk.
 
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Engine, Value};
 use crate::error::{Error, Result};
-use crate::schema::{
-    Column, ColumnType, FamilyGraph, Model, Ownership, Profile, ProfileReference, Schema, ddl,
-};
+use crate::schema::{FamilyGraph, Model, Ownership, Profile, ProfileReference, Schema, ddl};
 
 /// Stands in a text value for the URL of the main database, as the engine under test is given it.
 pub const MAIN_URL: &str = "{main-url}";
@@ -253,43 +253,6 @@ impl World {
         (world.api, world.profile.api) = (None, None);
         world.task = Task::Purge;
         Ok(world)
-    }
-
-    /// Whether the profile and the rows fit the schema: what no table could take would only show as a
-    /// database's complaint, much later.
-    ///
-    /// # Errors
-    ///
-    /// Exit code 65 if they do not.
-    pub fn check(&self, engine: Engine) -> Result<()> {
-        self.graph(engine)?;
-        for (database, content) in self.databases() {
-            let schema = content.schema.schema()?;
-            for table in schema.tables.values() {
-                // SQLite takes any word for a type, and means a number by it.
-                let odd = |c: &&Column| matches!(c.ty, ColumnType::Other(_));
-                if let Some(Column { name, ty, .. }) = table.columns.iter().find(odd) {
-                    let message = format!("{}.{name} is of type '{ty}', which is none", table.name);
-                    return Err(Error::data(message)
-                        .hint("types are int, bigint, bool, varchar(40), text, datetime ..."));
-                }
-            }
-            for row in &content.rows {
-                let table = &row.table;
-                let Some(known) = schema.table(table) else {
-                    let message = format!("a row of table {table}, which {database} does not have");
-                    return Err(Error::data(message)
-                        .hint("rows are of tables and columns of the schema beside them"));
-                };
-                if let Some(column) = row.values.keys().find(|c| known.column(c).is_none()) {
-                    let message =
-                        format!("a row of {table} with {column}, which is no column of it");
-                    return Err(Error::data(message)
-                        .hint("rows are of tables and columns of the schema beside them"));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The databases with their names: `main`, `api`.

@@ -22,6 +22,7 @@ pub(crate) use graph::non_transactional;
 pub use graph::{FamilyGraph, Member, Obstacle};
 pub use marker::{Marker, MarkerStyle};
 pub use model::Model;
+pub(crate) use profile::split_columns;
 pub use profile::{
     ApiRecords, DataMigration, Ownership, Profile, ProfileReference, UpgradeCommands,
 };

@@ -4,6 +4,8 @@
 //! [default 'x']`, so that a model reads like the DDL it came from and a release shows as a small
 //! diff. Captured by `cargo xtask schemas` from the service's own migrations.
 
+mod check;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,7 @@ const BUILT_IN: [(&str, &str); 20] = models![
 
 /// The schema of one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Model {
     /// The service: `nova`.
     pub service: String,
@@ -63,6 +66,7 @@ pub struct Model {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ModelTable {
     name: String,
     columns: Vec<String>,
@@ -170,8 +174,12 @@ impl ModelTable {
             };
             map.iter().map(index).collect()
         };
-        let bad =
-            |text: &str| Error::data(format!("model, table {}: cannot read '{text}'", self.name));
+        let bad = |text: &str| {
+            Error::data(format!("model, table {}: cannot read '{text}'", self.name)).hint(
+                "columns are written `name type [not null] [auto] [default 'x']`, references \
+                 `name: columns -> table.columns`",
+            )
+        };
         let columns = self
             .columns
             .iter()

@@ -256,6 +256,34 @@ impl Profile {
             .any(|list| list.iter().any(|t| t == table))
     }
 
+    /// The lists of tables that must be there for what they say to mean something, with their keys.
+    pub(crate) fn table_lists(&self) -> [(&'static str, &Vec<String>); 5] {
+        [
+            ("tables", &self.tables),
+            ("without_shadow", &self.without_shadow),
+            ("never_marked", &self.never_marked),
+            ("unmarked", &self.unmarked),
+            ("purged_on_request", &self.purged_on_request),
+        ]
+    }
+
+    /// The profile without what it says of a table.
+    pub(crate) fn forget(&mut self, table: &str) {
+        for list in [
+            &mut self.tables,
+            &mut self.without_shadow,
+            &mut self.never_marked,
+            &mut self.unmarked,
+            &mut self.purged_on_request,
+        ] {
+            list.retain(|t| t != table);
+        }
+        self.age.remove(table);
+        self.task_log.take_if(|t| t == table);
+        let of = |end: &str| end.split('.').next() == Some(table);
+        self.reference.retain(|r| !of(&r.child) && !of(&r.parent));
+    }
+
     /// The marker of a table, if it has one.
     pub fn marker(&self, table: &Table) -> Option<Marker> {
         if self.unmarked.contains(&table.name) {
@@ -285,10 +313,11 @@ fn default_shadow_prefix() -> String {
 }
 
 /// Splits `table.column` or `table.(a, b)`.
-pub(super) fn split_columns(text: &str) -> Result<(String, Vec<String>)> {
-    let (table, columns) = text
-        .split_once('.')
-        .ok_or_else(|| Error::data(format!("'{text}' in a profile is not table.column")))?;
+pub(crate) fn split_columns(text: &str) -> Result<(String, Vec<String>)> {
+    let (table, columns) = text.split_once('.').ok_or_else(|| {
+        Error::data(format!("'{text}' in a profile is not table.column"))
+            .hint("write table.column, or table.(a, b)")
+    })?;
     let columns = columns.trim_start_matches('(').trim_end_matches(')');
     Ok((
         table.into(),

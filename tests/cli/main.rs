@@ -17,3 +17,4 @@ mod schema;
 mod secrets;
 mod servers;
 mod signals;
+mod world_files;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::super::world::{Content, Row, World};
 use crate::db::Engine;
 use crate::error::Result;
-use crate::schema::{Model, Profile, Schema};
+use crate::schema::{Model, Schema};
 
 /// The rows of a world, by number: those of the main database, then those of the API database.
 pub(super) struct Rows {
@@ -230,10 +230,6 @@ pub(super) fn without_tables(world: &World, tables: &[String]) -> Result<World> 
         ),
         rows: std::mem::take(&mut content.rows),
     };
-    let of = |end: &str| end.split('.').next().unwrap_or_default().to_owned();
-    let profile: &mut Profile = &mut smaller.profile;
-    profile
-        .reference
-        .retain(|r| stays(&of(&r.child)) && stays(&of(&r.parent)));
+    tables.iter().for_each(|t| smaller.profile.forget(t));
     Ok(smaller)
 }
