@@ -188,7 +188,9 @@ impl<'a> Reader<'a> {
         }
         passed.push((row.table.clone(), row.key.clone()));
         let graph = self.sql.graph;
-        for (_, reference) in graph.owners(&row.table) {
+        // Over a guarded reference a living row holds its owner back, and does not go with it.
+        let owners = graph.owners(&row.table).filter(|(_, r)| !r.guarded);
+        for (_, reference) in owners {
             let (Some(parent), Some(tuple)) = (
                 graph.member(&reference.parent),
                 row.tuple(&reference.child_columns),
