@@ -29,7 +29,7 @@ fn campaign(backend: Backend, mistake: Mistake) -> Campaign {
     };
     campaign.modes = Some(modes.into_iter().collect());
     campaign.files = mistake == Mistake::AttachWal;
-    campaign.writers = mistake == Mistake::RequeryPredicate;
+    campaign.writers = [Mistake::RequeryPredicate, Mistake::StaleFamily].contains(&mistake);
     campaign
 }
 

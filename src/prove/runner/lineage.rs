@@ -91,3 +91,96 @@ fn unmarked(
     is.clone_from(was);
     Some(state)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run of one connection, a statement a word, each at its point from 1; the main database's first
+    /// connection unless the word begins with another one's name.
+    fn sight(words: &str) -> Sight {
+        let mut inside = std::collections::BTreeMap::new();
+        let mut sight = Sight::default();
+        for (index, word) in words.split(' ').enumerate() {
+            let (connection, word) = match word.split_once(':') {
+                Some((connection, word)) => (connection.parse().unwrap(), word),
+                None => (0, word),
+            };
+            let kind = match word {
+                "begin" => Kind::Begin,
+                "read" => Kind::Read,
+                "write" => Kind::Write,
+                "commit" => Kind::Commit,
+                "rollback" => Kind::Rollback,
+                other => panic!("{other}"),
+            };
+            let point = index as u64 + 1;
+            let open: &mut bool = inside.entry(connection).or_default();
+            sight.trace.push(Passed {
+                point: Some(point),
+                database: "main".into(),
+                connection,
+                sql: word.into(),
+                kind,
+                outcome: "ok".into(),
+                affected: 0,
+                in_transaction: *open,
+                committed: kind == Kind::Commit,
+                identity: word.into(),
+            });
+            *open = match kind {
+                Kind::Begin => true,
+                Kind::Commit | Kind::Rollback => false,
+                _ => *open,
+            };
+            if kind == Kind::Commit || kind == Kind::Write && !*open {
+                sight.commits.push((point, State::default()));
+            }
+        }
+        sight
+    }
+
+    fn excused(words: &str, point: u64) -> Option<u64> {
+        concurrent(&sight(words), point).map(|(point, _)| *point)
+    }
+
+    /// What the transaction has read or written before may be older than the mark; nothing else may.
+    #[test]
+    fn only_the_transaction_that_was_at_work_is_excused() {
+        let run = "read begin read write commit read begin write commit";
+        let excused: Vec<_> = (1..=9).map(|point| excused(run, point)).collect();
+        let (none, first, second) = (None, Some(5), Some(9));
+        assert_eq!(
+            excused,
+            [none, none, none, first, first, none, none, none, second]
+        );
+    }
+
+    #[test]
+    fn what_is_rolled_back_explains_nothing() {
+        let run = "begin read write rollback begin write write commit";
+        assert_eq!(excused(run, 3), None);
+        assert_eq!(excused(run, 7), Some(8));
+    }
+
+    #[test]
+    fn a_statement_of_its_own_is_no_transaction_at_work() {
+        assert_eq!(excused("read write read write", 2), None);
+        assert_eq!(excused("read write read write", 4), None);
+    }
+
+    #[test]
+    fn another_connection_is_not_at_work_in_it() {
+        let run = "begin 1:read 1:begin read write 1:read 1:write 1:commit commit";
+        // The first connection has done nothing yet when its read comes.
+        assert_eq!(excused(run, 4), None);
+        assert_eq!(excused(run, 5), Some(9));
+        assert_eq!(excused(run, 6), None);
+        assert_eq!(excused(run, 7), Some(8));
+    }
+
+    #[test]
+    fn no_such_point_is_excused() {
+        assert_eq!(excused("begin read commit", 4), None);
+    }
+}

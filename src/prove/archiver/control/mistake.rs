@@ -20,6 +20,8 @@ pub enum Mistake {
     SwallowKill,
     /// It deletes by a condition instead of by the keys that it copied.
     RequeryPredicate,
+    /// It reads a family before the transaction that moves it, and does not look again.
+    StaleFamily,
     /// It pages by OFFSET through what it removes.
     OffsetPaging,
     /// It repeats a batch whose COMMIT was not answered, without a look.
@@ -46,12 +48,13 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ChildFirst,
         Self::CommitPerTable,
         Self::SwallowLockTimeout,
         Self::SwallowKill,
         Self::RequeryPredicate,
+        Self::StaleFamily,
         Self::OffsetPaging,
         Self::BlindRetry,
         Self::ForeignKeysOff,
@@ -73,6 +76,7 @@ impl Mistake {
             Self::SwallowLockTimeout => "swallow-lock-timeout",
             Self::SwallowKill => "swallow-kill",
             Self::RequeryPredicate => "requery-predicate",
+            Self::StaleFamily => "stale-family",
             Self::OffsetPaging => "offset-paging",
             Self::BlindRetry => "blind-retry",
             Self::ForeignKeysOff => "foreign-keys-off",
@@ -97,6 +101,7 @@ impl Mistake {
             Self::SwallowLockTimeout => "deletes although the copy met a lock timeout",
             Self::SwallowKill => "deletes although the copy was killed in its middle",
             Self::RequeryPredicate => "deletes by a condition, not by the keys that it copied",
+            Self::StaleFamily => "reads a family before the transaction that moves it",
             Self::OffsetPaging => "pages by OFFSET through rows that it moves away",
             Self::BlindRetry => "repeats a batch whose COMMIT was not answered, without a look",
             Self::ForeignKeysOff => {
@@ -118,6 +123,7 @@ impl Mistake {
         match self {
             Self::ChildFirst
             | Self::CommitPerTable
+            | Self::StaleFamily
             | Self::ForeignKeysOff
             | Self::SkipBlockedParent => Oracle::Whole,
             Self::SwallowLockTimeout
@@ -142,6 +148,7 @@ impl Mistake {
     pub fn world(self) -> &'static str {
         match self {
             Self::SkipBlockedParent => "no-shadow",
+            Self::StaleFamily => "guarded",
             Self::ApiFirst => "nova",
             _ => "chain",
         }
@@ -155,6 +162,7 @@ impl Mistake {
             Self::SwallowLockTimeout
                 | Self::SwallowKill
                 | Self::RequeryPredicate
+                | Self::StaleFamily
                 | Self::BlindRetry
                 | Self::AttachWal
                 | Self::GivesUp

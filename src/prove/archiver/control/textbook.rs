@@ -221,7 +221,7 @@ impl<'p> Textbook<'p> {
             session.execute(crate::prove::world::foreign_keys(sql.engine).0)?;
         }
         // Whoever asks again when it deletes sees no need to read and to write in one transaction.
-        let early = sql.makes(Mistake::RequeryPredicate);
+        let early = sql.makes(Mistake::RequeryPredicate) || sql.makes(Mistake::StaleFamily);
         if !early {
             session.begin()?;
         }
