@@ -5,10 +5,13 @@
 //! index number the roots and list, for each number, the keys of the family's rows. Batches then
 //! delete by primary key. The temporary tables belong to the session and hold keys only.
 //!
+//! Rows that have several owners, or own each other, are put together first ([`tangle`]).
+//!
 //! A family goes by the age of its root. One of which any part still is in the live tables is kept:
 //! its shadow half is the only copy of what may have to be put together again.
 
 mod lists;
+mod tangle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -23,7 +26,8 @@ use super::forest::Key;
 use super::options::{Observer, Options, Stop};
 use super::outcome::{Outcome, StopReason};
 use super::sql::{KEYS_PER_STATEMENT, Sql};
-use lists::{KEPT, Listed};
+use lists::{Held, KEPT, Listed};
+use tangle::tangles;
 
 /// Rows to delete, by table.
 type Doomed<'a> = BTreeMap<&'a str, (&'a Member, BTreeSet<String>, Vec<Key>)>;
@@ -68,12 +72,25 @@ pub fn purge(
         observer,
         outcome: &mut outcome,
     };
-    for table in top_down(graph) {
-        if let Some(member) = graph.member(table)
-            && (!member.on_request || options.task_log)
-            && !stop.requested()
-        {
-            purge.roots(member)?;
+    let tangles = tangles(graph);
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    let order: Vec<&Member> = top_down(graph)
+        .into_iter()
+        .filter_map(|table| graph.member(table))
+        .filter(|m| !m.on_request || options.task_log)
+        .collect();
+    for member in &order {
+        let table = member.table.as_str();
+        if stop.requested() || done.contains(table) {
+            continue;
+        }
+        match tangles.iter().find(|tables| tables.contains(table)) {
+            Some(tables) => {
+                let hang_together = order.iter().filter(|m| tables.contains(m.table.as_str()));
+                purge.tangle(&hang_together.copied().collect::<Vec<_>>())?;
+                done.extend(tables);
+            }
+            None => purge.roots(member)?,
         }
     }
     if stop.requested() {
@@ -122,12 +139,17 @@ impl<'a> Purge<'a, '_> {
         self.list(member, None, &mut lists)?;
         let count = format!("SELECT COUNT(*) FROM {}", lists[0].name);
         let roots = self.session.query_count(&count)?;
-        if roots > 0 {
-            self.keep(member, &lists)?;
-            self.batches(&lists, roots)?;
+        self.purge_listed(&lists, roots, &Held::default())
+    }
+
+    /// Purges the numbered families of these lists, and drops the lists.
+    fn purge_listed(&mut self, lists: &[Listed<'a>], families: i64, held: &Held) -> Result<()> {
+        if families > 0 {
+            self.keep(lists, held)?;
+            self.batches(lists, families)?;
             self.drop_list(KEPT)?;
         }
-        for list in &lists {
+        for list in lists {
             self.drop_list(&list.name)?;
         }
         Ok(())
@@ -143,11 +165,14 @@ impl<'a> Purge<'a, '_> {
         let step = ((self.sql.options.max_rows as f64 / each) as i64).max(1);
         let mut from = 0;
         while from < roots && !self.stop.requested() {
-            let doomed = self.doomed(lists, from, from + step)?;
-            from += step;
-            let families = doomed
-                .get(lists[0].member.table.as_str())
-                .map_or(0, |d| d.2.len() as u64);
+            let to = roots.min(from + step);
+            let kept = self.session.query_count(&format!(
+                "SELECT COUNT(DISTINCT sexton_root) FROM {KEPT} \
+                 WHERE sexton_root > {from} AND sexton_root <= {to}"
+            ))?;
+            let families = u64::try_from(to - from - kept).unwrap_or_default();
+            let doomed = self.doomed(lists, from, to)?;
+            from = to;
             if families == 0 {
                 continue;
             }

@@ -9,6 +9,7 @@ use crate::schema::Member;
 
 use super::super::forest::row_name;
 use super::super::outcome::{Blocked, LISTED_PER_REASON};
+use super::super::sql::KEYS_PER_STATEMENT;
 use super::{Doomed, Purge, shadow_with_key};
 
 /// Numbers of families that stay, and why.
@@ -17,14 +18,35 @@ pub(super) const KEPT: &str = "sexton_purge_kept";
 /// Why a family stays because of its owner's family; not reported, for that one is.
 const WITH_OWNER: &str = "with-owner";
 
+/// Why a family stays of which a part is in the live tables.
+const PARTLY_LIVE: &str = "partly-live";
+
+/// Why a family stays whose root bears no date.
+const NO_DATE: &str = "no-date";
+
+/// Why a family stays that is too young.
+const YOUNG: &str = "young";
+
+/// Families that stay for their age, by their numbers from 0, where the lists do not say it.
+#[derive(Default)]
+pub(super) struct Held {
+    /// Too young; not reported, as nobody reports what nobody asked for.
+    pub(super) young: BTreeSet<usize>,
+    /// Without a date.
+    pub(super) dateless: BTreeSet<usize>,
+}
+
 /// A temporary table: the rows of one shadow table that hang on numbered roots over one chain.
 pub(super) struct Listed<'a> {
     pub(super) member: &'a Member,
     pub(super) name: String,
+    /// Whether its rows may be roots: they were not found by their owners.
+    pub(super) roots: bool,
 }
 
 impl<'a> Purge<'a, '_> {
-    /// Lists the rows of a member, numbered by root, then those of its owned children.
+    /// Lists the rows of a member, numbered by root, then those of its owned children: a tree of tables, or
+    /// else they are [`super::tangle`]'s.
     pub(super) fn list(
         &mut self,
         member: &'a Member,
@@ -38,7 +60,7 @@ impl<'a> Purge<'a, '_> {
         let name = format!("sexton_purge_{}", lists.len());
         let owned: Vec<_> = graph
             .children(&member.table)
-            .filter(|(_, r)| r.is_owned() && !r.is_self())
+            .filter(|(_, r)| r.is_owned())
             .collect();
         let mut columns: BTreeSet<&String> = member.key.iter().collect();
         columns.extend(owned.iter().flat_map(|(_, r)| &r.parent_columns));
@@ -65,11 +87,8 @@ impl<'a> Purge<'a, '_> {
         lists.push(Listed {
             member,
             name: name.clone(),
+            roots: parent.is_none(),
         });
-        // A cycle of owned references would go round for ever.
-        if lists.len() > graph.members.len() {
-            return Ok(());
-        }
         let mut indexed: BTreeSet<&[String]> = BTreeSet::new();
         for (reference, child) in owned {
             if indexed.insert(&child.parent_columns) {
@@ -95,7 +114,7 @@ impl<'a> Purge<'a, '_> {
     }
 
     /// The age of a root in its shadow table, if it has such a column.
-    fn age<'m>(&self, member: &'m Member) -> Option<&'m String> {
+    pub(super) fn age<'m>(&self, member: &'m Member) -> Option<&'m String> {
         let shadow = self.sql.graph.table(member.shadow.as_ref()?)?;
         member.age.as_ref().filter(|c| shadow.column(c).is_some())
     }
@@ -115,18 +134,31 @@ impl<'a> Purge<'a, '_> {
     }
 
     /// Notes the families that stay: those whose owner stayed; those of which a part is in the live
-    /// tables (a row under the same key, a child that was left there, or, for a root, an owner from
-    /// which it was parted without being marked deleted); those without a date.
-    pub(super) fn keep(&mut self, root: &Member, lists: &[Listed<'a>]) -> Result<()> {
+    /// tables (a row under the same key, a child that was left there, or an owner from which a row was
+    /// parted without being marked deleted); those without a date, and those in `held`.
+    pub(super) fn keep(&mut self, lists: &[Listed<'a>], held: &Held) -> Result<()> {
         self.session.execute(&format!(
             "CREATE TEMPORARY TABLE {KEPT} (sexton_root BIGINT NOT NULL, reason VARCHAR(20) NOT NULL)"
         ))?;
-        let (with_owner, mut partly_live) = self.by_owner(root, lists);
+        let within: BTreeSet<&str> = lists.iter().map(|l| l.member.table.as_str()).collect();
+        let (mut with_owner, mut partly_live) = (Vec::new(), Vec::new());
+        for list in lists.iter().filter(|l| l.roots) {
+            let (kept, live) = self.by_owner(list, &within);
+            with_owner.extend(kept);
+            partly_live.extend(live);
+        }
         partly_live.extend(self.by_rows(lists));
+        self.keep_numbers(YOUNG, &held.young)?;
         self.keep_for(WITH_OWNER, &with_owner)?;
-        self.report(root, lists, "partly-live", &partly_live)?;
-        let dateless = self.dateless(root, lists);
-        self.report(root, lists, "no-date", &dateless)?;
+        let before = self.kept()?;
+        self.keep_for(PARTLY_LIVE, &partly_live)?;
+        self.report(lists, PARTLY_LIVE, before)?;
+        let before = self.kept()?;
+        if let Some(list) = lists.first() {
+            self.keep_for(NO_DATE, &self.dateless(list))?;
+        }
+        self.keep_numbers(NO_DATE, &held.dateless)?;
+        self.report(lists, NO_DATE, before)?;
         self.session
             .execute(&format!("CREATE INDEX {KEPT}_root ON {KEPT} (sexton_root)"))?;
         Ok(())
@@ -144,7 +176,7 @@ impl<'a> Purge<'a, '_> {
                 self.same_key(list.member, "l"),
             ));
             let owned = graph.children(&list.member.table);
-            for (_, reference) in owned.filter(|(_, r)| r.is_owned() && !r.is_self()) {
+            for (_, reference) in owned.filter(|(_, r)| r.is_owned()) {
                 let child = graph.member(&reference.child);
                 // What has no shadow table stays behind in any case.
                 if child.is_some_and(|c| c.shadow.is_some()) {
@@ -161,47 +193,50 @@ impl<'a> Purge<'a, '_> {
         found
     }
 
-    /// Families by their root's owners: those that are in the shadow tables still, for owners were
-    /// purged first, and those that live.
-    fn by_owner(&self, root: &Member, lists: &[Listed<'a>]) -> (Vec<String>, Vec<String>) {
+    /// Families by the owners of listed rows that are not listed: those that are in the shadow tables still,
+    /// for owners were purged first, and those that live. Owners `within` the lists are there with all they
+    /// own, unless they live.
+    fn by_owner(&self, list: &Listed<'a>, within: &BTreeSet<&str>) -> (Vec<String>, Vec<String>) {
         let (engine, graph) = (self.sql.engine, self.sql.graph);
         let (mut kept, mut live) = (Vec::new(), Vec::new());
-        let explained = match &root.marker {
+        let member = list.member;
+        let Some(shadow) = &member.shadow else {
+            return (kept, live);
+        };
+        let explained = match &member.marker {
             Some(marker) => {
                 let deleted = marker.is_deleted(engine, "s");
                 format!(" WHERE NOT COALESCE({deleted}, {})", engine.boolean(false))
             }
             None => String::new(),
         };
-        for (_, reference) in graph.owners(&root.table).filter(|(_, r)| !r.is_self()) {
-            let (Some(shadow), Some(list)) = (&root.shadow, lists.first()) else {
-                continue;
-            };
+        for (_, reference) in graph.owners(&member.table) {
             let owner = |table: &str| {
                 format!(
                     "{} d JOIN {} s ON {} JOIN {} l ON {}",
                     list.name,
                     engine.quote(shadow),
-                    self.same_key(root, "s"),
+                    self.same_key(member, "s"),
                     engine.quote(table),
                     reference.join(engine, "s", "l"),
                 )
             };
             let explained = if reference.required { "" } else { &explained };
             live.push(owner(&reference.parent) + explained);
-            let shadow = graph
-                .member(&reference.parent)
-                .and_then(|m| m.shadow.as_ref());
-            kept.extend(shadow.map(|s| owner(s)));
+            let parent = graph.member(&reference.parent);
+            if !within.contains(reference.parent.as_str()) {
+                kept.extend(parent.and_then(|m| m.shadow.as_ref()).map(|s| owner(s)));
+            }
         }
         (kept, live)
     }
 
     /// Roots without a date, where one is asked for.
-    fn dateless(&self, root: &Member, lists: &[Listed<'a>]) -> Vec<String> {
-        let (Some(_), Some(list)) = (&self.sql.options.before, lists.first()) else {
+    fn dateless(&self, list: &Listed<'a>) -> Vec<String> {
+        if self.sql.options.before.is_none() {
             return Vec::new();
-        };
+        }
+        let root = list.member;
         let (Some(shadow), engine) = (&root.shadow, self.sql.engine) else {
             return Vec::new();
         };
@@ -236,46 +271,65 @@ impl<'a> Purge<'a, '_> {
         Ok(())
     }
 
-    /// Keeps these, and books those that nothing else kept before.
-    fn report(
-        &mut self,
-        root: &Member,
-        lists: &[Listed<'a>],
-        reason: &str,
-        found: &[String],
-    ) -> Result<()> {
+    fn keep_numbers(&mut self, reason: &str, families: &BTreeSet<usize>) -> Result<()> {
+        let families: Vec<_> = families.iter().collect();
+        for chunk in families.chunks(KEYS_PER_STATEMENT) {
+            let values: Vec<_> = chunk
+                .iter()
+                .map(|family| format!("({}, '{reason}')", *family + 1))
+                .collect();
+            self.session
+                .execute(&format!("INSERT INTO {KEPT} VALUES {}", values.join(", ")))?;
+        }
+        Ok(())
+    }
+
+    /// How many families are kept by now.
+    fn kept(&mut self) -> Result<i64> {
         let count = format!("SELECT COUNT(DISTINCT sexton_root) FROM {KEPT}");
-        let before = self.session.query_count(&count)?;
-        self.keep_for(reason, found)?;
-        let kept = self.session.query_count(&count)? - before;
-        let (Ok(kept @ 1..), Some(list)) = (u64::try_from(kept), lists.first()) else {
+        Ok(self.session.query_count(&count)?)
+    }
+
+    /// Books the families that are kept for this reason, and for none that came before; `before` were.
+    fn report(&mut self, lists: &[Listed<'a>], reason: &str, before: i64) -> Result<()> {
+        let Ok(kept @ 1..) = u64::try_from(self.kept()? - before) else {
             return Ok(());
         };
-        let remedy = match reason {
-            "no-date" => format!(
-                "set {} of the row, or purge with --all",
-                root.age.as_deref().unwrap_or("a date")
-            ),
-            _ => "see `sexton audit`; what is parted has to be put together first".to_owned(),
-        };
-        let keys = self.session.query(&format!(
-            "SELECT DISTINCT {} FROM {KEPT} k JOIN {} d ON k.sexton_root = d.sexton_root \
-             WHERE k.reason = '{reason}' ORDER BY {} LIMIT {LISTED_PER_REASON}",
-            self.sql.columns("d", &root.key),
-            list.name,
-            self.sql.columns("d", &root.key),
-        ))?;
-        let shadow = root.shadow.as_deref().unwrap_or(&root.table);
-        let listed = keys.iter().map(|key| {
-            let name = row_name(shadow, key);
-            Blocked {
-                reason: reason.into(),
-                root: name.clone(),
-                path: vec![name],
-                remedy: remedy.clone(),
+        let mut named = BTreeSet::new();
+        let mut listed = Vec::new();
+        for list in lists {
+            let (member, name) = (list.member, &list.name);
+            let keys = self.session.query(&format!(
+                "SELECT DISTINCT {key}, d.sexton_root FROM {KEPT} k JOIN {name} d \
+                 ON k.sexton_root = d.sexton_root WHERE k.reason = '{reason}' ORDER BY {key} \
+                 LIMIT {LISTED_PER_REASON}",
+                key = self.sql.columns("d", &member.key),
+            ))?;
+            for mut key in keys {
+                let family = key.pop().map(|number| number.to_string());
+                if !named.insert(family) || listed.len() >= LISTED_PER_REASON {
+                    continue;
+                }
+                let name = row_name(member.shadow.as_deref().unwrap_or(&member.table), &key);
+                listed.push(Blocked {
+                    reason: reason.into(),
+                    root: name.clone(),
+                    path: vec![name],
+                    remedy: match reason {
+                        NO_DATE => format!(
+                            "set {} of the row, or purge with --all",
+                            member.age.as_deref().unwrap_or("a date")
+                        ),
+                        _ => "see `sexton audit`; what is parted has to be put together first"
+                            .to_owned(),
+                    },
+                });
             }
-        });
-        self.outcome.block_all(reason, kept, listed.collect());
+            if listed.len() >= LISTED_PER_REASON {
+                break;
+            }
+        }
+        self.outcome.block_all(reason, kept, listed);
         Ok(())
     }
 
@@ -308,7 +362,7 @@ impl<'a> Purge<'a, '_> {
                 .entry(list.member.table.as_str())
                 .or_insert_with(|| (list.member, BTreeSet::new(), Vec::new()));
             self.session.query_each(&statement, |key| {
-                // Two chains may lead to the same row.
+                // An owner's columns need not be unique.
                 if seen.insert(format!("{key:?}")) {
                     keys.push(key);
                 }
