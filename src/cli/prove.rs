@@ -242,12 +242,7 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
     let backend = backend.unwrap_or(Backend::Sqlite);
     let worlds = worlds(args, backend.engine())?;
     let mut campaign = Campaign::new(backend, worlds);
-    if args.purge {
-        campaign.task = Task::Purge;
-    }
-    if args.empty_shadows {
-        campaign.task = Task::EmptyShadows;
-    }
+    campaign.task = task(args);
     let faults = match &args.faults {
         Some(text) => text.parse()?,
         None => Faults::default_for(engine),
@@ -284,6 +279,14 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
     Ok(campaign)
 }
 
+fn task(args: &Args) -> Task {
+    match (args.purge, args.empty_shadows) {
+        (true, _) => Task::Purge,
+        (_, true) => Task::EmptyShadows,
+        _ => Task::Archive,
+    }
+}
+
 fn worlds(args: &Args, engine: Engine) -> Result<Vec<World>> {
     let profile = args.profile.as_deref().map(profile).transpose()?;
     let given = |mut world: World| {
@@ -302,10 +305,14 @@ fn worlds(args: &Args, engine: Engine) -> Result<Vec<World>> {
             true => {
                 let world = given(read_world(name)?);
                 // What does not fit its schema is the file's fault, not the engine's.
-                world.check(engine).map_err(|error| Error {
-                    message: format!("{name}: {}", error.message),
-                    ..error
-                })?;
+                let fits = |w: World| w.check(engine);
+                world
+                    .to_task(task(args))
+                    .and_then(fits)
+                    .map_err(|error| Error {
+                        message: format!("{name}: {}", error.message),
+                        ..error
+                    })?;
                 world
             }
             false => given(catalogue::world(name)?),

@@ -202,10 +202,14 @@ impl Campaign {
             );
         }
         for world in &self.worlds {
-            world.check(self.backend.engine()).map_err(|error| Error {
-                message: format!("world {}: {}", world.name, error.message),
-                ..error
-            })?;
+            let fits = |w: World| w.check(self.backend.engine());
+            world
+                .to_task(self.task)
+                .and_then(fits)
+                .map_err(|error| Error {
+                    message: format!("world {}: {}", world.name, error.message),
+                    ..error
+                })?;
         }
         let layout = probe.layout();
         drop(probe);
@@ -222,11 +226,7 @@ impl Campaign {
         });
         let listed = self.worlds.iter().map(|w| (Cow::Borrowed(w), None));
         for (index, (world, seed)) in listed.chain(random).enumerate() {
-            let mut world = match self.task {
-                Task::Archive => world.into_owned(),
-                Task::Purge => world.to_purge()?,
-                Task::EmptyShadows => world.to_emptied()?,
-            };
+            let mut world = world.to_task(self.task)?;
             world.layout = layout;
             let done = self.world(
                 (index == 0 && self.pairs, seed),
@@ -359,7 +359,10 @@ impl Campaign {
                     world.name,
                     said.unwrap_or_default()
                 ))
-                .hint("look at its options; there would be nothing to prove"));
+                .hint(
+                    "look at its options, and for soft-deleted rows that nothing holds back: there would be \
+                     nothing to prove",
+                ));
             }
         } else {
             report.judged(&template, &undisturbed);

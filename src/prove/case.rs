@@ -75,6 +75,8 @@ pub struct Judged {
     pub asked: BTreeSet<Oracle>,
     /// Whether every fault and writer of the case had its turn.
     pub fired: bool,
+    /// Whether any of them had.
+    pub begun: bool,
     /// Whether the concurrent writer has changed a row; `None` if it had no turn.
     pub wrote: Option<bool>,
     /// Expected and found text at the point, where they differ.
@@ -95,6 +97,6 @@ impl Judged {
     /// Whether one part of a combined case has left the other without its turn, and nothing was found:
     /// it was the first part alone, which is another case.
     pub(super) fn is_without_turn(&self) -> bool {
-        !self.fired && self.breaches.is_empty() && self.other_text.is_none()
+        self.begun && !self.fired && self.breaches.is_empty() && self.other_text.is_none()
     }
 }

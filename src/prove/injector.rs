@@ -20,6 +20,9 @@ use super::writer::Action;
 pub use sight::Passed;
 pub(super) use sight::{Orders, Sight};
 
+/// The code of a statement that was stopped in its middle.
+const SQLITE_INTERRUPT: &str = "SQLITE_INTERRUPT";
+
 /// What the injector may do to the engine, its server and its data while it holds a statement.
 pub(super) trait Hands: Send {
     /// Kills the engine's process and waits until it is gone; `false` if it has none.
@@ -252,7 +255,9 @@ impl Injector {
         }
         inner.spring();
         if std::mem::take(&mut inner.interrupted) {
-            inner.sight.fired = reply.error.is_some();
+            // Another error that the statement met is no kill.
+            let error = reply.error.as_ref();
+            inner.sight.fired = error.is_some_and(|(code, _)| code == SQLITE_INTERRUPT);
         }
         let kind = Kind::of(&statement.sql);
         let ended = kind == Kind::Commit || (kind == Kind::Write && !reply.in_transaction);

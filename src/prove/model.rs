@@ -72,14 +72,17 @@ fn free(
                 &state.tables[reference.child].live,
                 &state.tables[reference.parent].live,
             );
-            let mut at: HashMap<Vec<&str>, usize> = HashMap::new();
+            let mut at: HashMap<Vec<&str>, Vec<usize>> = HashMap::new();
             for (i, parent) in parents.iter().enumerate() {
-                at.extend(reference.name_of(parent).map(|name| (name, i)));
+                if let Some(name) = reference.name_of(parent) {
+                    at.entry(name).or_default().push(i);
+                }
             }
-            for (c, child) in children.iter().enumerate() {
-                let Some(p) = reference.target(child).and_then(|t| at.get(&t).copied()) else {
-                    continue;
-                };
+            let pairs = children.iter().enumerate().flat_map(|(c, child)| {
+                let of = reference.target(child).and_then(|t| at.get(&t));
+                of.into_iter().flatten().map(move |p| (c, child, *p))
+            });
+            for (c, child, p) in pairs {
                 let (child_moves, parent_moves) =
                     (moving[reference.child][c], moving[reference.parent][p]);
                 let marked = shape.tables[reference.child].is_marked(child);

@@ -1,94 +1,11 @@
 //! The normalised text of a statement: what stays the same from one run to the next.
 
+mod kind;
+
 use crate::db::Engine;
 
-/// What a statement does, as far as faults care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// It reads, with or without locks.
-    Read,
-    /// It inserts, updates or deletes.
-    Write,
-    /// It begins a transaction.
-    Begin,
-    /// It commits.
-    Commit,
-    /// It rolls back.
-    Rollback,
-    /// It sets a savepoint, or goes back to one: the transaction goes on.
-    Savepoint,
-    /// It sets up a session, or asks the server about itself.
-    Setup,
-}
-
-impl Kind {
-    /// What the statement does, by its first words; of a WITH by all of them.
-    pub fn of(sql: &str) -> Self {
-        let mut words = words(uncommented(sql));
-        let first = words.next().unwrap_or_default();
-        let second = words.next().unwrap_or_default();
-        match first.as_str() {
-            "BEGIN" | "START" => Self::Begin,
-            "SAVEPOINT" | "RELEASE" => Self::Savepoint,
-            "COMMIT" | "END" => Self::Commit,
-            // ROLLBACK WORK TO and ROLLBACK TRANSACTION TO are rare, but the same.
-            "ROLLBACK" if second == "TO" || words.next().is_some_and(|w| w == "TO") => {
-                Self::Savepoint
-            }
-            "ROLLBACK" | "ABORT" => Self::Rollback,
-            "SET" | "USE" | "SHOW" | "PRAGMA" | "DESCRIBE" | "EXPLAIN" | "ATTACH" | "DETACH" => {
-                Self::Setup
-            }
-            "SELECT" if second.starts_with("@@") || second.is_empty() => Self::Setup,
-            "WITH" if writes(words) => Self::Write,
-            "SELECT" | "WITH" | "VALUES" | "TABLE" => Self::Read,
-            _ => Self::Write,
-        }
-    }
-
-    /// Whether it writes or ends a transaction: what decides what is in the database.
-    pub fn decides(self) -> bool {
-        matches!(self, Self::Write | Self::Commit | Self::Rollback)
-    }
-}
-
-/// The text without white space and comments before it.
-pub(super) fn uncommented(sql: &str) -> &str {
-    let mut rest = sql.trim_start();
-    loop {
-        let end = if rest.starts_with("--") || rest.starts_with('#') {
-            rest.find('\n').map(|end| end + 1)
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map(|end| end + 2)
-        } else {
-            return rest;
-        };
-        rest = end.map_or("", |end| rest[end..].trim_start());
-    }
-}
-
-/// The words outside of string literals, in capitals.
-fn words(sql: &str) -> impl Iterator<Item = String> {
-    let outside = sql.split('\'').step_by(2);
-    outside
-        .flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric() && c != '@' && c != '_'))
-        .filter(|word| !word.is_empty())
-        .map(str::to_ascii_uppercase)
-}
-
-/// Whether a WITH inserts, updates or deletes somewhere; `FOR UPDATE` and `FOR NO KEY UPDATE` only lock.
-fn writes(words: impl Iterator<Item = String>) -> bool {
-    let mut before = String::new();
-    for word in words {
-        match word.as_str() {
-            "INSERT" | "DELETE" | "MERGE" | "REPLACE" => return true,
-            "UPDATE" if before != "FOR" && before != "KEY" => return true,
-            _ => before = word,
-        }
-    }
-    false
-}
+pub use kind::Kind;
+pub(super) use kind::uncommented;
 
 /// The statement with literals as `?`, lists of literals as one `?`, and single spaces. Two runs
 /// over the same rows give the same text even where ids, dates or names differ.
@@ -231,43 +148,5 @@ mod tests {
             normalise(&like, Engine::Postgres),
             "SELECT a FROM t WHERE b LIKE? AND c = ?"
         );
-    }
-
-    #[test]
-    fn kinds_are_told_by_the_first_words() {
-        let kinds = [
-            ("START TRANSACTION", Kind::Begin),
-            ("BEGIN IMMEDIATE", Kind::Begin),
-            ("commit", Kind::Commit),
-            ("SELECT @@version", Kind::Setup),
-            ("SELECT 1 FROM t FOR UPDATE", Kind::Read),
-            ("INSERT INTO t SELECT * FROM u", Kind::Write),
-            ("(SELECT 1)", Kind::Read),
-            ("SET NAMES utf8", Kind::Setup),
-            ("ROLLBACK", Kind::Rollback),
-            ("ROLLBACK WORK", Kind::Rollback),
-            ("ROLLBACK TO a", Kind::Savepoint),
-            ("rollback work to savepoint a", Kind::Savepoint),
-            ("SAVEPOINT a", Kind::Savepoint),
-            ("RELEASE SAVEPOINT a", Kind::Savepoint),
-            ("/* a */ -- b\n COMMIT", Kind::Commit),
-            ("WITH a AS (SELECT 'DELETE') SELECT 1", Kind::Read),
-            (
-                "WITH a AS (SELECT 1 FROM t FOR UPDATE) SELECT 1",
-                Kind::Read,
-            ),
-            (
-                "WITH a AS (SELECT 1 FROM t FOR NO KEY UPDATE) SELECT 1",
-                Kind::Read,
-            ),
-            (
-                "WITH a AS (DELETE FROM t RETURNING *) INSERT INTO u SELECT * FROM a",
-                Kind::Write,
-            ),
-            ("WITH a AS (SELECT 1) UPDATE t SET b = 1", Kind::Write),
-        ];
-        for (sql, kind) in kinds {
-            assert_eq!(Kind::of(sql), kind, "{sql}");
-        }
     }
 }

@@ -11,7 +11,7 @@ use crate::db::{DbError, Session, Value};
 use crate::schema::{FamilyGraph, MarkerStyle, Ownership};
 
 use super::archiver::EngineOptions;
-use super::world::{Task, World};
+use super::world::{MAIN_URL, Row, Task, World};
 
 /// A row: its values as text, in the order of the live table's columns; `None` is NULL.
 pub type Record = Vec<Option<String>>;
@@ -25,6 +25,8 @@ pub struct Shape {
     pub references: Vec<ReferenceShape>,
     /// The tables of the API database with their columns.
     pub api: Vec<(String, Vec<String>)>,
+    /// The number of the cell that the main database is, in the API database.
+    pub cell: Option<String>,
     /// Whether rows are purged where they are: then the other side of a table is where rows are that have
     /// gone from it.
     pub purges: bool,
@@ -227,6 +229,7 @@ impl Shape {
             tables,
             references,
             api,
+            cell: cell(world),
             purges: graph.deletes_in_place,
             own_age,
             before,
@@ -247,6 +250,17 @@ impl Shape {
     pub fn table(&self, name: &str) -> Option<usize> {
         self.tables.iter().position(|t| t.name == name)
     }
+}
+
+/// The number of the cell that has the main database.
+fn cell(world: &World) -> Option<String> {
+    let (api, records) = (world.api.as_ref()?, world.profile.api.as_ref()?);
+    let is_main = |row: &&Row| {
+        let connection = row.values.get("database_connection");
+        row.table == records.cells && connection.and_then(Value::as_text) == Some(MAIN_URL)
+    };
+    let id = api.rows.iter().find(is_main)?.values.get("id")?;
+    Some(id.to_string())
 }
 
 /// The rows of one live table and of its shadow, each sorted.

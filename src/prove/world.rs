@@ -195,6 +195,19 @@ impl World {
             .in_place(&BTreeSet::new()))
     }
 
+    /// The same for an engine that is to do this.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if the schema's text cannot be read.
+    pub fn to_task(&self, task: Task) -> Result<Self> {
+        match task {
+            Task::Archive => Ok(self.clone()),
+            Task::Purge => self.to_purge(),
+            Task::EmptyShadows => self.to_emptied(),
+        }
+    }
+
     /// The same rows for an engine that empties shadow tables: all of them there, and nothing left to archive.
     ///
     /// # Errors

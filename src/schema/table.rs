@@ -58,6 +58,15 @@ impl Table {
         self.columns.iter().find(|c| c.name == name)
     }
 
+    /// Whether no two rows can have the same values of these columns, in any order.
+    pub fn is_unique(&self, columns: &[String]) -> bool {
+        let uniques = self.uniques.iter().map(|u| &u.columns);
+        let same = |key: &Vec<String>| {
+            key.len() == columns.len() && key.iter().all(|c| columns.contains(c))
+        };
+        uniques.chain([&self.primary_key]).any(same)
+    }
+
     /// Whether an index (primary, unique or plain) begins with exactly these columns, in any order.
     pub fn has_index_on(&self, columns: &[String]) -> bool {
         let keys = self.uniques.iter().chain(&self.indexes).map(|i| &i.columns);

@@ -31,6 +31,10 @@ pub fn api_consistent(
     old.retain(|r| !live.contains(r));
     let mut gone = roots(&found.tables[root].shadow);
     gone.retain(|r| !live.contains(r) && !old.contains(r));
+    // The records of another cell's roots are none of this one's business.
+    let elsewhere = mapped_elsewhere(shape, records, before);
+    old.retain(|r| !elsewhere.contains(r));
+    gone.retain(|r| !elsewhere.contains(r));
     let mut breaches = Vec::new();
     for (index, (name, columns)) in shape.api.iter().enumerate() {
         let of_roots = records.tables.contains(name);
@@ -70,4 +74,19 @@ pub fn api_consistent(
         }
     }
     breaches
+}
+
+/// Roots that are mapped to another cell than the one that is archived.
+fn mapped_elsewhere(shape: &Shape, records: &ApiRecords, state: &State) -> BTreeSet<String> {
+    let mut tables = shape.api.iter().enumerate();
+    let Some((index, (_, columns))) = tables.find(|(_, (name, _))| *name == records.mapping) else {
+        return BTreeSet::new();
+    };
+    let place = |name: &String| columns.iter().position(|c| c == name);
+    let (Some(root), Some(cell)) = (place(&records.column), place(&records.mapping_cell)) else {
+        return BTreeSet::new();
+    };
+    let rows = state.api.get(index).into_iter().flatten();
+    let elsewhere = rows.filter(|row| row[cell].is_some() && row[cell] != shape.cell);
+    elsewhere.filter_map(|row| row[root].clone()).collect()
 }

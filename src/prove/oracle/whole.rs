@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::state::{ReferenceShape, Shape, State, names};
+use super::super::state::{Record, ReferenceShape, Shape, State, names};
 use super::{Breach, Oracle, some};
 
 /// What has been seen of a run so far: splits that were there before it, and children whose absence
@@ -11,6 +11,15 @@ use super::{Breach, Oracle, some};
 pub struct Lineage {
     /// Reference and child of pairs that may lie apart.
     excused: HashSet<(usize, String)>,
+}
+
+/// A row that a concurrent writer has inserted.
+#[derive(Debug, Clone)]
+pub struct Inserted {
+    /// Position of its table.
+    pub table: usize,
+    /// The row.
+    pub record: Record,
 }
 
 /// How a child lies to its parent, where they lie apart.
@@ -34,11 +43,22 @@ impl Lineage {
     }
 
     /// A row that a concurrent writer has inserted: where no foreign key forbids it a service may add a
-    /// child to a parent that is archived already. That the next run fetches it is for *convergent*.
-    pub fn excuse_insert(&mut self, shape: &Shape, row: &str) {
+    /// child to a parent that is archived already, or is just being archived by a transaction that was at
+    /// work. That the next run fetches it is for *convergent*.
+    ///
+    /// `state` is that before the row came; `at_work`, whether a transaction was.
+    pub fn excuse_insert(&mut self, shape: &Shape, state: &State, row: &Inserted, at_work: bool) {
         for (index, reference) in shape.references.iter().enumerate() {
-            if !reference.declared {
-                self.excused.insert((index, row.to_owned()));
+            if reference.declared || reference.child != row.table {
+                continue;
+            }
+            let parents = names(reference, &state.tables[reference.parent].live);
+            let lives = reference
+                .target(&row.record)
+                .is_some_and(|t| parents.contains(&t));
+            if at_work || !lives {
+                let name = shape.tables[row.table].row_name(&row.record);
+                self.excused.insert((index, name));
             }
         }
     }
@@ -75,8 +95,9 @@ fn pairs_apart(shape: &Shape, state: &State, reference: &ReferenceShape) -> Vec<
         &shape.tables[reference.child],
         &shape.tables[reference.parent],
     );
-    // What has no shadow table cannot go with its parent; an engine may leave it or hold both back.
-    if !reference.owned || child.shadow.is_none() || parent.shadow.is_none() {
+    // What has no shadow table cannot go with its parent; an engine may leave it or hold both back. Of a
+    // parent that has none the child must stay.
+    if !reference.owned || child.shadow.is_none() {
         return Vec::new();
     }
     let parents = &state.tables[reference.parent];

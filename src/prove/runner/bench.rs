@@ -108,9 +108,17 @@ impl Bench<'_> {
         self.say(breaches);
     }
 
-    /// What was acknowledged before the fault, or seen committed after it, is there to the end.
-    pub(super) fn lasting(&mut self, acknowledged: Option<&State>, sight: &Sight, after: &State) {
-        let seen = sight.commits.iter().map(|(_, state)| state);
+    /// What was acknowledged before the fault, or seen committed after it, is there to the end. The first
+    /// `known` commits are those that were acknowledged.
+    pub(super) fn lasting(
+        &mut self,
+        acknowledged: Option<&State>,
+        sight: &Sight,
+        known: u64,
+        after: &State,
+    ) {
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        let seen = sight.commits.iter().skip(known).map(|(_, state)| state);
         if let Some(acknowledged) = acknowledged {
             for state in seen.clone().chain([after]) {
                 self.durable(acknowledged, state);
@@ -132,6 +140,14 @@ impl Bench<'_> {
         // What says nothing cannot lie.
         if self.counted && ran.rows.is_some() && self.ask(Oracle::Truthful) {
             self.say(claims(&self.runner.stage.shape, before, after, ran));
+        }
+    }
+
+    /// How the engine says that a run ended which nothing disturbed.
+    pub(super) fn candid(&mut self, after: &State, ran: &Ran) {
+        if self.ask(Oracle::Truthful) {
+            let stranded = self.stranded(after);
+            self.say(candid(&self.runner.stage.shape, after, ran, stranded));
         }
     }
 
@@ -158,13 +174,22 @@ impl Bench<'_> {
 
     /// What must hold once the engine is done.
     pub(super) fn final_state(&mut self, end: &State) {
-        let Some(records) = self.runner.world.profile.api.clone() else {
-            return;
-        };
-        if self.runner.world.api.is_some() && self.ask(Oracle::ApiConsistent) {
-            let shape = &self.runner.stage.shape;
-            self.say(api_consistent(shape, &records, &self.reference.start, end));
+        if self.runner.has_records() && self.ask(Oracle::ApiConsistent) {
+            self.say(self.records(end));
         }
+    }
+
+    /// Whether anything is wrong with the API records of a state.
+    fn stranded(&self, state: &State) -> bool {
+        self.runner.has_records() && !self.records(state).is_empty()
+    }
+
+    fn records(&self, state: &State) -> Vec<Breach> {
+        let (stage, world) = (&self.runner.stage, &self.runner.world);
+        let records = world.profile.api.iter();
+        records
+            .flat_map(|r| api_consistent(&stage.shape, r, &self.reference.start, state))
+            .collect()
     }
 
     /// What an undisturbed run was for, and has not done.
@@ -214,7 +239,34 @@ fn hasty(shape: &Shape, before: &State, after: &State) -> Vec<Breach> {
         let what = format!("said that it was done; the next run moved {moved} rows more");
         (moved > 0).then(|| Breach::new(Oracle::Truthful, table, what))
     };
-    is.iter().find_map(more).into_iter().collect()
+    let moved = is.iter().find_map(more);
+    let mut tables = shape.api.iter().zip(before.api.iter().zip(&after.api));
+    let changed = || {
+        let ((name, _), _) = tables.find(|(_, (was, is))| was != is)?;
+        let what = format!("said that it was done; the next run changed records of {name}");
+        Some(Breach::new(Oracle::Truthful, name, what))
+    };
+    moved.or_else(changed).into_iter().collect()
+}
+
+/// What an engine says of its end, where nothing has disturbed it, against what is left to do.
+fn candid(shape: &Shape, after: &State, ran: &Ran, stranded: bool) -> Vec<Breach> {
+    let tables = shape.tables.iter().zip(&after.tables);
+    let mut marked = tables.flat_map(|(table, sides)| {
+        let rows = sides.live.iter().filter(|row| table.is_marked(row));
+        rows.map(|row| table.row_name(row))
+    });
+    let what = match &ran.ended {
+        Ended::Blocked => "says that families are blocked",
+        Ended::Failed(_) if !stranded => "says that it failed, though nothing disturbed it",
+        _ => return Vec::new(),
+    };
+    // Whatever is left may be its reason.
+    if marked.next().is_some() {
+        return Vec::new();
+    }
+    let what = format!("{what}; no soft-deleted row is left ({})", ran.ended);
+    vec![Breach::new(Oracle::Truthful, "exit code", what)]
 }
 
 /// Counts that the engine gives against rows that came into the shadow tables.
@@ -224,6 +276,13 @@ fn claims(shape: &Shape, before: &State, after: &State, ran: &Ran) -> Vec<Breach
     };
     let (was, is) = (before.archived(shape), after.archived(shape));
     let mut wrong = Vec::new();
+    for (table, claimed) in rows.iter().filter(|(_, n)| **n > 0) {
+        let is_it = |t: &TableShape| t.name == *table || t.shadow.as_ref() == Some(table);
+        if !shape.tables.iter().any(is_it) {
+            let what = format!("says {claimed} rows of {table}, which is no table");
+            wrong.push(Breach::new(Oracle::Truthful, table, what));
+        }
+    }
     for (table, now) in &is {
         let moved = now.saturating_sub(was.get(table).copied().unwrap_or(0));
         let claimed = rows.get(table).copied().unwrap_or(0);

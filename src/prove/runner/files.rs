@@ -39,7 +39,7 @@ impl Runner {
             .and_then(|i| base.commits.get(i))
             .map(|(_, state)| state.clone());
         let sight = Sight::default();
-        self.judge(&mut judged, case, &base, acknowledged, &sight, None)?;
+        self.judge(&mut judged, case, &base, (acknowledged, 0), &sight, None)?;
         Ok(judged)
     }
 

@@ -89,9 +89,12 @@ impl Runner {
             let mut bench = self.bench(judged, reference);
             bench.alone = alone;
             bench.run(lineage, run, &sight, &after, (0, reference));
-            bench.lasting(None, &sight, &after);
+            bench.lasting(None, &sight, 0, &after);
             bench.hasty(&last, &state, &after, &ran);
             bench.truthful(&state, &after, &ran);
+            if alone {
+                bench.candid(&after, &ran);
+            }
             last = ran.ended.clone();
             judged.ran.push(ran);
             state = after;

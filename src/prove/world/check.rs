@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, DateTime};
 
-use super::{Content, Row, World};
+use super::{Content, Row, Task, World};
 use crate::db::{Engine, Value};
 use crate::error::{Error, Result};
-use crate::schema::{Column, ColumnType, Profile, Schema, Table, split_columns};
+use crate::schema::{Column, ColumnType, Obstacle, Profile, Schema, Table, split_columns};
+
+/// What InnoDB takes for a key, in bytes.
+const LONGEST_KEY: u64 = 3072;
 
 /// What is wrong, in words.
 type Check = std::result::Result<(), String>;
@@ -38,10 +41,61 @@ impl World {
                 .hint("the profile is of tables and columns of the schema beside it")
         })?;
         for (database, content) in self.databases() {
-            content.check_rows().map_err(|what| {
+            content.check_rows(engine).map_err(|what| {
                 Error::data(format!("{database}: {what}"))
-                    .hint("rows are of tables and columns of the schema beside them")
+                    .hint("mend the row, or the schema beside it")
             })?;
+        }
+        if self.task == Task::Archive {
+            self.check_shadows(engine)?;
+        }
+        Ok(())
+    }
+
+    /// No oracle knows what an engine ought to do with rows that their shadow table does not take.
+    fn check_shadows(&self, engine: Engine) -> Result<()> {
+        let graph = self.graph(engine)?;
+        let wrong = |what: String| Err(Error::data(format!("main: {what}")));
+        if !graph.has_shadow_tables() {
+            return wrong(format!(
+                "there is no shadow table ({}...)",
+                self.profile.shadow_prefix
+            ))
+            .map_err(|e: Error| e.hint("add some, or prove a purge with --purge"));
+        }
+        let mend = "mend the shadow table: it has to take every row of its live one";
+        let mut keys = BTreeSet::new();
+        for member in graph.members.values() {
+            let mut rows = self.main.rows.iter().filter(|r| r.table == member.table);
+            let first = rows.clone().next();
+            let obstacle = member.obstacle.as_ref().filter(|_| first.is_some());
+            if let Some(obstacle) = obstacle.filter(|o| !matches!(o, Obstacle::NoShadowTable(_))) {
+                return wrong(format!("table {}: {obstacle}", member.table))
+                    .map_err(|e| e.hint(mend));
+            }
+            let Some(shadow) = member.shadow.as_ref().and_then(|s| graph.table(s)) else {
+                continue;
+            };
+            keys.clear();
+            let archived = self.main.rows.iter().filter(|r| r.table == shadow.name);
+            keys.extend(archived.filter_map(|r| key_of(r, &member.key, engine)));
+            let unfit = rows.find_map(|row| {
+                let columns = row
+                    .values
+                    .iter()
+                    .filter_map(|(c, v)| Some((shadow.column(c)?, v)));
+                let refused = columns.filter_map(|(c, v)| takes(c, Some(v)).err()).next();
+                let taken = key_of(row, &member.key, engine).filter(|key| keys.contains(key));
+                let taken = taken.map(|key| format!("key ({}) is taken", key.join(", ")));
+                refused.or(taken)
+            });
+            if let Some(what) = unfit {
+                return wrong(format!(
+                    "{} does not take a row of {}: {what}",
+                    shadow.name, member.table
+                ))
+                .map_err(|e| e.hint(mend));
+            }
         }
         Ok(())
     }
@@ -69,6 +123,22 @@ impl World {
                         "{database}: {table}.{name} is {ty}, and in a key, which MySQL does not take"
                     ));
                 }
+                // A longer index that is not unique is made of prefixes.
+                let uniques = table.uniques.iter().map(|u| &u.columns);
+                for key in uniques.chain([&table.primary_key]) {
+                    let length = |name: &String| match table.column(name).map(|c| &c.ty) {
+                        Some(ColumnType::Varchar(n)) => 3 * u64::from(*n),
+                        _ => 8,
+                    };
+                    let bytes: u64 = key.iter().map(length).sum();
+                    if bytes > LONGEST_KEY {
+                        return Err(format!(
+                            "{database}: the key ({}) of {} has {bytes} bytes, and MySQL takes {LONGEST_KEY}",
+                            key.join(", "),
+                            table.name
+                        ));
+                    }
+                }
             }
         }
         Ok(())
@@ -80,27 +150,64 @@ impl World {
         let schema = self.main.schema.schema().map_err(|e| e.message)?;
         self.check_api(&schema)?;
         let profile = &self.profile;
-        if Profile::names().any(|name| name == profile.name) {
-            return Ok(());
-        }
+        let service = match Profile::names().any(|name| name == profile.name) {
+            true => Profile::built_in(&profile.name).map_err(|e| e.message)?,
+            false => Profile::default(),
+        };
         let known = |what: &str, table: &str| match schema.table(table) {
             Some(table) => Ok(table),
             None => Err(format!("{what} names {table}, which is no table")),
         };
-        for (what, tables) in profile.table_lists() {
-            tables.iter().try_for_each(|t| known(what, t).map(drop))?;
+        for ((what, tables), (_, of_service)) in
+            profile.table_lists().into_iter().zip(service.table_lists())
+        {
+            let own = tables.iter().filter(|t| !of_service.contains(t));
+            own.into_iter().try_for_each(|t| known(what, t).map(drop))?;
         }
-        if let Some(table) = &profile.task_log {
+        if let Some(table) = profile
+            .task_log
+            .as_ref()
+            .filter(|_| service.task_log.is_none())
+        {
             known("task_log", table)?;
         }
-        for (table, column) in &profile.age {
+        for (table, column) in profile
+            .age
+            .iter()
+            .filter(|(t, _)| !service.age.contains_key(*t))
+        {
             has("age", known("age", table)?, [column])?;
         }
         let mut seen = BTreeSet::new();
-        for reference in &profile.reference {
-            for end in [&reference.child, &reference.parent] {
-                let (table, columns) = split_columns(end).map_err(|e| e.message)?;
-                has("reference", known("reference", &table)?, &columns)?;
+        for reference in profile
+            .reference
+            .iter()
+            .filter(|r| !service.reference.contains(r))
+        {
+            let (table, columns) = split_columns(&reference.child).map_err(|e| e.message)?;
+            has("reference", known("reference", &table)?, &columns)?;
+            let (table, columns) = split_columns(&reference.parent).map_err(|e| e.message)?;
+            let parent = known("reference", &table)?;
+            has("reference", parent, &columns)?;
+            let (child, own) = split_columns(&reference.child).map_err(|e| e.message)?;
+            let child = known("reference", &child)?;
+            for (own, other) in own.iter().zip(&columns) {
+                let (Some(own), Some(other)) = (child.column(own), parent.column(other)) else {
+                    continue;
+                };
+                if own.ty != other.ty && !(own.ty.is_text() && other.ty.is_text()) {
+                    return Err(format!(
+                        "reference puts {}.{} ({}) against {}.{} ({})",
+                        child.name, own.name, own.ty, parent.name, other.name, other.ty
+                    ));
+                }
+            }
+            // Two parents of one name would each own the child.
+            if !parent.is_unique(&columns) {
+                let columns = columns.join(", ");
+                return Err(format!(
+                    "reference names {table}.({columns}), which is neither the primary key nor a unique one"
+                ));
             }
             if !seen.insert((&reference.child, &reference.parent)) {
                 let (child, parent) = (&reference.child, &reference.parent);
@@ -149,7 +256,7 @@ fn has<'a>(what: &str, table: &Table, columns: impl IntoIterator<Item = &'a Stri
 }
 
 impl Content {
-    fn check_rows(&self) -> Check {
+    fn check_rows(&self, engine: Engine) -> Check {
         let schema = self.schema.schema().map_err(|e| e.message)?;
         let mut seen = BTreeMap::new();
         for (index, row) in self.rows.iter().enumerate() {
@@ -168,17 +275,24 @@ impl Content {
                 .count();
             let of_row = |what: String| format!("row {number} of {name}: {what}");
             for column in &table.columns {
-                takes(column, row.values.get(&column.name)).map_err(of_row)?;
+                let value = row.values.get(&column.name);
+                takes(column, value).map_err(of_row)?;
+                // Tables are made there as the services make them: three bytes a character.
+                let wide = |text: &str| text.chars().any(|c| c > '\u{ffff}');
+                if engine == Engine::Mysql && value.and_then(Value::as_text).is_some_and(wide) {
+                    let what = format!("{} has a character of four bytes", column.name);
+                    return Err(of_row(what));
+                }
             }
             let uniques = table.uniques.iter().map(|u| &u.columns);
             for key in std::iter::once(&table.primary_key).chain(uniques) {
-                let Some(values) = key_of(row, key) else {
+                let Some(values) = key_of(row, key, engine) else {
                     continue;
                 };
                 let first = seen.insert((name, key.clone(), values.clone()), number);
                 // Nova has unique keys of which two are over the same column.
                 if let Some(first) = first.filter(|first| *first != number) {
-                    let key = key.join(", ");
+                    let (key, values) = (key.join(", "), values.join(", "));
                     return Err(of_row(format!("({key}) is ({values}), as in row {first}")));
                 }
             }
@@ -187,12 +301,19 @@ impl Content {
     }
 }
 
-/// The values of a key; `None` where the table has none, or one of them is NULL or left to the database.
-fn key_of(row: &Row, key: &[String]) -> Option<String> {
-    let value = |c: &String| row.values.get(c).filter(|v| !v.is_null());
-    let values = key.iter().map(|c| value(c).map(ToString::to_string));
-    let values: Vec<_> = values.collect::<Option<_>>()?;
-    (!values.is_empty()).then(|| values.join(", "))
+/// The values of a key, as the database compares them; `None` where the table has none, or one of them is
+/// NULL or left to the database.
+fn key_of(row: &Row, key: &[String], engine: Engine) -> Option<Vec<String>> {
+    let value = |c: &String| {
+        let value = row.values.get(c).filter(|v| !v.is_null())?.to_string();
+        // There capitals are the same as small letters, and blanks at the end are nothing.
+        Some(match engine {
+            Engine::Mysql => value.trim_end_matches(' ').to_lowercase(),
+            Engine::Sqlite | Engine::Postgres => value,
+        })
+    };
+    let values: Vec<_> = key.iter().map(value).collect::<Option<_>>()?;
+    (!values.is_empty()).then_some(values)
 }
 
 /// Whether a column takes the value, or does without one.
@@ -227,14 +348,22 @@ fn holds(ty: &ColumnType, value: &Value) -> bool {
         (ColumnType::Enum(labels), Value::Text(text)) => labels.contains(text),
         // As databases print them: ages are compared as texts.
         (ColumnType::DateTime, Value::Text(text)) => {
-            text.as_bytes().get(10) == Some(&b' ') && text.parse::<DateTime>().is_ok()
+            shaped(text, "0000-00-00 00:00:00") && text.parse::<DateTime>().is_ok()
         }
-        (ColumnType::Date, Value::Text(text)) => text.parse::<Date>().is_ok(),
+        (ColumnType::Date, Value::Text(text)) => {
+            shaped(text, "0000-00-00") && text.parse::<Date>().is_ok()
+        }
         (ColumnType::Json, Value::Text(text)) => {
             serde_json::from_str::<serde_json::Value>(text).is_ok()
         }
         _ => false,
     }
+}
+
+/// Whether the text is of this form, a digit for each 0.
+fn shaped(text: &str, form: &str) -> bool {
+    let fits = |(c, f): (char, char)| if f == '0' { c.is_ascii_digit() } else { c == f };
+    text.chars().count() == form.len() && text.chars().zip(form.chars()).all(fits)
 }
 
 fn shown(value: &Value) -> String {

@@ -20,6 +20,7 @@ impl Model {
         let mut tables = BTreeSet::new();
         let mut keys = BTreeSet::new();
         let schema = self.schema()?;
+        let all: BTreeSet<String> = self.table_names().map(str::to_ascii_lowercase).collect();
         for stated in &self.tables {
             let name = stated.name.as_str();
             well_named("a table", name).map_err(wrong)?;
@@ -31,6 +32,11 @@ impl Model {
             let of_table = |what: String| wrong(format!("table {name}: {what}"));
             own_columns(&table).map_err(of_table)?;
             named_columns(stated, &table).map_err(of_table)?;
+            // SQLite and PostgreSQL have one space of names for both.
+            let mut indexes = stated.unique.keys().chain(stated.index.keys());
+            if let Some(index) = indexes.find(|i| all.contains(&i.to_ascii_lowercase())) {
+                return Err(of_table(format!("index {index} has the name of a table")));
+            }
             for key in &table.foreign_keys {
                 if !keys.insert(key.name.clone()) {
                     let message = format!("foreign key {} is there twice", key.name);
@@ -99,7 +105,11 @@ fn named_columns(stated: &ModelTable, table: &Table) -> std::result::Result<(), 
     if let Some(both) = stated.unique.keys().find(|n| stated.index.contains_key(*n)) {
         return Err(format!("{both} is a unique key and an index"));
     }
+    for name in stated.unique.keys().chain(stated.index.keys()) {
+        well_named("an index", name)?;
+    }
     for key in &table.foreign_keys {
+        well_named("a foreign key", &key.name)?;
         over(&format!("foreign key {}", key.name), &key.columns, table)?;
     }
     Ok(())
@@ -144,12 +154,7 @@ fn foreign_key(
             parent.name
         ));
     }
-    let uniques = parent.uniques.iter().map(|u| &u.columns);
-    let same = |unique: &Vec<String>| {
-        unique.len() == key.parent_columns.len()
-            && unique.iter().all(|c| key.parent_columns.contains(c))
-    };
-    if !uniques.chain([&parent.primary_key]).any(same) {
+    if !parent.is_unique(&key.parent_columns) {
         return Err(format!(
             "foreign key {name} is to {}.({}), which is neither the primary key nor a unique one",
             parent.name,

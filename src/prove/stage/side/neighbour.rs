@@ -30,7 +30,7 @@ impl Hands for Neighbour {
         let Some(pid) = process.get() else {
             return Ok(false);
         };
-        send(pid, Signal::KILL)?;
+        let there = send(pid, Signal::KILL)?;
         let patience = Instant::now() + PATIENCE;
         while is_running(pid) {
             if Instant::now() > patience {
@@ -38,7 +38,7 @@ impl Hands for Neighbour {
             }
             std::thread::sleep(Duration::from_micros(200));
         }
-        Ok(true)
+        Ok(there)
     }
 
     fn signal(&mut self, terminate: bool) -> Result<bool> {
@@ -47,8 +47,7 @@ impl Hands for Neighbour {
             side.stop.store(true, Ordering::SeqCst);
             return Ok(false);
         };
-        send(pid, if terminate { Signal::TERM } else { Signal::INT })?;
-        Ok(true)
+        send(pid, if terminate { Signal::TERM } else { Signal::INT })
     }
 
     fn crash_server(&mut self) -> Result<()> {
@@ -137,7 +136,8 @@ impl Hands for Neighbour {
 
 /// Sends a signal to the process, and with it to all that it has started where it leads a group of its
 /// own: a shell, or whatever else wraps an engine, would die alone.
-fn send(pid: i32, signal: Signal) -> Result<()> {
+/// Whether there was anything to signal.
+fn send(pid: i32, signal: Signal) -> Result<bool> {
     let Some(pid) = Pid::from_raw(pid) else {
         return Err(Error::internal(format!("{pid} is no process")));
     };
@@ -146,8 +146,9 @@ fn send(pid: i32, signal: Signal) -> Result<()> {
         _ => kill_process(pid, signal),
     };
     match sent {
+        Ok(()) => Ok(true),
         // It has just ended on its own.
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(rustix::io::Errno::SRCH) => Ok(false),
         Err(error) => Err(Error::internal(format!(
             "no signal to process {pid:?}: {error}"
         ))),
