@@ -253,10 +253,8 @@ impl Runner {
         let orders = Orders {
             observe: true,
             observe_all: own,
-            // What was open when a row was marked or added is told from the statements.
-            trace: trace
-                || case.has_writer(Action::SoftDelete)
-                || case.has_writer(Action::AddChild),
+            // What was open when a root was marked is told from the statements.
+            trace: trace || case.has_writer(Action::SoftDelete),
             ..base.orders(case)
         };
         let (ran, sight) = self.go(orders, case.fault.as_ref())?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use api::api_consistent;
 pub use conserved::{conserved, durable, idempotent, same, untouched};
-pub use whole::{Inserted, Lineage};
+pub use whole::Lineage;
 
 use crate::error::Error;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::state::{Record, ReferenceShape, Shape, State, names};
+use super::super::state::{ReferenceShape, Shape, State, names};
 use super::{Breach, Oracle, some};
 
 /// What has been seen of a run so far: splits that were there before it, and children whose absence
@@ -11,15 +11,6 @@ use super::{Breach, Oracle, some};
 pub struct Lineage {
     /// Reference and child of pairs that may lie apart.
     excused: HashSet<(usize, String)>,
-}
-
-/// A row that a concurrent writer has inserted.
-#[derive(Debug, Clone)]
-pub struct Inserted {
-    /// Position of its table.
-    pub table: usize,
-    /// The row.
-    pub record: Record,
 }
 
 /// How a child lies to its parent, where they lie apart.
@@ -42,23 +33,13 @@ impl Lineage {
         lineage
     }
 
-    /// A row that a concurrent writer has inserted: where no foreign key forbids it a service may add a
-    /// child to a parent that is archived already, or is just being archived by a transaction that was at
-    /// work. That the next run fetches it is for *convergent*.
-    ///
-    /// `state` is that before the row came; `at_work`, whether a transaction was.
-    pub fn excuse_insert(&mut self, shape: &Shape, state: &State, row: &Inserted, at_work: bool) {
+    /// A row that a concurrent writer has inserted: where no foreign key forbids it a service may add a child
+    /// to a parent that is archived already, or whose children an engine has just read. No lock of the parent
+    /// keeps it out. That the engine fetches it is for *convergent*.
+    pub fn excuse_insert(&mut self, shape: &Shape, row: &str) {
         for (index, reference) in shape.references.iter().enumerate() {
-            if reference.declared || reference.child != row.table {
-                continue;
-            }
-            let parents = names(reference, &state.tables[reference.parent].live);
-            let lives = reference
-                .target(&row.record)
-                .is_some_and(|t| parents.contains(&t));
-            if at_work || !lives {
-                let name = shape.tables[row.table].row_name(&row.record);
-                self.excused.insert((index, name));
+            if !reference.declared {
+                self.excused.insert((index, row.to_owned()));
             }
         }
     }

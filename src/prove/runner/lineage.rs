@@ -3,7 +3,7 @@
 use super::super::case::Case;
 use super::super::injector::{Passed, Sight};
 use super::super::normal::Kind;
-use super::super::oracle::{Inserted, Lineage};
+use super::super::oracle::Lineage;
 use super::super::state::{Record, Shape, State};
 use super::super::writer::{Action, Change};
 use super::{Reference, Runner};
@@ -29,14 +29,10 @@ impl Runner {
         match Change::of(writer.action, &self.world, &self.stage.graph) {
             Some(Change::Insert(row)) => {
                 if let Some(table) = shape.table(&row.table) {
-                    let columns = shape.tables[table].columns.iter();
+                    let table = &shape.tables[table];
+                    let columns = table.columns.iter();
                     let record = columns.map(|c| row.values.get(c).map(ToString::to_string));
-                    let record = record.collect();
-                    let earlier = base.commits.iter().rev();
-                    let mut earlier = earlier.skip_while(|(point, _)| *point >= writer.point);
-                    let state = earlier.next().map_or(&base.start, |(_, state)| state);
-                    let at_work = concurrent(sight, writer.point).is_some();
-                    lineage.excuse_insert(shape, state, &Inserted { table, record }, at_work);
+                    lineage.excuse_insert(shape, &table.row_name(&record.collect()));
                 }
             }
             Some(Change::Update { table, key, .. }) if writer.action == Action::SoftDelete => {
