@@ -196,7 +196,7 @@ impl Runner {
             &mut judged,
             &mut lineage,
             &reference,
-            (&after, ran.ended),
+            (&after, ran.ended, true),
             true,
         )?;
         let stuck = left(&self.stage, &reference.start, &end, UNDISTURBED);
@@ -346,7 +346,7 @@ impl Runner {
             judged,
             &mut lineage,
             reference,
-            (&before, last),
+            (&before, last, false),
             case.writer.is_none(),
         )?;
         let mut bench = self.bench(judged, reference);

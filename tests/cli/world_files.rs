@@ -148,6 +148,18 @@ fn a_schema_that_does_not_hold_together() {
         (
             "t",
             &plain,
+            json!({"index": {"Root": ["a"]}}),
+            "table t: index Root has the name of a table",
+        ),
+        (
+            "t",
+            &plain,
+            json!({"index": {"n234567890123456789012345678901234567890123456789012345678901234": ["a"]}}),
+            "table t: an index has a name of 64 bytes",
+        ),
+        (
+            "t",
+            &plain,
             json!({"references": ["fk_1: a -> root.id"]}),
             "foreign key fk_1 is there twice",
         ),
@@ -292,6 +304,14 @@ fn rows_that_no_table_takes() {
             "does not take '2026-02-30 00:00:00'",
         ),
         (
+            with(json!({"deleted_at": "2026-02-03 00:00:00+05:00"})),
+            "does not take '2026-02-03 00:00:00+05:00'",
+        ),
+        (
+            with(json!({"deleted_at": "2026-02-03 00:00"})),
+            "does not take '2026-02-03 00:00'",
+        ),
+        (
             with(json!({"deleted_at": "2026-02-03"})),
             "does not take '2026-02-03'",
         ),
@@ -299,6 +319,175 @@ fn rows_that_no_table_takes() {
         let said = changed("chain", "sqlite", "/main/rows/-", change);
         assert!(said.contains(expected), "{expected}: {said}");
     }
+}
+
+/// What holds rows back is the shadow table, of which no oracle knows.
+#[test]
+fn shadow_tables_that_do_not_take_their_rows() {
+    let dead = |table: &str, id: u64| json!({"table": table, "values": {"id": id, "deleted": 1}});
+    let said = changed("chain", "sqlite", "/main/rows/-", dead("shadow_root", 1));
+    assert!(
+        said.contains("shadow_root does not take a row of root: key (1) is taken"),
+        "{said}"
+    );
+    let columns = |name: &str| -> usize {
+        let world = world("chain");
+        let tables = world["main"]["schema"]["table"].as_array().unwrap().clone();
+        tables.iter().position(|t| t["name"] == name).unwrap()
+    };
+    let pointer = format!("/main/schema/table/{}/columns", columns("shadow_child"));
+    for (change, expected) in [
+        (
+            json!([
+                "id int not null",
+                "deleted int not null",
+                "deleted_at datetime",
+                "note varchar(40)"
+            ]),
+            "table child: shadow_child lacks column root_id",
+        ),
+        (
+            json!([
+                "id int not null",
+                "deleted int not null",
+                "deleted_at datetime",
+                "note varchar(3)",
+                "root_id int"
+            ]),
+            "shadow_child does not take a row of child: note is varchar(3)",
+        ),
+        (
+            json!([
+                "id int not null",
+                "deleted int not null",
+                "deleted_at datetime",
+                "note varchar(40)",
+                "root_id int",
+                "more int not null"
+            ]),
+            "table child: shadow_child.more must be given",
+        ),
+    ] {
+        let said = changed("chain", "sqlite", &pointer, change);
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let said = changed(
+        "chain",
+        "sqlite",
+        "/profile/shadow_prefix",
+        json!("archived_"),
+    );
+    assert!(
+        said.contains("there is no shadow table (archived_...)"),
+        "{said}"
+    );
+    assert!(said.contains("--purge"), "{said}");
+}
+
+#[test]
+fn references_that_a_service_does_not_have() {
+    let reference =
+        |child: &str, parent: &str| json!({"child": child, "parent": parent, "kind": "owned"});
+    for (world, child, parent, expected) in [
+        (
+            "nova",
+            "instance_extra.instance_uid",
+            "instances.uuid",
+            "names instance_extra.instance_uid",
+        ),
+        (
+            "chain",
+            "child.note",
+            "root.note",
+            "root.(note), which is neither the primary key",
+        ),
+        (
+            "chain",
+            "child.note",
+            "root.id",
+            "puts child.note (varchar(40)) against root.id (int)",
+        ),
+    ] {
+        let said = changed(
+            world,
+            "sqlite",
+            "/profile/reference/-",
+            reference(child, parent),
+        );
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
+/// What one database takes for the same, or does not take, another one does.
+#[test]
+fn rows_that_only_mysql_refuses() {
+    let keyed = |id: &str| json!({"table": "t", "values": {"id": id}});
+    let mut world = world("chain");
+    let added = table("t", &["id varchar(40) not null"], &json!({}));
+    world["main"]["schema"]["table"]
+        .as_array_mut()
+        .unwrap()
+        .push(added);
+    for (rows, expected) in [
+        (["a", "A"], "row 2 of t: (id) is (a), as in row 1"),
+        (["a", "a "], "row 2 of t: (id) is (a), as in row 1"),
+        (
+            ["a", "\u{1f600}"],
+            "row 2 of t: id has a character of four bytes",
+        ),
+    ] {
+        let mut world = world.clone();
+        let list = world["main"]["rows"].as_array_mut().unwrap();
+        list.extend(rows.map(keyed));
+        let sample = Sample::empty();
+        let file = sample.name("world.json");
+        std::fs::write(&file, world.to_string()).unwrap();
+        let said = refused(65, &["prove", "--server", "mariadb", "--world", &file]);
+        assert!(said.contains(expected), "{expected}: {said}");
+        let quick = [
+            "--faults",
+            "interrupt",
+            "--no-pairs",
+            "--no-writers",
+            "--quiet",
+        ];
+        let ran = sexton(&[&["prove", "--world", &file], &quick[..]].concat());
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    }
+    let long = table("t", &["id varchar(1025) not null"], &json!({}));
+    let said = changed("chain", "mariadb", "/main/schema/table/-", long);
+    assert!(
+        said.contains("the key (id) of t has 3075 bytes, and MySQL takes 3072"),
+        "{said}"
+    );
+}
+
+/// Values are told apart one by one, not by the text that they make together.
+#[test]
+fn keys_of_two_columns_that_read_alike() {
+    let columns = ["id int not null", "x varchar(9)", "y varchar(9)"];
+    let mut world = world("chain");
+    let added = table("t", &columns, &json!({"unique": {"u": ["x", "y"]}}));
+    world["main"]["schema"]["table"]
+        .as_array_mut()
+        .unwrap()
+        .push(added);
+    for (id, x, y) in [(1, "a, b", "c"), (2, "a", "b, c")] {
+        let row = json!({"table": "t", "values": {"id": id, "x": x, "y": y}});
+        world["main"]["rows"].as_array_mut().unwrap().push(row);
+    }
+    let sample = Sample::empty();
+    let file = sample.name("world.json");
+    std::fs::write(&file, world.to_string()).unwrap();
+    let quick = [
+        "--faults",
+        "interrupt",
+        "--no-pairs",
+        "--no-writers",
+        "--quiet",
+    ];
+    let ran = sexton(&[&["prove", "--world", &file], &quick[..]].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
 /// Only MySQL asks for a length, and only there is it missed.

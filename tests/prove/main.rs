@@ -7,6 +7,7 @@ mod bundle;
 mod controls;
 mod harness;
 mod nova;
+mod oracles;
 mod own;
 mod purge;
 mod random;

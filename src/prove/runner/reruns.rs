@@ -67,14 +67,15 @@ impl Runner {
         Ok(())
     }
 
-    /// Runs again, undisturbed, until the engine says that it is done; the state then. Each of these runs
+    /// Runs again, undisturbed, until the engine says that it is done; the state then. `calm`, whether the run
+    /// before was undisturbed too. Each of these runs
     /// is judged like the first one, and what it said of itself too.
     pub(super) fn rerun(
         &mut self,
         judged: &mut Judged,
         lineage: &mut Lineage,
         reference: &Reference,
-        (before, mut last): (&State, Ended),
+        (before, mut last, mut calm): (&State, Ended, bool),
         alone: bool,
     ) -> Result<State> {
         let mut state = before.clone();
@@ -90,12 +91,15 @@ impl Runner {
             bench.alone = alone;
             bench.run(lineage, run, &sight, &after, (0, reference));
             bench.lasting(None, &sight, 0, &after);
-            bench.hasty(&last, &state, &after, &ran);
+            // A family that a fault has held back is blocked, and free in the next run.
+            if last == Ended::Done || calm && last == Ended::Blocked {
+                bench.hasty(&state, &after, &ran);
+            }
             bench.truthful(&state, &after, &ran);
             if alone {
                 bench.candid(&after, &ran);
             }
-            last = ran.ended.clone();
+            (last, calm) = (ran.ended.clone(), alone);
             judged.ran.push(ran);
             state = after;
             if last.is_done() {
