@@ -238,7 +238,7 @@ fn repro(scenario: &Scenario) -> String {
         ));
     }
     script.push_str(&format!(
-        "exec sexton prove --replay \"$here\" \"$@\"\n# The database alone, by hand, in \
+        "exec \"${{SEXTON:-sexton}}\" prove --replay \"$here\" \"$@\"\n# The database alone, by hand, in \
          an empty one: {by_hand}\n"
     ));
     script

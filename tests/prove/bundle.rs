@@ -162,7 +162,7 @@ fn a_bundle_holds_its_database_and_overwrites_nothing() {
     assert_eq!(count("SELECT COUNT(*) FROM shadow_child"), 1);
 
     let script = text(&first, "repro.sh");
-    assert!(script.contains("\nexec sexton prove --replay \"$here\" \"$@\"\n"));
+    assert!(script.contains("\nexec \"${SEXTON:-sexton}\" prove --replay \"$here\" \"$@\"\n"));
     // What the command cannot make from its name is no engine for it.
     let run = std::process::Command::new(first.join("repro.sh")).output();
     let run = run.unwrap();
@@ -177,7 +177,9 @@ fn a_bundle_holds_its_database_and_overwrites_nothing() {
     let third = bundle::write(directory.path(), &named, &small.judged, &small.breach).unwrap();
     let script = text(&third, "repro.sh");
     assert!(
-        script.starts_with("#!/bin/sh\nhere=$(cd \"$(dirname \"$0\")\" && pwd)\nexec sexton prove"),
+        script.starts_with(
+            "#!/bin/sh\nhere=$(cd \"$(dirname \"$0\")\" && pwd)\nexec \"${SEXTON:-sexton}\" prove"
+        ),
         "{script}"
     );
     use std::os::unix::fs::PermissionsExt;
