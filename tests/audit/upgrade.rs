@@ -395,3 +395,234 @@ fn every_data_migration_of_a_profile_is_about_a_table_of_its_service() {
     }
     assert!(seen > 10, "{seen}");
 }
+
+/// A soft-deleted row of a table, or of a shadow table.
+fn dead(main: &mut Service, table: &str, id: &str, at: &str) {
+    let (uuid, at) = (format!("'u{id}'"), format!("'{at}'"));
+    let mut values = vec![("id", id), ("deleted", id), ("deleted_at", &at)];
+    if table.ends_with("instances") {
+        // Nothing that a migration has to change.
+        values.extend([("uuid", uuid.as_str()), ("compute_id", "1")]);
+    }
+    main.row(table, &values);
+}
+
+/// Why the commands whose beginning this is are to be run.
+fn whys<'a>(upgrade: &'a Upgrade, command: &str) -> Vec<&'a str> {
+    let steps = upgrade.commands.iter();
+    let these = steps.filter(|s| s.command.starts_with(command));
+    these.map(|s| s.why.as_str()).collect()
+}
+
+#[test]
+fn as_many_soft_deleted_rows_as_may_be_and_as_old_as_they_may_be_are_no_finding() {
+    let mut main = made("nova-34.0.0", Engine::Sqlite);
+    dead(&mut main, "instances", "1", "2025-01-01 00:00:00");
+    dead(&mut main, "services", "2", "2025-03-01 00:00:00");
+    let mut options = options("nova-34");
+    options.max_deleted_rows = 2;
+    let (_, findings) = judged(&mut main, None, &options);
+    assert!(!findings.contains_key("backlog"), "{findings:?}");
+    // A second later the instance is too old, and the service, which is not, is not to blame.
+    options.deleted_since = Before::try_from("2025-01-01 00:00:01".to_owned()).unwrap();
+    let (_, findings) = judged(&mut main, None, &options);
+    let found = &findings["backlog"][0];
+    let said = "2 soft-deleted rows: some were deleted before 2025-01-01 00:00:01";
+    assert_eq!(found.message, said);
+    assert_eq!(found.samples, ["instances"]);
+    // Too many: every table that has any is to blame, and none that has archived rows only.
+    dead(
+        &mut main,
+        "shadow_instance_faults",
+        "3",
+        "2024-01-01 00:00:00",
+    );
+    options.max_deleted_rows = 1;
+    let (_, findings) = judged(&mut main, None, &options);
+    let found = &findings["backlog"][0];
+    let said = "2 soft-deleted rows: more than 1, and some were deleted before 2025-01-01 00:00:01";
+    assert_eq!(found.message, said);
+    assert_eq!(found.samples, ["instances", "services"]);
+    assert_eq!(found.oldest.as_deref(), Some("2025-01-01 00:00:00"));
+}
+
+#[test]
+fn archived_rows_are_backlog_and_are_purged_once_they_are_old() {
+    let mut main = made("nova-34.0.0", Engine::Sqlite);
+    let mut api = made("nova-34.0.0-api", Engine::Sqlite);
+    dead(&mut main, "shadow_instances", "1", "2025-01-01 00:00:00");
+    let mut options = options("nova-34");
+    let (upgrade, _) = judged(&mut main, Some(&mut api), &options);
+    let tables: Vec<_> = upgrade.backlog.iter().map(|b| b.table.as_str()).collect();
+    assert_eq!(tables, ["instances"]);
+    assert_eq!(
+        (upgrade.backlog[0].deleted, upgrade.backlog[0].archived),
+        (0, 1)
+    );
+    // Not older than the moment.
+    assert_eq!(upgrade.commands, []);
+    options.deleted_since = Before::try_from("2025-01-01 00:00:01".to_owned()).unwrap();
+    let (upgrade, _) = judged(&mut main, Some(&mut api), &options);
+    let place = main.session.label();
+    let purge = format!("sexton purge --before '2025-01-01 00:00:01' {place}");
+    let run: Vec<_> = upgrade.commands.iter().map(|s| &s.command).collect();
+    assert_eq!(run, [&purge]);
+}
+
+#[test]
+fn a_command_names_the_databases_and_errors_come_first() {
+    let mut main = made("nova-34.0.0", Engine::Sqlite);
+    let mut api = made("nova-34.0.0-api", Engine::Sqlite);
+    let (upgrade, _) = judged(&mut main, Some(&mut api), &options("nova-31"));
+    let both = format!("--api {} {}", api.session.label(), main.session.label());
+    let run: Vec<_> = upgrade.commands.iter().map(|s| &s.command).collect();
+    let expected = [
+        format!("sexton audit --fail-on error {both}"),
+        format!("sexton audit --upgrade-to nova-31.3.1 {both}"),
+    ];
+    assert_eq!(run, expected.each_ref());
+    let said = "1 errors first: the remedy of each is beside it";
+    assert_eq!(upgrade.commands[0].why, said);
+}
+
+#[test]
+fn two_major_releases_are_one_step_and_more_are_gone_over_one_by_one() {
+    let sync = |model: &str, release: &str| {
+        let mut main = made(model, Engine::Sqlite);
+        let (upgrade, findings) = judged(&mut main, None, &options(release));
+        let why = whys(&upgrade, "nova-manage db sync")[0].to_owned();
+        (why, findings["migration-behind"][0].severity)
+    };
+    let (why, severity) = sync("nova-29.4.0", "nova-31");
+    assert_eq!(
+        (why.as_str(), severity),
+        ("with nova 31.3.1", Severity::Note)
+    );
+    let (why, severity) = sync("nova-31.3.1", "nova-34");
+    let each = "with each release on the way, one after the other, at last nova 34.0.0";
+    assert_eq!((why.as_str(), severity), (each, Severity::Warning));
+}
+
+/// Half of the tables of an API database are in the main one too.
+#[test]
+fn the_version_of_the_same_release_s_other_database_is_no_newer_one() {
+    let mut main = made("nova-25.0.0", Engine::Sqlite);
+    let mut api = made("nova-25.0.0-api", Engine::Sqlite);
+    let wrong = "UPDATE alembic_version SET version_num = '16f1fbcab42b'";
+    api.session.execute(wrong).unwrap();
+    let (upgrade, findings) = judged(&mut main, Some(&mut api), &options("nova-25"));
+    assert_eq!(upgrade.databases[1].releases, ["nova 25.0.0"]);
+    let found = &findings["migration-behind"][0];
+    let said =
+        "the database is at 16f1fbcab42b, of nova 25.0.0; nova 25.0.0 (api) has b30f573d3377";
+    assert_eq!(found.message, said);
+    assert_eq!(found.severity, Severity::Note);
+}
+
+#[test]
+fn drift_is_told_of_its_table_or_of_all_where_it_is_in_several() {
+    let mut main = made("nova-34.0.0", Engine::Sqlite);
+    let mut table = |name: &str| {
+        let index = format!("CREATE INDEX mine_{name} ON {name} (host)");
+        main.session.execute(&index).unwrap();
+        let (_, findings) = judged(&mut main, None, &options("nova-34"));
+        findings["model-drift"][0].table.clone()
+    };
+    assert_eq!(table("instances"), "instances");
+    assert_eq!(table("services"), "*");
+}
+
+/// Of a database at a version that nobody knows only what all releases bring is due.
+#[test]
+fn what_every_release_brings_is_due_at_an_unknown_version_too() {
+    let mut main = made("nova-31.3.1", Engine::Sqlite);
+    let odd = "UPDATE alembic_version SET version_num = 'deadbeef'";
+    main.session.execute(odd).unwrap();
+    let instance = [
+        ("id", "1"),
+        ("uuid", "'u'"),
+        ("deleted", "0"),
+        ("host", "'h'"),
+    ];
+    main.row("instances", &instance);
+    let mut options = options("nova-34");
+    options.checks = vec!["pending-data-migration".into()];
+    let (upgrade, _) = judged(&mut main, None, &options);
+    let due: Vec<_> = upgrade
+        .pending
+        .iter()
+        .map(|p| (p.migration.as_str(), p.due))
+        .collect();
+    let expected = [
+        ("populate_missing_availability_zones", true),
+        ("populate_instance_compute_id", false),
+    ];
+    assert_eq!(due, expected);
+}
+
+/// Whoever archives an instance looks for its rows by such a reference, and for no other's.
+#[test]
+fn a_reference_by_convention_needs_an_index_only_where_rows_go_with_their_owner() {
+    let mut main = made("nova-34.0.0", Engine::Sqlite);
+    main.row("instance_id_mappings", &[("id", "1"), ("uuid", "'u'")]);
+    main.row("compute_nodes", &[("id", "1")]);
+    let device = [("id", "1"), ("compute_node_id", "1")];
+    main.row("pci_devices", &device);
+    let indexes = [
+        "ix_instance_id_mappings_uuid",
+        "ix_pci_devices_instance_uuid_deleted",
+    ];
+    for index in indexes {
+        let drop = format!("DROP INDEX {index}");
+        main.session.execute(&drop).unwrap();
+    }
+    let (_, findings) = judged(&mut main, None, &options("nova-34"));
+    let found: Vec<_> = findings["unindexed-reference"]
+        .iter()
+        .map(|f| f.reference.as_deref().unwrap())
+        .collect();
+    assert_eq!(found, ["instance_id_mappings.uuid -> instances.uuid"]);
+}
+
+#[test]
+fn what_could_not_be_asked_is_said_with_its_table_and_is_no_clean_verdict() {
+    let mut main = made("nova-34.0.0", Engine::Sqlite);
+    let schema = introspect(&mut main.session).unwrap();
+    let graph = Profile::detect(&schema).families(&schema).unwrap();
+    // It was there when the schema was read.
+    main.session.execute("DROP TABLE compute_nodes").unwrap();
+    let mut databases = [Database {
+        cell: None,
+        prefix: "cell1.".into(),
+        session: &mut main.session,
+        schema: &graph.schema,
+        graph: Some(&graph),
+    }];
+    let mut report = AuditReport::new("", "");
+    let judged = upgrade_of(&mut databases, &mut report);
+    let gaps: Vec<_> = report
+        .not_checked
+        .iter()
+        .map(|gap| (gap.check.as_str(), gap.table.as_deref().unwrap()))
+        .collect();
+    let expected = [
+        ("backlog", "cell1.compute_nodes"),
+        ("pending-data-migration", "cell1.compute_nodes"),
+    ];
+    assert_eq!(gaps, expected);
+    assert!(
+        report
+            .not_checked
+            .iter()
+            .all(|g| g.why.contains("compute_nodes"))
+    );
+    assert_eq!(judged.verdict, Verdict::GoWithCare);
+    assert_eq!(report.exit_code(Severity::Warning), ExitCode::Unavailable);
+}
+
+#[test]
+fn a_verdict_is_read_as_words() {
+    let all = [Verdict::Go, Verdict::GoWithCare, Verdict::Stop];
+    let words = all.map(|verdict| verdict.to_string());
+    assert_eq!(words, ["go", "go with care", "stop"]);
+}

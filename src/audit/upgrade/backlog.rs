@@ -95,7 +95,7 @@ pub(super) fn judge(backlog: &[Backlog], options: &Options) -> Option<Finding> {
     let since = options.deleted_since.to_string();
     let most = options.max_deleted_rows;
     let is_old = |part: &Backlog| part.oldest.as_ref().is_some_and(|oldest| *oldest < since);
-    let (all, _) = Backlog::sum(backlog);
+    let all = Backlog::deleted(backlog);
     let (many, old) = (all > most, backlog.iter().any(is_old));
     let why = match (many, old) {
         (false, false) => return None,
@@ -123,10 +123,9 @@ pub(super) fn judge(backlog: &[Backlog], options: &Options) -> Option<Finding> {
 }
 
 impl Backlog {
-    /// Whether it has rows that a database would do without.
-    pub(super) fn sum(backlog: &[Self]) -> (u64, u64) {
-        let add = |sum: (u64, u64), part: &Self| (sum.0 + part.deleted, sum.1 + part.archived);
-        backlog.iter().fold((0, 0), add)
+    /// Soft-deleted rows of all tables.
+    pub(super) fn deleted(backlog: &[Self]) -> u64 {
+        backlog.iter().map(|part| part.deleted).sum()
     }
 }
 

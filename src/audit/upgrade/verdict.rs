@@ -82,7 +82,7 @@ pub(super) fn commands(
             format!("{errors} errors first: the remedy of each is beside it"),
         );
     }
-    let (deleted, _) = Backlog::sum(&upgrade.backlog);
+    let deleted = Backlog::deleted(&upgrade.backlog);
     let goes: u64 = upgrade.pending.iter().map(|p| p.deleted).sum();
     let less = match goes {
         0 => String::new(),
