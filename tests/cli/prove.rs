@@ -286,7 +286,7 @@ fn bad_arguments() {
         (
             "\"table\": \"leaf\"",
             "\"table\": \"lief\"",
-            "of table lief, which main does not have",
+            "main: a row of table lief, which is no table of it",
         ),
     ] {
         let other = chain.replacen(is, would_be, 1);
