@@ -24,26 +24,24 @@ impl Kind {
     /// What the statement does, by its first words; of a query by all of them, for a function that it calls
     /// may write. Of several statements in one text the gravest.
     pub fn of(sql: &str) -> Self {
-        let sql = uncommented(sql);
+        let bare = outside(uncommented(sql));
         // Bodies of functions have statements of their own, which come later.
-        let defines = words(sql)
+        let defines = words(&bare)
             .next()
             .is_some_and(|w| w == "CREATE" || w == "DO");
-        match !defines && sql.contains(';') {
-            false => Self::of_one(sql),
-            true => {
-                let parts = outside(sql);
-                let statements = parts.split(';').map(uncommented).filter(|s| !s.is_empty());
-                let kinds: Vec<_> = statements.map(Self::of_one).collect();
-                let gravest = [Self::Commit, Self::Write, Self::Rollback, Self::Begin];
-                let found = gravest.into_iter().find(|kind| kinds.contains(kind));
-                found.or(kinds.first().copied()).unwrap_or(Self::Setup)
-            }
+        if defines {
+            return Self::of_one(&bare);
         }
+        let statements = bare.split(';').map(uncommented).filter(|s| !s.is_empty());
+        let kinds: Vec<_> = statements.map(Self::of_one).collect();
+        let gravest = [Self::Commit, Self::Write, Self::Rollback, Self::Begin];
+        let found = gravest.into_iter().find(|kind| kinds.contains(kind));
+        found.or(kinds.first().copied()).unwrap_or(Self::Setup)
     }
 
-    fn of_one(sql: &str) -> Self {
-        let mut words = words(sql);
+    /// `bare` is one statement, without what stands in quotes.
+    fn of_one(bare: &str) -> Self {
+        let mut words = words(bare);
         let first = words.next().unwrap_or_default();
         let second = words.next().unwrap_or_default();
         match first.as_str() {
@@ -60,7 +58,7 @@ impl Kind {
             }
             "SELECT" if second.starts_with("@@") || second.is_empty() => Self::Setup,
             "WITH" if writes(words) => Self::Write,
-            "SELECT" | "WITH" | "VALUES" | "TABLE" => match may_write(&outside(sql)) {
+            "SELECT" | "WITH" | "VALUES" | "TABLE" => match may_write(bare) {
                 true => Self::Write,
                 false => Self::Read,
             },
@@ -277,6 +275,8 @@ mod tests {
             ("SELECT ';DELETE' FROM t", Kind::Read),
             ("SET a = 1; ROLLBACK", Kind::Rollback),
             (";", Kind::Setup),
+            ("", Kind::Setup),
+            ("SELECT \"a\" FROM t;", Kind::Read),
             (
                 "CREATE FUNCTION f() RETURNS int AS $$ BEGIN; DELETE FROM t; COMMIT; END $$",
                 Kind::Write,
