@@ -56,12 +56,10 @@ impl Kind {
             "SET" | "USE" | "SHOW" | "PRAGMA" | "DESCRIBE" | "EXPLAIN" | "ATTACH" | "DETACH" => {
                 Self::Setup
             }
+            "SELECT" | "WITH" | "VALUES" | "TABLE" if may_write(bare) => Self::Write,
             "SELECT" if second.starts_with("@@") || second.is_empty() => Self::Setup,
             "WITH" if writes(words) => Self::Write,
-            "SELECT" | "WITH" | "VALUES" | "TABLE" => match may_write(bare) {
-                true => Self::Write,
-                false => Self::Read,
-            },
+            "SELECT" | "WITH" | "VALUES" | "TABLE" => Self::Read,
             _ => Self::Write,
         }
     }
@@ -243,6 +241,7 @@ mod tests {
             "SELECT count(*), move_rows (1) FROM t",
             "SELECT * FROM archive_batch('x')",
             "select \"Archive\"(1)",
+            "SELECT \"archive\"()",
             "SELECT sexton.archive(1)",
             "WITH a AS (SELECT archive_batch(1) AS n) SELECT n FROM a",
             "SELECT * INTO shadow_t FROM t",
