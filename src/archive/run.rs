@@ -399,11 +399,16 @@ impl<'a> Run<'a> {
 
     /// Soft-deleted roots without a date, which `--before` never reaches.
     fn ageless(&mut self) -> Result<()> {
+        let without = match self.sql.graph.deletes_in_place {
+            true => "purge with --all",
+            false => "archive without --before",
+        };
         for member in self.sql.graph.members.values() {
             let Some(statement) = self.sql.ageless(member).filter(|_| !member.key.is_empty())
             else {
                 continue;
             };
+            let date = member.age.as_deref().unwrap_or("the date");
             let (mut count, mut listed) = (0, Vec::new());
             self.session.query_each(&statement, |key| {
                 count += 1;
@@ -413,10 +418,7 @@ impl<'a> Run<'a> {
                         reason: "no-date".into(),
                         path: vec![root.clone()],
                         root,
-                        remedy: format!(
-                            "set {} of the row, or archive without --before",
-                            member.age.as_deref().unwrap_or("the date")
-                        ),
+                        remedy: format!("set {date} of the row, or {without}"),
                     });
                 }
                 true

@@ -125,3 +125,25 @@ fn a_file_of_which_a_part_is_lost() {
         ran.stdout
     );
 }
+
+/// Nothing is made that would have to be cleared away.
+#[test]
+fn generate_refuses_a_model_before_it_makes_a_file() {
+    let sample = Sample::empty();
+    let path = sample.name("new.db");
+    for (model, said) in [
+        ("nova-99", "unknown model 'nova-99'"),
+        (
+            "manila-23.0.1",
+            "no synthetic data for a database of manila-23.0.1",
+        ),
+        (
+            "nova-34.0.0-api",
+            "no synthetic data for a database of nova-34.0.0-api",
+        ),
+    ] {
+        let message = refused(64, &["generate", &path, "--model", model]);
+        assert!(message.contains(said), "{message}");
+        assert!(!std::path::Path::new(&path).exists(), "{model}");
+    }
+}

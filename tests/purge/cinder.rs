@@ -214,6 +214,8 @@ fn a_row_without_a_date_is_kept_and_counted() {
         let outcome = cinder.0.purge("2100-01-01");
         assert_eq!(outcome.total_rows, 0);
         assert_eq!(outcome.blocked_families, [("no-date".to_owned(), 1)].into());
+        let remedy = "set deleted_at of the row, or purge with --all";
+        assert_eq!(outcome.blocked[0].remedy, remedy);
         let all = sexton::archive::Options {
             until_complete: true,
             ..Default::default()
