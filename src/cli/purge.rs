@@ -334,6 +334,16 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String,
 
 /// What must hold before the first statement.
 fn check(args: &Args, graph: &FamilyGraph, database: &str) -> Result<()> {
+    // Of such a service nobody expects that rows go which were never archived.
+    if !graph.has_shadow_tables() && !graph.profile.tables.is_empty() {
+        let service = &graph.profile.name;
+        return Err(Error::data(format!(
+            "{database} has no shadow tables, and {service} archives into such before it purges"
+        ))
+        .hint(
+            "make them (sexton schema diff), or purge rows where they are with --profile convention",
+        ));
+    }
     for table in &args.include {
         if !graph.profile.purged_on_request.contains(table) {
             let known = graph.profile.purged_on_request.join(", ");

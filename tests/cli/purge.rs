@@ -50,6 +50,27 @@ fn values_that_make_no_sense_change_nothing() {
     assert!(sample.bytes() == before, "a refused run changed a file");
 }
 
+/// Rows that were never archived are not what a purge of Nova is about.
+#[test]
+fn a_nova_whose_shadow_tables_are_gone() {
+    let sample = archived();
+    let cell = sample.cell();
+    let mut opened = session(std::path::Path::new(&cell));
+    let shadows = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'shadow\\_%' ESCAPE '\\'";
+    for row in opened.query(shadows).unwrap() {
+        opened.execute(&format!("DROP TABLE {}", row[0])).unwrap();
+    }
+    drop(opened);
+    let before = sample.bytes();
+    let message = refused(65, &["purge", &cell, "--all"]);
+    assert!(
+        message.contains("has no shadow tables, and nova archives"),
+        "{message}"
+    );
+    assert!(message.contains("--profile convention"), "{message}");
+    assert!(sample.bytes() == before);
+}
+
 #[test]
 fn a_database_without_markers() {
     let sample = Sample::empty();
