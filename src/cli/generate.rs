@@ -8,7 +8,6 @@ use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
 use sexton::generate::{self, Cell, Damage, Dataset};
 use sexton::report;
-use sexton::schema::Model;
 
 use super::output::{Format, OutputArgs};
 
@@ -71,14 +70,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     args.output.check()?;
     // Before anything is made.
     let apis = args.api.iter().map(|_| format!("{}-api", args.model));
-    for name in std::iter::once(args.model.clone()).chain(apis) {
-        let model = Model::built_in(&name)?;
-        let is_main = model.database == "main";
-        if model.service != "nova" || is_main != (name == args.model) {
-            let message = format!("there is no synthetic data for a database of {name}");
-            return Err(Error::usage(message).hint("choose a model of Nova: nova-34.0.0"));
-        }
-    }
+    generate::check_model(&args.model, "main")?;
+    apis.into_iter()
+        .try_for_each(|name| generate::check_model(&name, "api"))?;
     let target: Target = args.database.parse()?;
     let dataset = Dataset {
         seed: args.seed,

@@ -335,7 +335,7 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String,
 /// What must hold before the first statement.
 fn check(args: &Args, graph: &FamilyGraph, database: &str) -> Result<()> {
     // Of such a service nobody expects that rows go which were never archived.
-    if !graph.has_shadow_tables() && !graph.profile.tables.is_empty() {
+    if graph.archives() && !graph.has_shadow_tables() {
         let service = &graph.profile.name;
         return Err(Error::data(format!(
             "{database} has no shadow tables, and {service} archives into such before it purges"

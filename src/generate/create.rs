@@ -4,6 +4,20 @@ use crate::db::{Engine, Session, Value, introspect};
 use crate::error::{Error, Result};
 use crate::schema::{Model, Profile, ddl};
 
+/// Whether there is data for a built-in model, of this database of Nova: `main`, `api`.
+///
+/// # Errors
+///
+/// Exit code 64 if there is no such model, or it is another one's.
+pub fn check_model(name: &str, database: &str) -> Result<()> {
+    let model = Model::built_in(name)?;
+    if model.service == "nova" && model.database == database {
+        return Ok(());
+    }
+    let message = format!("there is no synthetic data for a database of {name}");
+    Err(Error::usage(message).hint("choose a model of Nova: nova-34.0.0"))
+}
+
 /// Creates the tables of a built-in model (`nova-34.0.0`, `nova-34.0.0-api`) in an empty database.
 /// A database that has them already is left as it is; any other is refused.
 pub fn create_schema(session: &mut Session, model_name: &str) -> Result<()> {

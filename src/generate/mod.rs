@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::schema::{FamilyGraph, Profile, Schema};
 
 pub use self::api::{Cell, GeneratedApi, generate_api};
-pub use self::create::create_schema;
+pub use self::create::{check_model, create_schema};
 pub use self::damage::Damage;
 
 use self::alter::Alteration;

@@ -64,6 +64,11 @@ impl ColumnType {
         }
     }
 
+    /// Whether a column may refer to one of that type: every database compares the two.
+    pub fn refers_to(&self, other: &Self) -> bool {
+        self == other || self.is_text() && other.is_text()
+    }
+
     /// Whether values are character strings.
     pub fn is_text(&self) -> bool {
         matches!(

@@ -259,19 +259,29 @@ fn index_columns(table: &Table, index: &Index, unique: bool, engine: Engine) -> 
     }
 }
 
-/// InnoDB keys hold 3072 bytes. An index that is longer has prefixes in the service's own schema
-/// (Nova: 100 characters); a model does not keep them.
-fn within_key_length(table: &Table, index: &Index) -> String {
-    let length = |column: &String| match table.column(column).map(|c| &c.ty) {
-        Some(ColumnType::Varchar(n)) => *n,
+/// What InnoDB takes for a key, in bytes.
+pub(crate) const LONGEST_KEY: u64 = 3072;
+
+/// The length of a column in a key, in characters. Wide: a model may say any length.
+fn key_length(table: &Table, column: &str) -> u64 {
+    match table.column(column).map(|c| &c.ty) {
+        Some(ColumnType::Varchar(n)) => u64::from(*n),
         _ => 8,
-    };
-    // Wide: a model may say any length.
-    let bytes: u64 = index.columns.iter().map(|c| 3 * u64::from(length(c))).sum();
-    let too_long = bytes > 3072;
+    }
+}
+
+/// The length of a key over these columns, in bytes, at three a character.
+pub(crate) fn key_bytes(table: &Table, columns: &[String]) -> u64 {
+    columns.iter().map(|c| 3 * key_length(table, c)).sum()
+}
+
+/// An index that is longer has prefixes in the service's own schema (Nova: 100 characters); a model does
+/// not keep them.
+fn within_key_length(table: &Table, index: &Index) -> String {
+    let too_long = key_bytes(table, &index.columns) > LONGEST_KEY;
     let column = |column: &String| {
         let name = Engine::Mysql.quote(column);
-        if too_long && length(column) > 100 {
+        if too_long && key_length(table, column) > 100 {
             format!("{name}(100)")
         } else {
             name

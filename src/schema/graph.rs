@@ -90,8 +90,7 @@ impl FamilyGraph {
     /// The families as they are cleaned up: in place where there are no shadow tables, rows that are purged on
     /// request among them.
     pub fn as_cleaned_up(self) -> Self {
-        // A service that has shadow tables archives, also where somebody has dropped them.
-        match self.has_shadow_tables() || !self.profile.tables.is_empty() {
+        match self.archives() {
             true => self,
             false => self.in_place(&self.profile.purged_on_request.iter().cloned().collect()),
         }
@@ -142,6 +141,12 @@ impl FamilyGraph {
         reference.is_owned()
             && cycle(&reference.child).is_some()
             && cycle(&reference.child) == cycle(&reference.parent)
+    }
+
+    /// Whether rows are archived before they are purged: a service that has shadow tables archives, also where
+    /// somebody has dropped them.
+    pub fn archives(&self) -> bool {
+        self.has_shadow_tables() || !self.profile.tables.is_empty()
     }
 
     /// Whether there is anything to archive into.

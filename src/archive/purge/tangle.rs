@@ -1,9 +1,9 @@
 //! Families that are no trees: rows with several owners, rows that own each other.
 //!
 //! Of a tree each row has one root, and a list knows it from the list of its owner. Where rows hang
-//! together otherwise, all rows of all the tables concerned are numbered, what hangs together gets the
-//! lowest number among it, and the numbers are families from then on. The numbers and what joins them are
-//! held in memory, 32 bytes a row; keys stay in the database.
+//! together otherwise, all rows of all the tables concerned are numbered, and what hangs together gets one
+//! number, which is its family's. The numbers and what joins them are held in memory; keys stay in the
+//! database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,11 +158,9 @@ impl<'a> Purge<'a, '_> {
             );
             let mut odd = false;
             self.session.query_each(&sql, |row| {
-                match row.as_slice() {
-                    [owner, owned] => match (number(owner), number(owned)) {
-                        (Some(owner), Some(owned)) => pairs.push((owner, owned)),
-                        _ => odd = true,
-                    },
+                let mut numbers = row.iter().map(number);
+                match (numbers.next().flatten(), numbers.next().flatten()) {
+                    (Some(owner), Some(owned)) => pairs.push((owner, owned)),
                     _ => odd = true,
                 }
                 true

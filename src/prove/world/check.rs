@@ -8,10 +8,8 @@ use jiff::civil::{Date, DateTime};
 use super::{Content, Row, Task, World};
 use crate::db::{Engine, Value};
 use crate::error::{Error, Result};
+use crate::schema::ddl::{LONGEST_KEY, key_bytes};
 use crate::schema::{Column, ColumnType, Obstacle, Profile, Schema, Table, split_columns};
-
-/// What InnoDB takes for a key, in bytes.
-const LONGEST_KEY: u64 = 3072;
 
 /// What is wrong, in words.
 type Check = std::result::Result<(), String>;
@@ -55,23 +53,24 @@ impl World {
     /// No oracle knows what an engine ought to do with rows that their shadow table does not take.
     fn check_shadows(&self, engine: Engine) -> Result<()> {
         let graph = self.graph(engine)?;
-        let wrong = |what: String| Err(Error::data(format!("main: {what}")));
         if !graph.has_shadow_tables() {
-            return wrong(format!(
-                "there is no shadow table ({}...)",
-                self.profile.shadow_prefix
-            ))
-            .map_err(|e: Error| e.hint("add some, or prove a purge with --purge"));
+            let prefix = &self.profile.shadow_prefix;
+            return Err(
+                Error::data(format!("main: there is no shadow table ({prefix}...)"))
+                    .hint("add some, or prove a purge with --purge"),
+            );
         }
-        let mend = "mend the shadow table: it has to take every row of its live one";
+        let wrong = |what: String| {
+            let error = Error::data(format!("main: {what}"));
+            Err(error.hint("mend the shadow table: it has to take every row of its live one"))
+        };
         let mut keys = BTreeSet::new();
         for member in graph.members.values() {
             let mut rows = self.main.rows.iter().filter(|r| r.table == member.table);
             let first = rows.clone().next();
             let obstacle = member.obstacle.as_ref().filter(|_| first.is_some());
             if let Some(obstacle) = obstacle.filter(|o| !matches!(o, Obstacle::NoShadowTable(_))) {
-                return wrong(format!("table {}: {obstacle}", member.table))
-                    .map_err(|e| e.hint(mend));
+                return wrong(format!("table {}: {obstacle}", member.table));
             }
             let Some(shadow) = member.shadow.as_ref().and_then(|s| graph.table(s)) else {
                 continue;
@@ -93,8 +92,7 @@ impl World {
                 return wrong(format!(
                     "{} does not take a row of {}: {what}",
                     shadow.name, member.table
-                ))
-                .map_err(|e| e.hint(mend));
+                ));
             }
         }
         Ok(())
@@ -126,11 +124,7 @@ impl World {
                 // A longer index that is not unique is made of prefixes.
                 let uniques = table.uniques.iter().map(|u| &u.columns);
                 for key in uniques.chain([&table.primary_key]) {
-                    let length = |name: &String| match table.column(name).map(|c| &c.ty) {
-                        Some(ColumnType::Varchar(n)) => 3 * u64::from(*n),
-                        _ => 8,
-                    };
-                    let bytes: u64 = key.iter().map(length).sum();
+                    let bytes = key_bytes(table, key);
                     if bytes > LONGEST_KEY {
                         return Err(format!(
                             "{database}: the key ({}) of {} has {bytes} bytes, and MySQL takes {LONGEST_KEY}",
@@ -184,18 +178,19 @@ impl World {
             .iter()
             .filter(|r| !service.reference.contains(r))
         {
-            let (table, columns) = split_columns(&reference.child).map_err(|e| e.message)?;
-            has("reference", known("reference", &table)?, &columns)?;
-            let (table, columns) = split_columns(&reference.parent).map_err(|e| e.message)?;
-            let parent = known("reference", &table)?;
-            has("reference", parent, &columns)?;
-            let (child, own) = split_columns(&reference.child).map_err(|e| e.message)?;
-            let child = known("reference", &child)?;
+            let end = |end: &String| {
+                let (table, columns) = split_columns(end).map_err(|e| e.message)?;
+                let table = known("reference", &table)?;
+                has("reference", table, &columns)?;
+                Ok::<_, String>((table, columns))
+            };
+            let ((child, own), (parent, columns)) =
+                (end(&reference.child)?, end(&reference.parent)?);
             for (own, other) in own.iter().zip(&columns) {
                 let (Some(own), Some(other)) = (child.column(own), parent.column(other)) else {
                     continue;
                 };
-                if own.ty != other.ty && !(own.ty.is_text() && other.ty.is_text()) {
+                if !own.ty.refers_to(&other.ty) {
                     return Err(format!(
                         "reference puts {}.{} ({}) against {}.{} ({})",
                         child.name, own.name, own.ty, parent.name, other.name, other.ty
@@ -204,7 +199,7 @@ impl World {
             }
             // Two parents of one name would each own the child.
             if !parent.is_unique(&columns) {
-                let columns = columns.join(", ");
+                let (table, columns) = (&parent.name, columns.join(", "));
                 return Err(format!(
                     "reference names {table}.({columns}), which is neither the primary key nor a unique one"
                 ));

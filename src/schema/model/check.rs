@@ -165,7 +165,7 @@ fn foreign_key(
         let (Some(own), Some(other)) = (table.column(own), parent.column(other)) else {
             continue;
         };
-        if own.ty != other.ty && !(own.ty.is_text() && other.ty.is_text()) {
+        if !own.ty.refers_to(&other.ty) {
             return Err(format!(
                 "foreign key {name} puts {} ({}) against {}.{} ({})",
                 own.name, own.ty, parent.name, other.name, other.ty
