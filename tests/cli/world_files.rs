@@ -9,6 +9,21 @@ fn world(name: &str) -> Json {
     sexton(&["prove", "--print-world", name]).json()
 }
 
+/// The world in a file that goes with the sample.
+fn file_of(world: &Json) -> (Sample, String) {
+    let sample = Sample::empty();
+    let file = sample.name("world.json");
+    std::fs::write(&file, world.to_string()).unwrap();
+    (sample, file)
+}
+
+/// Another database takes the world, and the engine holds in it.
+fn runs(file: &str, mode: &str) {
+    let quick = ["--no-pairs", "--no-writers", "--quiet"];
+    let ran = sexton(&[&["prove", "--world", file, "--faults", mode], &quick[..]].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+}
+
 /// Refuses the world with `change` at `pointer`; what is said after the file's name.
 fn changed(name: &str, server: &str, pointer: &str, change: Json) -> String {
     let mut world = world(name);
@@ -19,9 +34,7 @@ fn changed(name: &str, server: &str, pointer: &str, change: Json) -> String {
         Json::Object(map) => drop(map.insert(key.into(), change)),
         other => panic!("{other}"),
     }
-    let sample = Sample::empty();
-    let file = sample.name("world.json");
-    std::fs::write(&file, world.to_string()).unwrap();
+    let (_sample, file) = file_of(&world);
     let said = refused(65, &["prove", "--server", server, "--world", &file]);
     let said = said.strip_prefix(&format!("sexton: {file}: "));
     said.unwrap_or_else(|| panic!("no name of the file: {pointer}"))
@@ -175,9 +188,7 @@ fn a_schema_that_does_not_hold_together() {
 fn a_word_that_no_schema_has() {
     let mut world = world("chain");
     world["main"]["schema"]["table"][0]["foreign_keys"] = json!([]);
-    let sample = Sample::empty();
-    let file = sample.name("world.json");
-    std::fs::write(&file, world.to_string()).unwrap();
+    let (_sample, file) = file_of(&world);
     let said = refused(65, &["prove", "--world", &file]);
     assert!(said.contains("unknown field `foreign_keys`"), "{said}");
 }
@@ -439,20 +450,10 @@ fn rows_that_only_mysql_refuses() {
         let mut world = world.clone();
         let list = world["main"]["rows"].as_array_mut().unwrap();
         list.extend(rows.map(keyed));
-        let sample = Sample::empty();
-        let file = sample.name("world.json");
-        std::fs::write(&file, world.to_string()).unwrap();
+        let (_sample, file) = file_of(&world);
         let said = refused(65, &["prove", "--server", "mariadb", "--world", &file]);
         assert!(said.contains(expected), "{expected}: {said}");
-        let quick = [
-            "--faults",
-            "interrupt",
-            "--no-pairs",
-            "--no-writers",
-            "--quiet",
-        ];
-        let ran = sexton(&[&["prove", "--world", &file], &quick[..]].concat());
-        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        runs(&file, "interrupt");
     }
     let long = table("t", &["id varchar(1025) not null"], &json!({}));
     let said = changed("chain", "mariadb", "/main/schema/table/-", long);
@@ -476,18 +477,8 @@ fn keys_of_two_columns_that_read_alike() {
         let row = json!({"table": "t", "values": {"id": id, "x": x, "y": y}});
         world["main"]["rows"].as_array_mut().unwrap().push(row);
     }
-    let sample = Sample::empty();
-    let file = sample.name("world.json");
-    std::fs::write(&file, world.to_string()).unwrap();
-    let quick = [
-        "--faults",
-        "interrupt",
-        "--no-pairs",
-        "--no-writers",
-        "--quiet",
-    ];
-    let ran = sexton(&[&["prove", "--world", &file], &quick[..]].concat());
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let (_sample, file) = file_of(&world);
+    runs(&file, "interrupt");
 }
 
 /// Only MySQL asks for a length, and only there is it missed.
@@ -501,18 +492,8 @@ fn a_text_in_a_key() {
         .as_array_mut()
         .unwrap()
         .push(added);
-    let sample = Sample::empty();
-    let file = sample.name("world.json");
-    std::fs::write(&file, world.to_string()).unwrap();
-    let quick = [
-        "--faults",
-        "kill-before",
-        "--no-pairs",
-        "--no-writers",
-        "--quiet",
-    ];
-    let ran = sexton(&[&["prove", "--world", &file], &quick[..]].concat());
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let (_sample, file) = file_of(&world);
+    runs(&file, "kill-before");
 }
 
 /// A profile from a file of its own has to fit too.

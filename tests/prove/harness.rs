@@ -12,6 +12,7 @@ use sexton::prove::campaign::Sample;
 use sexton::prove::fault::{Code, Mode};
 use sexton::prove::oracle::Oracle;
 use sexton::prove::report::Failure;
+use sexton::prove::world::World;
 use sexton::prove::writer::Action;
 use sexton::prove::{Backend, Campaign, Points, Report, catalogue};
 
@@ -21,7 +22,12 @@ type Seen<T> = Arc<Mutex<Vec<T>>>;
 
 /// These modes on one world, one case after the other, nothing else.
 fn campaign(backend: Backend, world: &str, modes: &[Mode]) -> Campaign {
-    let mut campaign = Campaign::new(backend, vec![catalogue::world(world).unwrap()]);
+    in_world(backend, catalogue::world(world).unwrap(), modes)
+}
+
+/// The same on a world of one's own.
+pub(crate) fn in_world(backend: Backend, world: World, modes: &[Mode]) -> Campaign {
+    let mut campaign = Campaign::new(backend, vec![world]);
     campaign.modes = Some(modes.iter().copied().collect());
     campaign.points = Points::Deciding;
     (campaign.writers, campaign.files, campaign.pairs) = (false, false, false);
@@ -29,7 +35,10 @@ fn campaign(backend: Backend, world: &str, modes: &[Mode]) -> Campaign {
     campaign
 }
 
-fn run<A: Archiver + 'static>(campaign: &Campaign, engine: impl Fn() -> A + Sync) -> Report {
+pub(crate) fn run<A: Archiver + 'static>(
+    campaign: &Campaign,
+    engine: impl Fn() -> A + Sync,
+) -> Report {
     let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(engine())) };
     campaign.run(&engines, &()).unwrap()
 }

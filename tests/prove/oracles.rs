@@ -1,7 +1,7 @@
 //! Engines that do harm, or lie, in ways that are easily passed over; and right ones that are easily taken for
 //! wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sexton::db::Value;
@@ -10,25 +10,11 @@ use sexton::prove::archiver::{Archiver, Control, Ended, Mistake, Own, Place, Ran
 use sexton::prove::fault::Mode;
 use sexton::prove::oracle::Oracle;
 use sexton::prove::world::{Row, World};
-use sexton::prove::{Backend, Campaign, Points, Report, catalogue};
+use sexton::prove::{Backend, Report, catalogue};
 use sexton::schema::{Model, Schema};
 
+use crate::harness::{in_world, run};
 use crate::own::show;
-
-/// The undisturbed run alone, unless modes are given.
-fn campaign(backend: Backend, world: World, modes: &[Mode]) -> Campaign {
-    let mut campaign = Campaign::new(backend, vec![world]);
-    campaign.modes = Some(modes.iter().copied().collect::<BTreeSet<_>>());
-    campaign.points = Points::Deciding;
-    (campaign.writers, campaign.files, campaign.pairs) = (false, false, false);
-    campaign.jobs = 1;
-    campaign
-}
-
-fn run<A: Archiver + 'static>(campaign: &Campaign, engine: impl Fn() -> A + Sync) -> Report {
-    let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(engine())) };
-    campaign.run(&engines, &()).unwrap()
-}
 
 fn fingerprints(report: &Report) -> Vec<&str> {
     report
@@ -77,7 +63,7 @@ impl Archiver for Functions {
 
 #[test]
 fn what_a_function_commits_is_seen() {
-    let report = run(&campaign(Backend::Postgres, chain(), &[]), || Functions);
+    let report = run(&in_world(Backend::Postgres, chain(), &[]), || Functions);
     let whole = report.failures.iter().filter(|f| f.oracle == Oracle::Whole);
     assert_eq!(whole.count(), 2, "{}", show(&report));
 }
@@ -93,7 +79,7 @@ fn a_child_that_leaves_a_deleted_parent_without_shadow_is_seen() {
     // One that may go.
     let alone = [("id", Value::Int(9)), ("deleted", Value::Int(1))];
     world.main.rows.push(Row::new("root", alone));
-    let campaign = campaign(Backend::Sqlite, world, &[]);
+    let campaign = in_world(Backend::Sqlite, world, &[]);
     let report = run(&campaign, || Control::of(Mistake::ChildFirst));
     let expected = "whole@leaf.child_id -> child.id";
     assert!(
@@ -142,7 +128,7 @@ fn an_exit_code_that_lies_is_seen() {
         ),
     ];
     for (says, expected) in liars {
-        let report = run(&campaign(Backend::Sqlite, chain(), &[]), || Says(says));
+        let report = run(&in_world(Backend::Sqlite, chain(), &[]), || Says(says));
         assert_eq!(fingerprints(&report), [expected], "{}", show(&report));
     }
     // What is blocked is a reason to say so, and to fail.
@@ -154,7 +140,7 @@ fn an_exit_code_that_lies_is_seen() {
         |_| Ran::failed("exit code 3"),
     ] {
         let world = catalogue::world("no-shadow").unwrap();
-        let report = run(&campaign(Backend::Sqlite, world, &[]), || Says(says));
+        let report = run(&in_world(Backend::Sqlite, world, &[]), || Says(says));
         assert!(report.failures.is_empty(), "{}", show(&report));
     }
 }
@@ -184,7 +170,7 @@ impl Archiver for Later {
 fn records_that_only_the_next_run_removes_are_not_done() {
     let world = catalogue::world("nova").unwrap();
     let modes = [Mode::Interrupt];
-    let report = run(&campaign(Backend::Sqlite, world, &modes), || Later);
+    let report = run(&in_world(Backend::Sqlite, world, &modes), || Later);
     let said = report
         .failures
         .iter()
@@ -227,7 +213,7 @@ fn records_of_another_cell_are_left_alone() {
         .unwrap()
         .values
         .insert("cell_id".into(), Value::Int(2));
-    let campaign = campaign(Backend::Sqlite, world, &[Mode::KillAfter]);
+    let campaign = in_world(Backend::Sqlite, world, &[Mode::KillAfter]);
     let report = run(&campaign, || Own);
     assert!(report.failures.is_empty(), "{}", show(&report));
     let report = run(&campaign, Control::textbook);
@@ -302,7 +288,7 @@ impl Archiver for Turns<'static> {
 #[test]
 fn another_order_of_families_is_no_loss() {
     static RUNS: AtomicU64 = AtomicU64::new(0);
-    let mut campaign = campaign(
+    let mut campaign = in_world(
         Backend::Sqlite,
         chain(),
         &[Mode::CutBefore, Mode::KillAfter],
