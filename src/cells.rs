@@ -1,4 +1,4 @@
-//! Which of the cells that an API database lists are the ones that were given.
+//! The cells that an API database lists: which of them were given, and where each is.
 
 use std::collections::BTreeSet;
 
@@ -46,22 +46,105 @@ pub fn listed_cells(
     records: &ApiRecords,
     given: &[(String, String)],
 ) -> Result<Vec<ListedCell>, DbError> {
+    Ok(find(rows(api, records)?, given))
+}
+
+/// Id, name and connection of each cell, in the order of their ids; what is NULL is empty.
+fn rows(api: &mut Session, records: &ApiRecords) -> Result<Vec<(String, String, String)>, DbError> {
     let engine = api.engine();
     let columns = ["id", "name", "database_connection"].map(String::from);
     let rows = api.query(&format!(
-        "SELECT {} FROM {}",
+        "SELECT {} FROM {} ORDER BY {}",
         engine.quote_all(&columns),
-        engine.quote(&records.cells)
+        engine.quote(&records.cells),
+        engine.quote("id")
     ))?;
     let text = |row: &[Value], i: usize| match row.get(i) {
         Some(value) if !value.is_null() => value.to_string(),
         _ => String::new(),
     };
-    let rows: Vec<_> = rows
-        .iter()
-        .map(|r| (text(r, 0), text(r, 1), text(r, 2)))
-        .collect();
-    Ok(find(rows, given))
+    let row = |r: &Vec<Value>| (text(r, 0), text(r, 1), text(r, 2));
+    Ok(rows.iter().map(row).collect())
+}
+
+/// Name and database of every cell that the API database lists. A cell without a name goes by its id.
+/// `default` is the URL that stands for the parts of a template: that of `[database]` in the nova.conf.
+///
+/// # Errors
+///
+/// Exit code 65 if the list is empty, or a connection in it is no URL or cannot be filled in.
+pub fn cell_databases(
+    api: &mut Session,
+    records: &ApiRecords,
+    default: Option<&str>,
+) -> Result<Vec<(String, Target)>> {
+    let table = &records.cells;
+    let listed = rows(api, records)?;
+    if listed.is_empty() {
+        return Err(
+            Error::data(format!("{} lists no cells in {table}", api.label()))
+                .hint("name them with --cell NAME=DB"),
+        );
+    }
+    let database = |(id, name, connection): (String, String, String)| {
+        let name = if name.is_empty() { id } else { name };
+        let bad = |what: String| {
+            Error::data(format!("cell {name} in {table}: {what}"))
+                .hint("mend its database_connection, or name the cells with --cell NAME=DB")
+        };
+        let url = expand(&connection, default).map_err(bad)?;
+        let target = url.parse::<Target>().map_err(|e| bad(e.message))?;
+        Ok((name, target))
+    };
+    listed.into_iter().map(database).collect()
+}
+
+/// A connection with the parts of `default` in the places of `{username}` and the like, by the rules of
+/// nova (`CellMapping.format_db_url`, which reads the URL with Python's `urlparse`).
+fn expand(template: &str, default: Option<&str>) -> Result<String, String> {
+    if !template.contains('{') {
+        return Ok(template.to_owned());
+    }
+    let default =
+        default.ok_or("its connection is a template, and no database was given to fill it")?;
+    let parts = parts(default);
+    let mut url = String::new();
+    let mut rest = template;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let (name, after) = behind
+            .split_once('}')
+            .ok_or("its template has no closing brace")?;
+        let known = parts.iter().find(|(part, _)| *part == name);
+        let (_, value) =
+            known.ok_or_else(|| format!("its template has an unknown part {{{name}}}"))?;
+        url.push_str(before);
+        url.push_str(value);
+        rest = after;
+    }
+    Ok(url + rest)
+}
+
+fn parts(url: &str) -> [(&'static str, &str); 8] {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (login, address) = place.rsplit_once('@').unwrap_or(("", place));
+    let (username, password) = login.split_once(':').unwrap_or((login, ""));
+    let (hostname, port) = match address.strip_prefix('[').and_then(|a| a.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':').unwrap_or("")),
+        None => address.split_once(':').unwrap_or((address, "")),
+    };
+    [
+        ("scheme", scheme),
+        ("username", username),
+        ("password", password),
+        ("hostname", hostname),
+        ("port", port),
+        ("path", path.trim_start_matches('/')),
+        ("query", query),
+        ("fragment", fragment),
+    ]
 }
 
 fn find(rows: Vec<(String, String, String)>, given: &[(String, String)]) -> Vec<ListedCell> {
@@ -102,6 +185,44 @@ mod tests {
             .collect();
         let found = find(rows, &given).into_iter();
         found.filter(|c| c.given).map(|c| c.name).collect()
+    }
+
+    #[test]
+    fn a_template_takes_the_parts_of_the_default() {
+        let default = Some("mysql+pymysql://no:p%40ss@db.example:3307/nova?charset=utf8");
+        for (template, url) in [
+            ("none:///", "none:///"),
+            (
+                "{scheme}://{username}:{password}@{hostname}:{port}/{path}?{query}",
+                "mysql+pymysql://no:p%40ss@db.example:3307/nova?charset=utf8",
+            ),
+            (
+                "{scheme}://{username}@other/{path}_cell0#{fragment}",
+                "mysql+pymysql://no@other/nova_cell0#",
+            ),
+        ] {
+            assert_eq!(expand(template, default).unwrap(), url);
+        }
+        let v6 = Some("postgresql://[::1]:5433/nova");
+        assert_eq!(
+            expand("x://[{hostname}]:{port}/y", v6).unwrap(),
+            "x://[::1]:5433/y"
+        );
+        assert_eq!(
+            expand("sqlite:////{path}", Some("sqlite:////srv/nova.db")).unwrap(),
+            "sqlite:////srv/nova.db"
+        );
+        assert!(
+            expand("{scheme}://", None)
+                .unwrap_err()
+                .contains("no database was given")
+        );
+        assert!(expand("{user}://", default).unwrap_err().contains("{user}"));
+        assert!(
+            expand("{scheme", default)
+                .unwrap_err()
+                .contains("closing brace")
+        );
     }
 
     #[test]

@@ -43,3 +43,51 @@ pub(super) fn check(database: &str, graph: &FamilyGraph, options: &Options) -> R
     }
     Ok(())
 }
+
+/// That a row tells by its columns which row owns it: with two of one name, it would go with the one that is
+/// deleted though the other lives.
+pub(super) fn check_owners(database: &str, graph: &FamilyGraph) -> Result<()> {
+    let ambiguous = graph.references.iter().find(|reference| {
+        let parent = graph.table(&reference.parent);
+        reference.is_owned()
+            && parent.is_some_and(|table| !table.identifies(&reference.parent_columns))
+    });
+    let Some(reference) = ambiguous else {
+        return Ok(());
+    };
+    let (child, parent) = (&reference.child, &reference.parent);
+    let columns = reference.parent_columns.join(", ");
+    Err(Error::data(format!(
+        "{database}: rows of {child} belong to {parent} by {parent}.({columns}), which is not unique: two \
+         rows could own one"
+    ))
+    .hint("add a unique key, or a [[reference]] of another kind to the profile (docs/profiles.md)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Model, Profile};
+
+    #[test]
+    fn owners_are_told_apart_by_a_unique_key_in_every_model() {
+        for name in Model::names() {
+            let mut schema = Model::built_in(name).unwrap().schema().unwrap();
+            let graph =
+                |schema: &crate::schema::Schema| Profile::detect(schema).families(schema).unwrap();
+            check_owners(name, &graph(&schema)).unwrap();
+            // A Nova database that has lost its key.
+            let nova = graph(&schema).profile.name == "nova";
+            if let Some(table) = schema.tables.get_mut("instances").filter(|_| nova) {
+                table.uniques.clear();
+                let error = check_owners(name, &graph(&schema)).unwrap_err();
+                assert!(
+                    error
+                        .message
+                        .contains("instances.(uuid), which is not unique"),
+                    "{error:?}"
+                );
+            }
+        }
+    }
+}

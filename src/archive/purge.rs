@@ -25,6 +25,7 @@ use super::export;
 use super::forest::Key;
 use super::options::{Observer, Options, Stop};
 use super::outcome::{Outcome, StopReason};
+use super::preflight::check_owners;
 use super::sql::{KEYS_PER_STATEMENT, Sql};
 use lists::{Held, KEPT, Listed};
 use tangle::tangles;
@@ -39,7 +40,7 @@ type Doomed<'a> = BTreeMap<&'a str, (&'a Member, BTreeSet<String>, Vec<Key>)>;
 ///
 /// # Errors
 ///
-/// Exit code 69 if another archiver is at work, the database goes away, or a file of
+/// Exit code 65 if a row does not tell which row owns it, 69 if another archiver is at work, the database goes away, or a file of
 /// `options.export` cannot be written; what was purged by then was purged whole.
 pub fn purge(
     session: &mut Session,
@@ -48,6 +49,7 @@ pub fn purge(
     stop: &Stop<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
+    check_owners(session.label(), graph)?;
     let started = Instant::now();
     let before = session.statements();
     let lock = match options.dry_run {

@@ -13,7 +13,7 @@ use super::explain::remedy_of;
 use super::forest::{Key, row_name};
 use super::options::{Observer, Options, Stop};
 use super::outcome::{Blocked, LISTED_PER_REASON, Outcome, StopReason};
-use super::preflight::check;
+use super::preflight::{check, check_owners};
 use super::roots::{Roots, WINDOW};
 use super::sql::Sql;
 
@@ -21,7 +21,7 @@ use super::sql::Sql;
 ///
 /// # Errors
 ///
-/// Exit code 65 if there are no shadow tables, 64 if `drop_unshadowed` names a table that is not
+/// Exit code 65 if there are no shadow tables or a row does not tell which row owns it, 64 if `drop_unshadowed` names a table that is not
 /// there or has a shadow table, 69 if the database goes away for good or another archiver is at
 /// work in it.
 pub fn archive(
@@ -41,7 +41,8 @@ pub fn archive(
 ///
 /// # Errors
 ///
-/// Exit code 69 if the database goes away for good or another archiver is at work in it.
+/// Exit code 65 if a row does not tell which row owns it, 69 if the database goes away for good or another
+/// archiver is at work in it.
 pub fn purge_in_place(
     session: &mut Session,
     graph: &FamilyGraph,
@@ -60,6 +61,7 @@ fn run(
     stop: &Stop<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
+    check_owners(session.label(), graph)?;
     let started = Instant::now();
     let lock = match options.dry_run {
         true => None,

@@ -273,7 +273,7 @@ impl Search<'_> {
     }
 
     fn findings(&self, api: &Session, cells: &[Cell<'_>], tally: &Tally) -> Vec<Finding> {
-        let (engine, table) = (api.engine(), self.table);
+        let (engine, table) = (api.origin(), self.table);
         let finding = |severity, found: &Count, message: String, remedy: String| {
             let mut samples = found.samples.clone();
             samples.sort();

@@ -225,7 +225,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
         dry_run: options.dry_run,
         ..Outcome::default()
     };
-    let several = opened.len() > 1;
+    let several = databases.by_name;
     total.database = opened
         .iter()
         .map(|(_, s, _)| s.label().to_owned())

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sexton::cells::cell_databases;
 use sexton::db::{
     Access, Session, Target, introspect, is_dump, open, open_dump, oslo_connection,
     oslo_has_connection,
@@ -27,6 +28,10 @@ pub(crate) struct DatabaseArgs {
     /// several times.
     #[arg(long = "cell", value_name = "NAME=DB", value_parser = parse_cell)]
     cells: Vec<CellArg>,
+    /// Every cell that the API database lists. DB, or the [database] of the nova.conf, only fills in
+    /// the templates among their connections.
+    #[arg(long, conflicts_with = "cells")]
+    all_cells: bool,
     /// The API database, whose records about archived instances are looked after too.
     #[arg(
         long,
@@ -63,6 +68,8 @@ pub(crate) struct Databases {
     pub(crate) cells: Vec<(String, Target)>,
     /// The API database.
     pub(crate) api: Option<Target>,
+    /// Whether a report names the cell of each table.
+    pub(crate) by_name: bool,
     profile: Option<String>,
 }
 
@@ -72,17 +79,31 @@ impl DatabaseArgs {
         let mut cells = Vec::new();
         let mut api = self.api.as_deref().map(str::parse).transpose()?;
         let from_environment = || std::env::var(VARIABLE).ok().filter(|v| !v.is_empty());
+        // The URL itself too: it fills in templates.
+        let mut first: Option<String> = None;
         if let Some(path) = &self.config_file {
             let text = read(path)?;
-            cells.push((String::new(), connection(path, &text, "database")?));
+            let target = connection(path, &text, "database")?;
+            cells.push((String::new(), target));
+            first = oslo_connection(&text, "database").ok();
             // A nova.conf of a cell's own services has no API database.
             if api.is_none() && oslo_has_connection(&text, "api_database") {
                 api = Some(connection(path, &text, "api_database").map_err(of_api)?);
             }
         } else if let Some(database) = &self.database {
+            first = Some(database.clone());
+        } else if self.cells.is_empty() {
+            first = from_environment();
+        }
+        if self.config_file.is_none()
+            && let Some(database) = &first
+        {
             cells.push((String::new(), database.parse()?));
-        } else if let Some(database) = from_environment().filter(|_| self.cells.is_empty()) {
-            cells.push((String::new(), database.parse()?));
+        }
+        if self.all_cells {
+            cells = self
+                .listed(api.as_ref(), first.as_deref())
+                .map_err(of_api)?;
         }
         for cell in &self.cells {
             let path = Path::new(&cell.database);
@@ -111,10 +132,34 @@ impl DatabaseArgs {
             ));
         }
         Ok(Databases {
+            by_name: self.all_cells || cells.len() > 1,
             cells,
             api,
             profile: self.profile.clone(),
         })
+    }
+
+    /// The cells that the API database lists.
+    fn listed(&self, api: Option<&Target>, default: Option<&str>) -> Result<Vec<(String, Target)>> {
+        let api = api.ok_or_else(|| {
+            Error::usage("--all-cells needs it, as it lists the cells")
+                .hint("give --api DB, or --config-file with [api_database]")
+        })?;
+        let (mut session, schema) = open_with_schema(api, Access::ReadOnly)?;
+        let profiles = match &self.profile {
+            Some(name) => vec![profile(name)?],
+            None => Profile::names()
+                .filter_map(|n| Profile::built_in(n).ok())
+                .collect(),
+        };
+        let mut records = profiles.into_iter().filter_map(|p| p.api);
+        let records = records
+            .find(|api| schema.table(&api.cells).is_some())
+            .ok_or_else(|| {
+                Error::data(format!("{api} has no table of cells"))
+                    .hint("--api takes the database of [api_database] in nova.conf")
+            })?;
+        cell_databases(&mut session, &records, default)
     }
 }
 
@@ -155,6 +200,13 @@ impl Databases {
     ) -> Result<(Session, FamilyGraph)> {
         let (session, schema) = open_with_schema(target, access)?;
         let profile = self.profile(&schema)?;
+        if let Some(table) = profile.missing_in(&schema) {
+            let service = &profile.name;
+            return Err(Error::data(format!(
+                "{target} is not a database of {service}: it has no table {table}"
+            ))
+            .hint("leave --profile out to have the database looked at, or name another"));
+        }
         let graph = profile.families(&schema)?;
         if graph.members.is_empty() {
             return Err(Error::data(format!("{target} has no tables"))

@@ -63,6 +63,9 @@ struct Archive {
     /// Seconds between batches.
     #[arg(long, value_name = "SECONDS")]
     sleep: Option<String>,
+    /// Every cell that the API database lists.
+    #[arg(long)]
+    all_cells: bool,
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +79,9 @@ struct Purge {
     /// Print what was deleted.
     #[arg(long)]
     verbose: bool,
+    /// Every cell that the API database lists.
+    #[arg(long)]
+    all_cells: bool,
 }
 
 /// Whether the program was called by the name of the other tool.
@@ -118,12 +124,14 @@ pub(super) fn arguments(
             flag(&mut words, "--until-complete", archive.until_complete);
             flag(&mut words, "--purge", archive.purge);
             flag(&mut words, "--task-log", archive.task_log);
+            flag(&mut words, "--all-cells", archive.all_cells);
         }
         Action::Purge(purge) => {
             words.push("purge".into());
             value(&mut words, "--before", purge.before);
             flag(&mut words, "--all", purge.all);
             flag(&mut words, "--verbose", purge.verbose);
+            flag(&mut words, "--all-cells", purge.all_cells);
         }
     }
     words.extend([
@@ -175,6 +183,14 @@ mod tests {
                 format!("sexton purge --all --verbose {compat} n.conf"),
             ),
             (
+                "db archive_deleted_rows --all-cells",
+                format!("sexton archive --all-cells {compat} {CONFIGURATION}"),
+            ),
+            (
+                "db purge --all --all-cells",
+                format!("sexton purge --all --all-cells {compat} {CONFIGURATION}"),
+            ),
+            (
                 "db purge --before 90d",
                 format!("sexton purge --before=90d {compat} {CONFIGURATION}"),
             ),
@@ -185,7 +201,7 @@ mod tests {
         for unknown in [
             "db sync",
             "cell_v2 list_cells",
-            "db purge --all-cells",
+            "db purge --older-than 3",
             "db",
         ] {
             assert!(read(&format!("{there} {unknown}")).is_err(), "{unknown}");

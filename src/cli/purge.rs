@@ -304,7 +304,7 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String,
         .map(|(_, s, _)| s.label().to_owned())
         .collect();
     total.database = labels.join(", ");
-    let several = opened.len() > 1;
+    let several = databases.by_name;
     let included: BTreeSet<String> = args.include.iter().cloned().collect();
     let mut columns = BTreeMap::new();
     for (name, mut session, graph) in opened {

@@ -225,12 +225,17 @@ impl Profile {
 
     /// The profile that fits a schema, or the one by convention if none does.
     pub fn detect(schema: &Schema) -> Self {
-        let fits = |p: &Profile| p.detect.iter().all(|t| schema.tables.contains_key(t));
         BUILT_IN
             .iter()
             .filter_map(|(name, _)| Self::built_in(name).ok())
-            .find(fits)
+            .find(|profile| profile.missing_in(schema).is_none())
             .unwrap_or_else(Self::convention)
+    }
+
+    /// A table that every database of the service has, if it is not in the schema.
+    pub fn missing_in(&self, schema: &Schema) -> Option<&str> {
+        let missing = self.detect.iter().find(|t| !schema.tables.contains_key(*t));
+        missing.map(String::as_str)
     }
 
     /// No knowledge at all: columns `deleted`, `deleted_at`, `is_deleted`; tables `shadow_*`.

@@ -67,6 +67,13 @@ impl Table {
         uniques.chain([&self.primary_key]).any(same)
     }
 
+    /// Whether at most one row has the same values of these columns: some of them are unique already.
+    pub fn identifies(&self, columns: &[String]) -> bool {
+        let keys = self.uniques.iter().map(|u| &u.columns);
+        keys.chain([&self.primary_key])
+            .any(|key| !key.is_empty() && key.iter().all(|c| columns.contains(c)))
+    }
+
     /// Whether an index (primary, unique or plain) begins with exactly these columns, in any order.
     pub fn has_index_on(&self, columns: &[String]) -> bool {
         let keys = self.uniques.iter().chain(&self.indexes).map(|i| &i.columns);

@@ -104,8 +104,8 @@ fn what_else_nova_manage_can_do_is_refused() {
     let before = nova_manage.sample.bytes();
     for arguments in [
         &["sync"][..],
-        &["purge", "--all", "--all-cells"],
-        &["archive_deleted_rows", "--all-cells"],
+        &["purge", "--all", "--older-than", "3"],
+        &["archive_deleted_rows", "--dry-run"],
     ] {
         let ran = nova_manage.db(arguments);
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}");

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod all_cells;
 mod arguments;
 mod compat;
 mod databases;

@@ -338,6 +338,42 @@ fn audits_diffs_and_diagrams_take_a_dump_and_what_would_change_it_does_not() {
     assert_eq!(left, ["nova.sql"]);
 }
 
+/// SQL to look with is for the server, not for where the dump was read into.
+#[test]
+fn records_of_an_api_dump_are_shown_in_the_words_of_its_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = |model: &str, rows: &str| {
+        let database = Database::fresh(Engine::Mysql);
+        let mut session = database.session();
+        create_schema(&mut session, model).unwrap();
+        session.execute(rows).unwrap();
+        let dump = mariadb_dump(&database, &[]);
+        file(directory.path(), &format!("{model}.sql"), &dump)
+            .display()
+            .to_string()
+    };
+    let cell = made(
+        "nova-34.0.0",
+        "INSERT INTO shadow_instances (id, uuid, deleted, deleted_at) VALUES (1, 'gone', 1, '2026-01-01')",
+    );
+    let api = made(
+        "nova-34.0.0-api",
+        "INSERT INTO request_specs (instance_uuid, spec) VALUES ('gone', '{}')",
+    );
+    let (code, said, _) = sexton(&["audit", &cell, "--api", &api, "--format", "json"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.contains("FROM `request_specs` WHERE `instance_uuid`"),
+        "{said}"
+    );
+    let (code, _, said) = sexton(&["audit", &cell, "--profile", "cinder"]);
+    assert_eq!(code, 65, "{said}");
+    assert!(
+        said.contains("is not a database of cinder: it has no table volumes"),
+        "{said}"
+    );
+}
+
 /// What a script of operators' makes: one dump after the other; and a file that was changed.
 #[test]
 fn what_comes_after_the_end_and_sums_that_are_wrong_are_errors() {
@@ -377,10 +413,57 @@ fn what_comes_after_the_end_and_sums_that_are_wrong_are_errors() {
         text.contains("parts that are tables of their own"),
         "{text}"
     );
+    // What is behind the end of a statement on its line is not passed over.
+    let more = "INSERT INTO t VALUES (2);";
+    let dump = String::from_utf8_lossy(one);
+    for (from, line) in [("LOCK TABLES", 6), ("INSERT INTO", 7), ("UNLOCK TABLES", 8)] {
+        let behind = dump.lines().map(|l| match l.starts_with(from) {
+            true => format!("{l} {more}\n"),
+            false => format!("{l}\n"),
+        });
+        let text = said("behind.sql", behind.collect::<String>().as_bytes());
+        assert!(
+            text.contains(&format!("line {line}: another statement")),
+            "{text}"
+        );
+    }
+    for (behind, line) in [
+        (format!("/* a */ {more}"), 3),
+        (format!("/* a\n b */; /* c */ {more}"), 4),
+        (format!("SET @a = 'x;y', @b =\n 'z'; {more}"), 4),
+    ] {
+        let text = dump.replacen("10.19\n", &format!("10.19\n\n{behind}"), 1);
+        let text = said("behind.sql", text.as_bytes());
+        assert!(
+            text.contains(&format!("line {line}: another statement")),
+            "{text}"
+        );
+    }
+    let behind = format!("{head}SET a = 'x;y'; {more}\n{end}");
+    let text = said("behind.sql", behind.as_bytes());
+    assert!(text.contains("line 5: another statement"), "{text}");
     let latin =
         format!("{head}CREATE TABLE public.t (\n    a text\n);\nCOPY public.t (a) FROM stdin;\n");
     let latin = [latin.as_bytes(), b"\xe9\n\\.\n", end.as_bytes()].concat();
     assert!(said("latin.sql", &latin).contains("not UTF-8"));
+}
+
+/// A server that replicates has its transaction ids in the dump, over several lines.
+#[test]
+fn statements_over_several_lines_and_comments_behind_them_are_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let ids = "SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ 'a:1-5,\nb:1-7';\n/*!50001 CREATE\n VIEW v AS \
+               SELECT 1 */;\n";
+    let dump = format!(
+        "-- MySQL dump 10.13\n{ids}CREATE TABLE `t` (\n  `a` int\n) ENGINE=InnoDB;\nLOCK TABLES `t` WRITE; /* x */\n\
+         INSERT INTO `t` VALUES (1);\nUNLOCK TABLES; -- y\n-- Dump completed\n"
+    );
+    let path = file(directory.path(), "ids.sql", dump.as_bytes());
+    let mut dump = open_dump(&path).unwrap().unwrap();
+    assert_eq!(
+        dump.session.query_count("SELECT COUNT(*) FROM t").unwrap(),
+        1
+    );
 }
 
 #[test]

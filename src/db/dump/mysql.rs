@@ -77,15 +77,64 @@ pub(super) fn read(source: &mut Source, loader: &mut Loader) -> Result<()> {
                 .is_some_and(|line| line.trim_end() != "DELIMITER ;")
             {}
         } else if line.starts_with("/*") {
-            let mut line = line;
-            while !line.contains("*/") {
-                let Some(next) = source.text()? else { break };
-                line = next;
-            }
+            comments(source, line)?;
         } else if !line.is_empty() && !PASSED.iter().any(|p| line.starts_with(p)) {
             let line = shortened(&one_line(line), 60);
             return Err(bad(source, format!("not understood: '{line}'")));
+        } else if !line.is_empty() && !line.starts_with("--") {
+            passed(source, line)?;
         }
+    }
+}
+
+const ANOTHER: &str =
+    "another statement on the line of the one before, as mysqldump does not write it";
+
+/// Goes over comments, the one with which the line begins and those behind it, to where the last ends.
+/// Views and triggers are written as comments, with a semicolon behind them.
+fn comments(source: &mut Source, mut line: String) -> Result<()> {
+    loop {
+        while !line.contains("*/") {
+            let Some(next) = source.text()? else {
+                return Err(bad(source, "a comment that is cut off"));
+            };
+            line = next;
+        }
+        let (_, rest) = line.split_once("*/").unwrap_or_default();
+        let rest = rest.trim().trim_matches(';').trim_start();
+        match rest {
+            "" => return Ok(()),
+            rest if rest.starts_with("/*") => line = rest.to_owned(),
+            _ => return Err(bad(source, ANOTHER)),
+        }
+    }
+}
+
+/// Goes over a statement that says nothing of tables and rows, to its semicolon.
+fn passed(source: &mut Source, mut line: String) -> Result<()> {
+    let mut open = None;
+    loop {
+        let mut signs = line.chars();
+        while let Some(c) = signs.next() {
+            match (open, c) {
+                (Some(quote), c) if c == quote => open = None,
+                (None, '\'' | '"' | '`') => open = Some(c),
+                (None, ';') => {
+                    return match signs.as_str().trim() {
+                        "" => Ok(()),
+                        rest if rest.starts_with("--") => Ok(()),
+                        rest if rest.starts_with("/*") => comments(source, rest.to_owned()),
+                        _ => Err(bad(source, ANOTHER)),
+                    };
+                }
+                _ => {}
+            }
+        }
+        // Sets of transaction ids go over several lines.
+        let Some(next) = source.text()? else {
+            return Err(bad(source, "a statement that is cut off"));
+        };
+        line = next;
     }
 }
 
@@ -144,7 +193,8 @@ fn tuples(line: &[u8], columns: usize) -> std::result::Result<(Rows, bool), Stri
         }
         match line.get(at) {
             None => return Ok((rows, false)),
-            Some(b';') => return Ok((rows, true)),
+            Some(b';') if line[at + 1..].trim_ascii().is_empty() => return Ok((rows, true)),
+            Some(b';') => return Err(ANOTHER.into()),
             Some(b'(') => at += 1,
             Some(_) => return Err("a row that does not begin with (".into()),
         }

@@ -71,6 +71,9 @@ pub(super) fn read(source: &mut Source, loader: &mut Loader) -> Result<()> {
 
 const NOT_UTF8: &str = "text that is not UTF-8: write the dump with pg_dump --encoding=UTF8";
 
+const ANOTHER: &str =
+    "another statement on the line of the one before, as pg_dump does not write it";
+
 type Done<T = ()> = std::result::Result<T, String>;
 
 /// The statement that begins on the next line, to the semicolon that ends it.
@@ -95,7 +98,11 @@ fn statement(source: &mut Source) -> Result<String> {
                     None => rest = &rest[c.len_utf8()..],
                 },
                 None => {
-                    ends = c == ';';
+                    // White space and a comment may follow the semicolon, nothing else.
+                    if ends && !c.is_whitespace() && !rest.starts_with("--") {
+                        return Err(bad(source, ANOTHER));
+                    }
+                    ends |= c == ';';
                     match c {
                         '\'' | '"' => open = Some(c.to_string()),
                         '$' => {
@@ -109,9 +116,6 @@ fn statement(source: &mut Source) -> Result<String> {
                         _ => {}
                     }
                     rest = &rest[c.len_utf8()..];
-                    if ends && rest.trim().is_empty() {
-                        break;
-                    }
                 }
             }
         }

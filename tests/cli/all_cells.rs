@@ -1,0 +1,126 @@
+//! `--all-cells`: the cells are those that the API database lists.
+
+use crate::sample::{Ran, Sample, refused, session, sexton};
+
+/// A cell with 30 dead instances whose connection is a template, and cell0 with 4.
+fn two_cells() -> (Sample, String) {
+    let sample = Sample::new();
+    let other = sample.name("cell0.db");
+    let made = [
+        "generate",
+        &other,
+        "--families",
+        "4",
+        "--live",
+        "1",
+        "--seed",
+        "77",
+    ];
+    assert_eq!(sexton(&made).code, 0);
+    let mut api = session(&sample.path("api.db"));
+    for (name, connection) in [("cell1", "{scheme}:////{path}"), ("cell0", &other)] {
+        let set = format!(
+            "UPDATE cell_mappings SET database_connection = '{connection}' WHERE name = '{name}'"
+        );
+        assert_eq!(api.execute(&set).unwrap(), 1);
+    }
+    let configuration = sample.configuration();
+    (sample, configuration)
+}
+
+fn succeeded(code: i32, arguments: &[&str]) -> Ran {
+    let ran = sexton(arguments);
+    assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
+    ran
+}
+
+#[test]
+fn every_cell_of_the_api_database_is_archived_and_purged() {
+    let (sample, configuration) = two_cells();
+    let with = [
+        "--all-cells",
+        "--config-file",
+        &configuration,
+        "--format",
+        "json",
+    ];
+    let archive = [&["archive", "--until-complete"], &with[..]].concat();
+    let rows = succeeded(0, &archive).json()["rows"].clone();
+    assert_eq!(
+        (&rows["cell0.instances"], &rows["cell1.instances"]),
+        (&4.into(), &30.into())
+    );
+    assert_eq!(sample.count("instances WHERE deleted <> 0"), 0);
+    let purge = [&["purge", "--all"], &with[..]].concat();
+    let rows = succeeded(0, &purge).json()["rows"].clone();
+    let purged = (
+        &rows["cell0.shadow_instances"],
+        &rows["cell1.shadow_instances"],
+    );
+    assert_eq!(purged, (&4.into(), &30.into()), "{rows}");
+}
+
+/// nova-manage names the cell of each table.
+#[test]
+fn under_the_name_of_nova_manage() {
+    let (_sample, configuration) = two_cells();
+    let compat = [
+        "--all-cells",
+        "--config-file",
+        &configuration,
+        "--compat",
+        "nova-manage",
+    ];
+    let ran = succeeded(1, &[&["archive", "--verbose"], &compat[..]].concat());
+    for line in [
+        "| cell0.instances ",
+        "| cell1.instances ",
+        "| API_DB.instance_mappings ",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
+    }
+    let ran = succeeded(0, &[&["purge", "--all", "--verbose"], &compat[..]].concat());
+    let line = "Cell cell0: Deleted 4 rows from shadow_instances based on timestamp column (n/a)";
+    assert!(ran.stdout.contains(line), "{}", ran.stdout);
+}
+
+#[test]
+fn an_audit_looks_at_every_cell() {
+    let (sample, configuration) = two_cells();
+    let orphan = "PRAGMA foreign_keys = OFF; INSERT INTO instance_faults (instance_uuid, code, deleted) VALUES ('none', 1, 0)";
+    session(&sample.path("cell0.db")).execute(orphan).unwrap();
+    let ran = succeeded(
+        2,
+        &["audit", "--all-cells", "--config-file", &configuration],
+    );
+    assert!(
+        ran.stdout.contains("cell0.instance_faults"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn cells_that_cannot_be_had_are_refused() {
+    let (sample, configuration) = two_cells();
+    let cell = sample.cell();
+    let message = refused(64, &["archive", &cell, "--all-cells"]);
+    assert!(message.contains("--all-cells needs it"), "{message}");
+    let message = refused(65, &["archive", &cell, "--all-cells", "--api", &cell]);
+    assert!(message.contains("has no table of cells"), "{message}");
+    let api = sample.api();
+    let message = refused(65, &["archive", "--all-cells", "--api", &api]);
+    assert!(
+        message.contains("cell cell1 in cell_mappings: its connection is a template"),
+        "{message}"
+    );
+    let mut session = session(&sample.path("api.db"));
+    session
+        .execute("PRAGMA foreign_keys = OFF; DELETE FROM cell_mappings")
+        .unwrap();
+    let message = refused(
+        65,
+        &["archive", "--all-cells", "--config-file", &configuration],
+    );
+    assert!(message.contains("lists no cells"), "{message}");
+}
