@@ -98,6 +98,13 @@ fn an_audit_looks_at_every_cell() {
         "{}",
         ran.stdout
     );
+    let mut upgrade = vec!["audit", "--all-cells", "--config-file", &configuration];
+    upgrade.extend(["--upgrade-to", "nova-34"]);
+    let ran = succeeded(2, &upgrade);
+    let (cell0, cell1) = (sample.name("cell0.db"), sample.cell());
+    // Each as it is listed.
+    let step = format!("--cell cell0={cell0} --cell cell1={cell1}");
+    assert!(ran.stdout.contains(&step), "{}", ran.stdout);
 }
 
 #[test]
