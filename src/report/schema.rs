@@ -8,8 +8,8 @@ use super::columns;
 use crate::db::Engine;
 use crate::error::Result;
 use crate::exit::ExitCode;
-use crate::schema::alter::statements;
-use crate::schema::compare::Phase;
+use crate::schema::alter::{index_names, statements};
+use crate::schema::compare::{Difference, Phase};
 use crate::schema::{Model, Schema};
 
 /// What `sexton schema diff` found.
@@ -54,11 +54,12 @@ impl SchemaReport {
     /// Exit code 65 if the model cannot be read.
     pub fn new(database: &str, model: &Model, found: &Schema, engine: Engine) -> Result<Self> {
         let expected = &model.schema()?;
-        let entry = |difference| Entry {
-            statements: statements(&difference, expected, engine),
+        let names = &mut index_names(found);
+        let entry = |difference: Difference| Entry {
+            statements: statements(&difference, expected, engine, names),
             kind: difference.kind.name(),
             message: difference.kind.to_string(),
-            phase: difference.kind.phase().name(),
+            phase: difference.phase.name(),
             table: difference.table,
         };
         let found = model.differences_from(found, engine)?;
@@ -72,20 +73,19 @@ impl SchemaReport {
         })
     }
 
-    /// The statements of a phase, in an order in which they can run: tables before what refers to them.
+    /// The statements of a phase, in an order in which they can run: what refers to a thing goes before it goes
+    /// and comes after it has come.
     pub fn ddl(&self, phase: Phase) -> Vec<&str> {
-        let of_phase = self.differences.iter().filter(|d| d.phase == phase.name());
-        let (tables, rest): (Vec<_>, Vec<_>) = of_phase.partition(|d| d.kind == "missing-table");
-        let create = tables.iter().flat_map(|d| &d.statements);
-        let (keys, first): (Vec<_>, Vec<_>) = create.partition(|statement| {
-            statement.contains("FOREIGN KEY") && statement.starts_with("ALTER")
-        });
-        let rest = rest.iter().flat_map(|d| &d.statements);
-        first
+        let mut ordered: Vec<(u8, &str)> = Vec::new();
+        for difference in self.differences.iter().filter(|d| d.phase == phase.name()) {
+            for statement in &difference.statements {
+                ordered.push((turn(difference.kind, statement), statement));
+            }
+        }
+        ordered.sort_by_key(|(turn, _)| *turn);
+        ordered
             .into_iter()
-            .chain(keys)
-            .chain(rest)
-            .map(String::as_str)
+            .map(|(_, statement)| statement)
             .collect()
     }
 
@@ -95,6 +95,22 @@ impl SchemaReport {
             true => ExitCode::Done,
             false => ExitCode::Errors,
         }
+    }
+}
+
+/// When a statement's turn comes.
+fn turn(kind: &str, statement: &str) -> u8 {
+    let refers = statement.starts_with("ALTER") && statement.contains("FOREIGN KEY");
+    match kind {
+        "extra-foreign-key" => 0,
+        "extra-index" | "extra-unique-key" => 1,
+        "missing-table" if !refers => 2,
+        "missing-column" => 3,
+        "missing-foreign-key" | "missing-table" => 6,
+        "missing-index" | "missing-unique-key" => 5,
+        "extra-column" => 7,
+        "extra-table" => 8,
+        _ => 4,
     }
 }
 

@@ -1,13 +1,28 @@
 //! What mends a difference: DDL, or a line that says why there is none. Pure.
 
-use crate::db::Engine;
+use std::collections::BTreeSet;
 
-use super::compare::{Difference, DifferenceKind};
-use super::{Column, Index, Schema, Table, ddl};
+use crate::db::{Engine, Value};
+
+use super::compare::{Difference, DifferenceKind, Phase};
+use super::{Column, ColumnType, Index, Schema, Table, ddl};
+
+/// The names of indexes that are taken.
+pub fn index_names(schema: &Schema) -> BTreeSet<String> {
+    let tables = schema.tables.values();
+    let indexes = tables.flat_map(|t| t.indexes.iter().chain(&t.uniques));
+    indexes.map(|i| i.name.clone()).collect()
+}
 
 /// The statements that mend one difference between a database and its release, in order. What the engine has
-/// no statement for is a comment (`-- ...`), which runs as nothing.
-pub fn statements(difference: &Difference, expected: &Schema, engine: Engine) -> Vec<String> {
+/// no statement for is a comment (`-- ...`), which runs as nothing. `names` are those of indexes, of the database
+/// and of the statements before.
+pub fn statements(
+    difference: &Difference,
+    expected: &Schema,
+    engine: Engine,
+    names: &mut BTreeSet<String>,
+) -> Vec<String> {
     let name = &difference.table;
     let table = engine.quote(name);
     let sqlite_rebuild = |what: &str| vec![format!("-- SQLite: {what} takes a new table {name}")];
@@ -18,7 +33,8 @@ pub fn statements(difference: &Difference, expected: &Schema, engine: Engine) ->
     match &difference.kind {
         DifferenceKind::MissingTable => {
             let one: Schema = [target.clone()].into_iter().collect();
-            ddl::create_statements(&one, engine)
+            let all = ddl::create_statements_beside(&one, engine, names);
+            all.into_iter().map(unless_there).collect()
         }
         DifferenceKind::ExtraTable => vec![format!("DROP TABLE {table}")],
         DifferenceKind::MissingColumn(column) => {
@@ -31,7 +47,7 @@ pub fn statements(difference: &Difference, expected: &Schema, engine: Engine) ->
                 "ALTER TABLE {table} ADD COLUMN {}",
                 ddl::column_definition(target, column, engine)
             );
-            enums.into_iter().chain([add]).collect()
+            enums.map(unless_there).into_iter().chain([add]).collect()
         }
         DifferenceKind::ExtraColumn(column) => {
             vec![format!(
@@ -47,7 +63,7 @@ pub fn statements(difference: &Difference, expected: &Schema, engine: Engine) ->
                 "ALTER TABLE {table} MODIFY COLUMN {}",
                 ddl::column_definition(target, column, engine)
             )],
-            Engine::Postgres => vec![on_postgres(&difference.kind, &table, target, column)],
+            Engine::Postgres => on_postgres(&difference.kind, &table, target, column),
         },
         DifferenceKind::PrimaryKey(key, _) => match engine {
             Engine::Sqlite => sqlite_rebuild("another primary key"),
@@ -67,10 +83,16 @@ pub fn statements(difference: &Difference, expected: &Schema, engine: Engine) ->
             ],
         },
         DifferenceKind::MissingUnique(columns) => {
-            create_index(target, &target.uniques, columns, true, engine)
+            create_index(target, &target.uniques, columns, true, engine, names)
+        }
+        // Over a column that is still to come, SQLite would take its name for a text.
+        DifferenceKind::MissingIndex(_)
+            if engine == Engine::Sqlite && difference.phase == Phase::Contract =>
+        {
+            sqlite_rebuild("an index over a column without default")
         }
         DifferenceKind::MissingIndex(columns) => {
-            create_index(target, &target.indexes, columns, false, engine)
+            create_index(target, &target.indexes, columns, false, engine, names)
         }
         DifferenceKind::ExtraIndex(index, _) | DifferenceKind::ExtraUnique(index, _) => {
             let index = engine.quote(index);
@@ -103,18 +125,53 @@ pub fn statements(difference: &Difference, expected: &Schema, engine: Engine) ->
     }
 }
 
-fn on_postgres(kind: &DifferenceKind, table: &str, target: &Table, column: &Column) -> String {
+/// A type outlives the tables that it was made for.
+fn unless_there(statement: String) -> String {
+    match statement.starts_with("CREATE TYPE ") {
+        true => {
+            format!("DO $$ BEGIN {statement}; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        }
+        false => statement,
+    }
+}
+
+fn on_postgres(kind: &DifferenceKind, table: &str, target: &Table, column: &Column) -> Vec<String> {
     let engine = Engine::Postgres;
     let name = engine.quote(&column.name);
-    let change = match kind {
-        DifferenceKind::NotNull(_) => "DROP NOT NULL".to_owned(),
-        DifferenceKind::Nullable(_) => "SET NOT NULL".to_owned(),
-        _ => {
-            let ty = ddl::type_name(&column.ty, engine, &target.name, &column.name);
-            format!("TYPE {ty} USING {name}::{ty}")
-        }
+    let alter = |change: String| format!("ALTER TABLE {table} ALTER COLUMN {name} {change}");
+    let found = match kind {
+        DifferenceKind::NotNull(_) => return vec![alter("DROP NOT NULL".into())],
+        DifferenceKind::Nullable(_) => return vec![alter("SET NOT NULL".into())],
+        DifferenceKind::Type(_, found) => found,
+        _ => return Vec::new(),
     };
-    format!("ALTER TABLE {table} ALTER COLUMN {name} {change}")
+    let ty = ddl::type_name(&column.ty, engine, &target.name, &column.name);
+    let change = |ty: &str| alter(format!("TYPE {ty} USING {name}::text::{ty}"));
+    match (&found.ty, &found.native, &column.ty) {
+        (ColumnType::Enum(old), Some(native), ColumnType::Enum(new)) if new.starts_with(old) => {
+            let add = |label: &String| {
+                let label = engine.literal(&Value::Text(label.clone()));
+                format!("ALTER TYPE {native} ADD VALUE IF NOT EXISTS {label}")
+            };
+            new[old.len()..].iter().map(add).collect()
+        }
+        // Labels cannot be taken away: a new type in the place of the old one.
+        (ColumnType::Enum(_), Some(native), ColumnType::Enum(_)) => {
+            let bare = native.trim_matches('"');
+            let old = engine.quote(&format!("{bare}_old"));
+            let renamed = format!("ALTER TYPE {native} RENAME TO {old}");
+            let create = ddl::enum_type(target, column, engine);
+            std::iter::once(renamed)
+                .chain(create)
+                .chain([change(&ty), format!("DROP TYPE {old}")])
+                .collect()
+        }
+        (_, _, ColumnType::Enum(_)) => {
+            let create = ddl::enum_type(target, column, engine).map(unless_there);
+            create.into_iter().chain([change(&ty)]).collect()
+        }
+        _ => vec![alter(format!("TYPE {ty} USING {name}::{ty}"))],
+    }
 }
 
 fn create_index(
@@ -123,9 +180,15 @@ fn create_index(
     columns: &[String],
     unique: bool,
     engine: Engine,
+    names: &mut BTreeSet<String>,
 ) -> Vec<String> {
     let index = known.iter().find(|i| i.columns == columns);
-    let create =
-        index.map(|i| ddl::create_index(table, i, unique, engine, &mut Default::default()));
+    // MySQL names them per table.
+    let mut own = BTreeSet::new();
+    let names = match engine {
+        Engine::Mysql => &mut own,
+        Engine::Sqlite | Engine::Postgres => names,
+    };
+    let create = index.map(|i| ddl::create_index(table, i, unique, engine, names));
     create.into_iter().collect()
 }

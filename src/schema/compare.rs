@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::db::Engine;
 
-use super::{Column, ColumnType, ForeignKey, Schema, Table};
+use super::{Column, ColumnType, ForeignKey, Index, Schema, Table};
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Difference {
     pub table: String,
     /// What it is.
     pub kind: DifferenceKind,
+    /// When it may be mended.
+    pub phase: Phase,
 }
 
 /// What is missing, extra or different.
@@ -32,7 +34,7 @@ pub enum DifferenceKind {
     /// A column that the release does not have.
     ExtraColumn(String),
     /// A column of another type: as it should be, as it is.
-    Type(Column, ColumnType),
+    Type(Column, Column),
     /// A column that may not be NULL, and should be allowed to.
     NotNull(Column),
     /// A column that may be NULL, and should not be allowed to.
@@ -73,15 +75,15 @@ impl Phase {
 }
 
 impl DifferenceKind {
-    /// When it may be mended.
-    pub fn phase(&self) -> Phase {
+    /// When it may be mended, by itself.
+    fn phase(&self) -> Phase {
         match self {
             Self::MissingTable | Self::MissingIndex(_) | Self::NotNull(_) => Phase::Expand,
             // Rows that are there, and services that do not know it, leave it NULL.
             Self::MissingColumn(column) if column.nullable || column.default.is_some() => {
                 Phase::Expand
             }
-            Self::Type(expected, found) if widens(found, &expected.ty) => Phase::Expand,
+            Self::Type(expected, found) if widens(&found.ty, &expected.ty) => Phase::Expand,
             _ => Phase::Contract,
         }
     }
@@ -123,7 +125,11 @@ impl fmt::Display for DifferenceKind {
             Self::MissingColumn(column) => write!(f, "column {} is missing", column.name),
             Self::ExtraColumn(name) => write!(f, "the release has no column {name}"),
             Self::Type(column, found) => {
-                write!(f, "column {} is {found}, not {}", column.name, column.ty)
+                write!(
+                    f,
+                    "column {} is {}, not {}",
+                    column.name, found.ty, column.ty
+                )
             }
             Self::NotNull(column) => write!(f, "column {} does not allow NULL", column.name),
             Self::Nullable(column) => write!(f, "column {} allows NULL", column.name),
@@ -158,16 +164,21 @@ impl fmt::Display for DifferenceKind {
 /// All differences, by table; `engine` is that of `found`.
 pub fn differences(expected: &Schema, found: &Schema, engine: Engine) -> Vec<Difference> {
     let mut all = Vec::new();
-    let one = |table: &str, kind| Difference {
+    let one = |table: &str, kind: DifferenceKind| Difference {
         table: table.into(),
+        phase: kind.phase(),
         kind,
     };
     for (name, table) in &expected.tables {
         match found.table(name) {
             None => all.push(one(name, DifferenceKind::MissingTable)),
             Some(there) => {
-                let kinds = of_table(table, there, engine);
-                all.extend(kinds.into_iter().map(|kind| one(name, kind)));
+                let mut of_this: Vec<_> = of_table(table, there, engine)
+                    .into_iter()
+                    .map(|kind| one(name, kind))
+                    .collect();
+                after_their_columns(&mut of_this);
+                all.extend(of_this);
             }
         }
     }
@@ -178,6 +189,22 @@ pub fn differences(expected: &Schema, found: &Schema, engine: Engine) -> Vec<Dif
     all
 }
 
+/// An index waits for its columns.
+fn after_their_columns(differences: &mut [Difference]) {
+    let late = |d: &Difference| match (&d.kind, d.phase) {
+        (DifferenceKind::MissingColumn(column), Phase::Contract) => Some(column.name.clone()),
+        _ => None,
+    };
+    let late: Vec<String> = differences.iter().filter_map(late).collect();
+    for difference in differences {
+        if let DifferenceKind::MissingIndex(columns) = &difference.kind
+            && columns.iter().any(|c| late.contains(c))
+        {
+            difference.phase = Phase::Contract;
+        }
+    }
+}
+
 fn of_table(expected: &Table, found: &Table, engine: Engine) -> Vec<DifferenceKind> {
     let mut kinds = Vec::new();
     for column in &expected.columns {
@@ -186,7 +213,7 @@ fn of_table(expected: &Table, found: &Table, engine: Engine) -> Vec<DifferenceKi
             continue;
         };
         if !is_same_type(&column.ty, &there.ty, engine) {
-            kinds.push(DifferenceKind::Type(column.clone(), there.ty.clone()));
+            kinds.push(DifferenceKind::Type(column.clone(), there.clone()));
         }
         // A primary key allows none whatever the column says; SQLite does not even ask.
         let keyed = expected.primary_key.contains(&column.name);
@@ -251,23 +278,44 @@ fn keys(expected: &Table, found: &Table, engine: Engine, kinds: &mut Vec<Differe
         all.any(|key| key == columns)
     };
     for index in &expected.indexes {
-        if !indexed(found, &index.columns) && !is_made_for_a_key(expected, &index.columns, engine) {
+        let innodb = engine != Engine::Mysql && is_made_for_a_key(expected, index);
+        if !indexed(found, &index.columns) && !innodb {
             kinds.push(DifferenceKind::MissingIndex(index.columns.clone()));
         }
     }
     for index in &found.indexes {
-        if !indexed(expected, &index.columns)
-            && !is_made_for_a_key(found, &index.columns, Engine::Sqlite)
-        {
+        let keyed = found
+            .foreign_keys
+            .iter()
+            .any(|k| k.columns == index.columns);
+        if !indexed(expected, &index.columns) && !keyed {
             let (name, columns) = (index.name.clone(), index.columns.clone());
             kinds.push(DifferenceKind::ExtraIndex(name, columns));
         }
     }
 }
 
-/// Whether the index is there only because InnoDB makes one for a foreign key; other engines make none.
-fn is_made_for_a_key(table: &Table, columns: &[String], engine: Engine) -> bool {
-    engine != Engine::Mysql && table.foreign_keys.iter().any(|key| key.columns == columns)
+/// Whether an index of a model is one that InnoDB has made for a foreign key; other engines make none. It is named
+/// after the key (in a table that was renamed, after that of the older name: `old_ibfk_1`) or, where that was made
+/// without a name, after its first column (`c`, or `c_2` if that is taken).
+fn is_made_for_a_key(table: &Table, index: &Index) -> bool {
+    let named_after = |key: &ForeignKey| {
+        let rest = key
+            .columns
+            .first()
+            .and_then(|c| index.name.strip_prefix(c.as_str()));
+        let number = |rest: &str| {
+            rest.strip_prefix('_')
+                .is_some_and(|n| n.parse::<u32>().is_ok())
+        };
+        let innodb = index.name.rsplit_once("_ibfk_");
+        let generated = innodb.is_some_and(|(_, n)| n.parse::<u32>().is_ok());
+        generated
+            || index.name == key.name
+            || rest.is_some_and(|rest| rest.is_empty() || number(rest))
+    };
+    let mut keys = table.foreign_keys.iter();
+    keys.any(|key| key.columns == index.columns && named_after(key))
 }
 
 fn is_same_reference(a: &ForeignKey, b: &ForeignKey) -> bool {
@@ -371,7 +419,9 @@ mod tests {
             generated: false,
             native: None,
         };
-        let wider = |from: &str, to: &str| DifferenceKind::Type(column(to, true), ty(from)).phase();
+        let wider = |from: &str, to: &str| {
+            DifferenceKind::Type(column(to, true), column(from, true)).phase()
+        };
         assert_eq!(wider("varchar(36)", "varchar(255)"), Phase::Expand);
         assert_eq!(wider("int", "bigint"), Phase::Expand);
         assert_eq!(wider("varchar(255)", "varchar(36)"), Phase::Contract);

@@ -8,6 +8,15 @@ use super::{Column, ColumnType, ForeignKey, Index, Schema, Table};
 
 /// The statements that create a schema in an empty database, in order.
 pub fn create_statements(schema: &Schema, engine: Engine) -> Vec<String> {
+    create_statements_beside(schema, engine, &mut BTreeSet::new())
+}
+
+/// The same in a database in which these names of indexes are taken; adds its own.
+pub(super) fn create_statements_beside(
+    schema: &Schema,
+    engine: Engine,
+    names: &mut BTreeSet<String>,
+) -> Vec<String> {
     let mut statements = Vec::new();
     if engine == Engine::Postgres {
         for table in schema.tables.values() {
@@ -19,10 +28,9 @@ pub fn create_statements(schema: &Schema, engine: Engine) -> Vec<String> {
     }
     // MySQL takes its indexes within CREATE TABLE: a tenth of the time.
     if engine != Engine::Mysql {
-        let mut names = BTreeSet::new();
         for table in schema.tables.values() {
             for (index, unique) in indexes(table) {
-                statements.push(create_index(table, index, unique, engine, &mut names));
+                statements.push(create_index(table, index, unique, engine, names));
             }
         }
     }
