@@ -16,7 +16,7 @@ mod tangle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::db::{AdvisoryLock, DbErrorKind, Session};
+use crate::db::{AdvisoryLock, DbErrorKind, Session, Value};
 use crate::error::{Error, Result};
 use crate::schema::{FamilyGraph, Member};
 
@@ -50,6 +50,7 @@ pub fn purge(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     check_owners(session.label(), graph)?;
+    let graph = &with_shadows_alone(graph);
     let started = Instant::now();
     let before = session.statements();
     let lock = match options.dry_run {
@@ -106,6 +107,18 @@ pub fn purge(
     Ok(outcome)
 }
 
+/// The same tables with those shadow tables whose live table is gone: their rows are families of their own.
+fn with_shadows_alone(graph: &FamilyGraph) -> FamilyGraph {
+    let mut graph = graph.clone();
+    let prefix = graph.profile.shadow_prefix.clone();
+    for member in graph.members.values_mut() {
+        if member.shadow.is_none() && member.table.starts_with(&prefix) {
+            member.shadow = Some(member.table.clone());
+        }
+    }
+    graph
+}
+
 /// Owners before what they own, so that a child's rows go with their root and only what no root
 /// claimed is left when the child's own turn comes.
 fn top_down(graph: &FamilyGraph) -> Vec<&str> {
@@ -158,16 +171,10 @@ impl<'a> Purge<'a, '_> {
     }
 
     fn batches(&mut self, lists: &[Listed<'a>], roots: i64) -> Result<()> {
-        let mut rows = 0;
-        for list in lists {
-            let count = format!("SELECT COUNT(*) FROM {}", list.name);
-            rows += self.session.query_count(&count)?;
-        }
-        let each = (rows as f64 / roots as f64).max(1.0);
-        let step = ((self.sql.options.max_rows as f64 / each) as i64).max(1);
+        let sizes = self.sizes(lists, roots)?;
         let mut from = 0;
         while from < roots && !self.stop.requested() {
-            let to = roots.min(from + step);
+            let to = from + fitting(&sizes[from as usize..], self.sql.options.max_rows);
             let kept = self.session.query_count(&format!(
                 "SELECT COUNT(DISTINCT sexton_root) FROM {KEPT} \
                  WHERE sexton_root > {from} AND sexton_root <= {to}"
@@ -195,6 +202,28 @@ impl<'a> Purge<'a, '_> {
             self.stop.sleep(self.sql.options.sleep);
         }
         Ok(())
+    }
+
+    /// How many rows each family has, by its number from 0; nothing where it stays.
+    fn sizes(&mut self, lists: &[Listed<'a>], roots: i64) -> Result<Vec<u32>> {
+        let mut sizes = vec![0_u32; usize::try_from(roots).unwrap_or_default()];
+        for list in lists {
+            let statement = format!(
+                "SELECT t.sexton_root, COUNT(*) FROM {} t WHERE NOT EXISTS (SELECT 1 FROM {KEPT} k \
+                 WHERE k.sexton_root = t.sexton_root) GROUP BY t.sexton_root",
+                list.name
+            );
+            self.session.query_each(&statement, |row| {
+                let number = |i: usize| row.get(i).and_then(Value::as_int);
+                if let (Some(family), Some(rows)) = (number(0), number(1))
+                    && let Some(size) = sizes.get_mut((family - 1) as usize)
+                {
+                    *size = size.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
+                }
+                true
+            })?;
+        }
+        Ok(sizes)
     }
 
     /// Deletes them in one transaction; again after a deadlock or the like.
@@ -266,6 +295,18 @@ impl<'a> Purge<'a, '_> {
         self.session.commit()?;
         Ok(())
     }
+}
+
+/// How many of the next families fill a transaction of so many rows; the first goes in any case.
+fn fitting(sizes: &[u32], max_rows: u64) -> i64 {
+    let mut room = max_rows;
+    let fits = |size: &&u32| {
+        let left = room.checked_sub(u64::from(**size));
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let families = sizes.iter().take_while(fits).count().max(1);
+    i64::try_from(families.min(sizes.len())).unwrap_or(i64::MAX)
 }
 
 fn counts(doomed: &Doomed<'_>) -> BTreeMap<String, u64> {

@@ -311,7 +311,7 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String,
         let mut watch = Watch(&mut progress);
         let dated = graph.members.values().filter(|_| options.before.is_some());
         columns.extend(dated.filter_map(|m| Some((m.shadow.clone()?, m.age.clone()?))));
-        let outcome = match graph.has_shadow_tables() {
+        let outcome = match graph.archives() {
             true => archive::purge(&mut session, &graph, &options, &stop, &mut watch)?,
             false => {
                 let graph = graph.in_place(&included);

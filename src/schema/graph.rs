@@ -13,7 +13,7 @@ pub use member::{Member, Obstacle};
 
 use self::member::{member, obstacle_in_place};
 use self::references::references;
-use super::{Profile, Reference, Schema, Table};
+use super::{Ownership, Profile, Reference, Schema, Table};
 use crate::error::Result;
 
 /// Live tables and the references between them.
@@ -65,8 +65,10 @@ impl FamilyGraph {
     }
 
     /// The same families for an engine that deletes them where they are: no shadow table is needed,
-    /// none is in the way, and a live child holds its parent back whoever owns it. Rows of the profile's `purged_on_request` tables stay, unless the table is
-    /// in `requested`; what they own goes by itself.
+    /// none is in the way, and a live child holds its parent back whoever owns it. Rows of the profile's
+    /// `purged_on_request` tables stay, unless the table is in `requested`; what they own goes by itself. Rows of
+    /// tables that a profile does not know stay (an operator's copy of a table, say), and hold back what they
+    /// refer to.
     pub fn in_place(&self, requested: &BTreeSet<String>) -> Self {
         let mut graph = self.clone();
         graph.deletes_in_place = true;
@@ -75,11 +77,15 @@ impl FamilyGraph {
             let table = self.schema.table(&member.table);
             member.obstacle = table.and_then(|t| obstacle_in_place(t, &member.key));
             let on_request = self.profile.purged_on_request.contains(&member.table);
-            if on_request && !requested.contains(&member.table) {
+            let stays = on_request && !requested.contains(&member.table);
+            if stays || !self.profile.covers(&member.table) {
                 member.marker = None;
             }
         }
         for reference in &mut graph.references {
+            if !self.profile.covers(&reference.child) {
+                reference.ownership = Ownership::Shared;
+            }
             let child = graph.members.get(&reference.child);
             let marked = child.is_some_and(|c| c.marker.is_some() && !c.never_marked);
             reference.guarded |= reference.is_owned() && marked;
@@ -146,7 +152,10 @@ impl FamilyGraph {
     /// Whether rows are archived before they are purged: a service that has shadow tables archives, also where
     /// somebody has dropped them.
     pub fn archives(&self) -> bool {
-        self.has_shadow_tables() || !self.profile.tables.is_empty()
+        match self.profile.is_convention() {
+            true => self.has_shadow_tables(),
+            false => !self.profile.tables.is_empty(),
+        }
     }
 
     /// Whether there is anything to archive into.

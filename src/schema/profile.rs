@@ -254,6 +254,11 @@ impl Profile {
         self.tables.is_empty() && self.without_shadow.is_empty()
     }
 
+    /// Whether a purge may take rows of this live table: all tables are covered by convention.
+    pub fn covers(&self, table: &str) -> bool {
+        self.is_convention() || self.knows(table)
+    }
+
     /// Whether the profile names this live table.
     pub fn knows(&self, table: &str) -> bool {
         [&self.tables, &self.without_shadow, &self.ignored]

@@ -303,6 +303,75 @@ fn a_batch_of_a_purge_holds_as_many_families_as_fit() {
     }
 }
 
+/// Galera refuses a transaction that is too large, however small the families are on the average.
+#[test]
+fn a_batch_of_a_purge_is_filled_by_the_size_of_each_family() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    for id in 1..=100 {
+        cloud.sql(&format!(
+            "INSERT INTO shadow_instances (id, uuid, deleted) VALUES ({id}, '{}', 1)",
+            uuid(id)
+        ));
+    }
+    for id in 99..=100 {
+        for row in 0..50 {
+            cloud.sql(&format!(
+                "INSERT INTO shadow_instance_faults (id, instance_uuid, code, deleted) \
+                 VALUES ({}, '{}', 1, 1)",
+                id * 100 + row,
+                uuid(id)
+            ));
+        }
+    }
+    let (mut session, seen) = session(&cloud, &[]);
+    let options = Options {
+        max_rows: 98,
+        ..Options::default()
+    };
+    let outcome = purge_on(&mut session, &mut cloud, &options).unwrap();
+    // 98 roots alone, then one family of 51 rows, then the other.
+    assert_eq!((outcome.total_rows, seen.count("COMMIT")), (200, 3));
+}
+
+/// Such a table has lost its key. Which of two rows is meant nobody knows; the others go.
+#[test]
+fn a_row_that_is_there_twice_keeps_its_family_and_no_other() {
+    let mut cloud = archived();
+    cloud.sql(
+        "CREATE TABLE copy AS SELECT * FROM shadow_instance_extra; DROP TABLE shadow_instance_extra;
+         ALTER TABLE copy RENAME TO shadow_instance_extra;
+         INSERT INTO shadow_instance_extra SELECT * FROM shadow_instance_extra WHERE id = 7",
+    );
+    let outcome = purge(&mut cloud);
+    assert_eq!(outcome.rows["shadow_instances"], 19);
+    assert_eq!(
+        outcome.blocked_families,
+        [("duplicate-in-shadow".to_owned(), 1)].into()
+    );
+    assert_eq!(outcome.blocked[0].root, "shadow_instances:7");
+    assert_eq!(cloud.count("shadow_instance_extra WHERE id = 7"), 2);
+    assert_eq!(cloud.count("shadow_instance_system_metadata"), 2);
+}
+
+/// A release has dropped the table and left its shadow.
+#[test]
+fn rows_of_a_shadow_table_without_its_live_table_go_by_their_age() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.sql("DROP TABLE security_group_rules");
+        for (id, deleted_at) in [(1, "'2020-01-01'"), (2, "'2026-01-01'"), (3, "NULL")] {
+            cloud.sql(&format!(
+                "INSERT INTO shadow_security_group_rules (id, deleted_at, deleted) VALUES ({id}, {deleted_at}, {id})"
+            ));
+        }
+        let outcome = purge_with(&mut cloud, &before("2025-01-01"));
+        assert_eq!(outcome.rows, [("shadow_security_group_rules".to_owned(), 1)].into());
+        assert_eq!(outcome.blocked_families, [("no-date".to_owned(), 1)].into());
+        assert_eq!(cloud.count("shadow_security_group_rules WHERE id IN (2, 3)"), 2);
+        let outcome = purge(&mut cloud);
+        assert_eq!(outcome.rows, [("shadow_security_group_rules".to_owned(), 2)].into());
+    });
+}
+
 #[test]
 fn a_purge_waits_out_a_deadlock_longer_each_time() {
     for starts in ["BEGIN", "DELETE", "COMMIT"] {

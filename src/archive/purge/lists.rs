@@ -24,6 +24,9 @@ const PARTLY_LIVE: &str = "partly-live";
 /// Why a family stays whose root bears no date.
 const NO_DATE: &str = "no-date";
 
+/// Why a family stays of which a row is in its shadow table twice, which nothing tells apart.
+const DUPLICATE: &str = "duplicate-in-shadow";
+
 /// Why a family stays that is too young.
 const YOUNG: &str = "young";
 
@@ -153,6 +156,12 @@ impl<'a> Purge<'a, '_> {
         let before = self.kept()?;
         self.keep_for(PARTLY_LIVE, &partly_live)?;
         self.report(lists, PARTLY_LIVE, before)?;
+        let doubled = self.doubled(lists);
+        if !doubled.is_empty() {
+            let before = self.kept()?;
+            self.keep_for(DUPLICATE, &doubled)?;
+            self.report(lists, DUPLICATE, before)?;
+        }
         let before = self.kept()?;
         if let Some(list) = lists.first() {
             self.keep_for(NO_DATE, &self.dateless(list))?;
@@ -168,7 +177,11 @@ impl<'a> Purge<'a, '_> {
     fn by_rows(&self, lists: &[Listed<'a>]) -> Vec<String> {
         let (engine, graph) = (self.sql.engine, self.sql.graph);
         let mut found = Vec::new();
-        for list in lists {
+        // A shadow table without its live table is its own, and nothing of it lives.
+        for list in lists
+            .iter()
+            .filter(|l| l.member.shadow.as_ref() != Some(&l.member.table))
+        {
             found.push(format!(
                 "{} d JOIN {} l ON {}",
                 list.name,
@@ -191,6 +204,25 @@ impl<'a> Purge<'a, '_> {
             }
         }
         found
+    }
+
+    /// Families by rows that are in their shadow table more than once, where no key forbids it.
+    fn doubled(&self, lists: &[Listed<'a>]) -> Vec<String> {
+        let (engine, graph) = (self.sql.engine, self.sql.graph);
+        let doubled = |list: &Listed<'a>| {
+            let shadow = list.member.shadow.as_ref()?;
+            let keyed = graph.table(shadow)?.identifies(&list.member.key);
+            let key = engine.quote_all(&list.member.key);
+            (!keyed).then(|| {
+                format!(
+                    "{} d JOIN (SELECT {key} FROM {} GROUP BY {key} HAVING COUNT(*) > 1) s ON {}",
+                    list.name,
+                    engine.quote(shadow),
+                    self.same_key(list.member, "s"),
+                )
+            })
+        };
+        lists.iter().filter_map(doubled).collect()
     }
 
     /// Families by the owners of listed rows that are not listed: those that are in the shadow tables still,
@@ -320,6 +352,11 @@ impl<'a> Purge<'a, '_> {
                             "set {} of the row, or purge with --all",
                             member.age.as_deref().unwrap_or("a date")
                         ),
+                        DUPLICATE => {
+                            "compare the two: sexton audit --check duplicate-in-shadow; the \
+                                      shadow table has no key that tells them apart"
+                                .to_owned()
+                        }
                         _ => "see `sexton audit`; what is parted has to be put together first"
                             .to_owned(),
                     },
