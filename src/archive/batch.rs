@@ -6,7 +6,7 @@ use crate::db::{DbError, DbErrorKind, Session};
 use crate::error::Error;
 use crate::schema::Member;
 
-use super::capture::{Capture, Captured, RootKind, Unindexed};
+use super::capture::{Capture, Captured, Gone, RootKind, Unindexed};
 use super::export;
 use super::forest::{Family, Hold, Key, fill};
 use super::outcome::Blocked;
@@ -22,6 +22,8 @@ pub(super) struct Batch<'a> {
     pub(super) keys: &'a [Key],
     pub(super) unindexed: &'a Unindexed,
     pub(super) probe_shadow: bool,
+    /// In a dry run: what earlier batches would have moved.
+    pub(super) gone: &'a Gone,
     /// Most rows.
     pub(super) budget: u64,
     /// Whether a family larger than the budget may move, alone.
@@ -45,6 +47,8 @@ pub(super) struct Done {
     /// What API-database records call the roots that went.
     pub(super) api_keys: Vec<String>,
     pub(super) steps: Vec<Step>,
+    /// In a dry run: rows that would be gone and that others may refer to.
+    pub(super) gone: Vec<(String, String)>,
 }
 
 impl Done {
@@ -151,7 +155,13 @@ impl Batch<'_> {
 
     /// Everything but the writes.
     fn prepare(&self, session: &mut Session) -> Result<(Done, Captured, Vec<Family>), Failure> {
-        let capture = Capture::new(session, self.sql, self.unindexed, self.probe_shadow);
+        let capture = Capture::new(
+            session,
+            self.sql,
+            self.unindexed,
+            self.gone,
+            self.probe_shadow,
+        );
         let mut captured = capture.read(self.member, self.keys, self.kind)?;
         let mut done = Done::default();
         let mut free = Vec::new();
@@ -194,6 +204,10 @@ impl Batch<'_> {
                 &mut done.rows
             };
             *counts.entry(row.table.clone()).or_default() += 1;
+            if self.sql.options.dry_run && self.sql.graph.may_block(&row.table) {
+                let key = captured.forest.key_text(&row.key);
+                done.gone.push((row.table.clone(), key));
+            }
             done.roots += u64::from(row.from.is_none());
             done.api_keys.extend(captured.api_keys.get(index).cloned());
         }

@@ -32,6 +32,9 @@ pub(super) struct Unindexed {
     pub(super) children: HashMap<usize, HashMap<String, Vec<Key>>>,
 }
 
+/// Rows that a dry run counts as gone, by table and key text. They are still there to be read.
+pub(super) type Gone = HashMap<String, HashSet<String>>;
+
 /// What was read.
 pub(super) struct Captured {
     pub(super) forest: Forest,
@@ -46,6 +49,7 @@ pub(super) struct Capture<'a> {
     pub(super) session: &'a mut Session,
     pub(super) sql: Sql<'a>,
     pub(super) unindexed: &'a Unindexed,
+    pub(super) gone: &'a Gone,
     /// Whether to look up the shadow tables for keys that are taken.
     pub(super) probe_shadow: bool,
     pub(super) kind: RootKind,
@@ -79,6 +83,7 @@ impl<'a> Capture<'a> {
         session: &'a mut Session,
         sql: Sql<'a>,
         unindexed: &'a Unindexed,
+        gone: &'a Gone,
         probe_shadow: bool,
     ) -> Self {
         let captured = Captured {
@@ -90,6 +95,7 @@ impl<'a> Capture<'a> {
             session,
             sql,
             unindexed,
+            gone,
             probe_shadow,
             kind: RootKind::Marked,
             captured,

@@ -78,23 +78,21 @@ impl Capture<'_> {
     }
 
     /// A child over a blocking reference that was not read. `moves` names what takes it along sooner or later,
-    /// if anything does: itself, or the soft-deleted row that owns it.
+    /// if anything does: itself, or the soft-deleted row that owns it; `young`: it is deleted in place, and too
+    /// young for that.
     pub(super) fn judge_shared(
         &mut self,
         number: usize,
         parent: RowIndex,
         found: &Found,
         moves: Option<&str>,
+        young: bool,
     ) {
         let reference = &self.sql.graph.references[number];
         let Some(child) = self.sql.graph.member(&reference.child) else {
             return;
         };
-        let movable = moves.is_some() && child.obstacle.is_none();
-        if movable && self.sql.options.dry_run {
-            // A real run would have moved it in an earlier batch.
-            return;
-        }
+        let movable = moves.is_some() && child.obstacle.is_none() && !young;
         let mut path = vec![
             self.sql.graph.references[number].to_string(),
             row_name(&child.table, &found.child),
@@ -113,6 +111,10 @@ impl Capture<'_> {
             false => "...".into(),
         };
         let (reason, remedy) = match (&child.marker, moves) {
+            (_, Some(name)) if young => (
+                "younger-relative",
+                format!("it goes when the cut-off covers {name} too"),
+            ),
             (_, Some(name)) => ("soft-deleted-child-stays", format!("see why {name} stays")),
             (Some(marker), None) if keyed => (
                 "live-child",

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::schema::{FamilyGraph, Member};
 
 use super::batch::{Batch, Done, describe};
-use super::capture::RootKind;
+use super::capture::{Gone, RootKind};
 use super::explain::remedy_of;
 use super::forest::{Key, row_name};
 use super::options::{Observer, Options, Stop};
@@ -99,6 +99,8 @@ pub(super) struct Run<'a> {
     rows_per_root: BTreeMap<String, f64>,
     /// The table whose plan was shown last, in a dry run.
     planned: Option<String>,
+    /// In a dry run: what would be gone by now.
+    gone: Gone,
     /// Why no further batch may begin.
     halted: Option<StopReason>,
     /// What keeps a second archiver out; not taken in a dry run.
@@ -126,6 +128,7 @@ impl<'a> Run<'a> {
             outcome: Outcome::default(),
             rows_per_root: BTreeMap::new(),
             planned: None,
+            gone: Gone::new(),
             halted: None,
             lock: None,
         }
@@ -251,6 +254,7 @@ impl<'a> Run<'a> {
                 .min(limit)
                 .min(roots.pending.len());
             let keys: Vec<Key> = roots.pending.drain(..count).collect();
+            let gone = std::mem::take(&mut self.gone);
             let batch = Batch {
                 sql: self.sql,
                 member,
@@ -259,10 +263,13 @@ impl<'a> Run<'a> {
                 unindexed: &roots.unindexed,
                 // A dry run has no INSERT that would be refused.
                 probe_shadow: limit != usize::MAX || self.sql.options.dry_run,
+                gone: &gone,
                 budget,
                 oversize,
             };
-            match self.attempt(&batch)? {
+            let attempted = self.attempt(&batch)?;
+            self.gone = gone;
+            match attempted {
                 Ok(done) => {
                     limit = limit.saturating_mul(2);
                     if limit > WINDOW {
@@ -347,6 +354,9 @@ impl<'a> Run<'a> {
         done.blocked
             .into_iter()
             .for_each(|blocked| self.outcome.block(blocked));
+        for (table, key) in done.gone {
+            self.gone.entry(table).or_default().insert(key);
+        }
         if moved > 0 {
             let each = moved as f64 / done.roots.max(1) as f64;
             self.rows_per_root

@@ -1,6 +1,6 @@
 //! Sideways from the rows of a batch: children over references that block.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::db::DbError;
 
@@ -42,6 +42,7 @@ impl Capture<'_> {
                         };
                         match self.captured.forest.find(&reference.child, &found.child) {
                             Some(child) => self.captured.forest.need(parent, child),
+                            None if self.is_gone(&reference.child, &found.child) => {}
                             None => unread.push(Unread { parent, found }),
                         }
                     }
@@ -50,6 +51,29 @@ impl Capture<'_> {
             }
         }
         Ok(fresh)
+    }
+
+    fn is_gone(&self, table: &str, key: &Key) -> bool {
+        let gone = self.gone.get(table);
+        gone.is_some_and(|keys| keys.contains(&self.captured.forest.key_text(key)))
+    }
+
+    /// Which of these rows, deleted in place, are too young for it; by key text.
+    fn young_children(&mut self, table: &str, rows: &[Unread]) -> Result<HashSet<String>, DbError> {
+        let mut young = HashSet::new();
+        let in_place = self.sql.graph.deletes_in_place;
+        let Some(member) = self.sql.graph.member(table).filter(|_| in_place) else {
+            return Ok(young);
+        };
+        let keys: Vec<Key> = rows.iter().map(|r| r.found.child.clone()).collect();
+        for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+            if let Some(sql) = self.sql.too_young(member, chunk) {
+                for key in self.session.query(&sql)? {
+                    young.insert(self.captured.forest.key_text(&key));
+                }
+            }
+        }
+        Ok(young)
     }
 
     fn unread(
@@ -61,6 +85,10 @@ impl Capture<'_> {
         let table = self.sql.graph.references[number].child.clone();
         let (marked, alive): (Vec<_>, Vec<_>) = unread.into_iter().partition(|c| c.found.marked);
         let mut fresh = Vec::new();
+        let young = match pull {
+            true => HashSet::new(),
+            false => self.young_children(&table, &marked)?,
+        };
         for child in marked {
             if pull {
                 let (key, from) = (child.found.child, (child.parent, number));
@@ -68,7 +96,8 @@ impl Capture<'_> {
                 fresh.extend(taken.and_then(|(row, new)| new.then_some(row)));
             } else {
                 let name = row_name(&table, &child.found.child);
-                self.judge_shared(number, child.parent, &child.found, Some(&name));
+                let young = young.contains(&self.captured.forest.key_text(&child.found.child));
+                self.judge_shared(number, child.parent, &child.found, Some(&name), young);
             }
         }
         // One that lives for itself is enough to block its parent, and there may be a million of them.
@@ -97,7 +126,7 @@ impl Capture<'_> {
                 let owner = owners.get(&index);
                 if owner.is_none() || !pull {
                     let owner = owner.map(String::as_str);
-                    self.judge_shared(number, child.parent, &child.found, owner);
+                    self.judge_shared(number, child.parent, &child.found, owner, false);
                 }
             }
         }

@@ -149,6 +149,13 @@ impl FamilyGraph {
             && cycle(&reference.child) == cycle(&reference.parent)
     }
 
+    /// Whether rows of the table may hold others back.
+    pub fn may_block(&self, child: &str) -> bool {
+        self.references
+            .iter()
+            .any(|r| r.child == child && r.blocks())
+    }
+
     /// Whether rows are archived before they are purged: a service that has shadow tables archives, also where
     /// somebody has dropped them.
     pub fn archives(&self) -> bool {

@@ -364,11 +364,20 @@ fn rows_of_a_shadow_table_without_its_live_table_go_by_their_age() {
             ));
         }
         let outcome = purge_with(&mut cloud, &before("2025-01-01"));
-        assert_eq!(outcome.rows, [("shadow_security_group_rules".to_owned(), 1)].into());
+        assert_eq!(
+            outcome.rows,
+            [("shadow_security_group_rules".to_owned(), 1)].into()
+        );
         assert_eq!(outcome.blocked_families, [("no-date".to_owned(), 1)].into());
-        assert_eq!(cloud.count("shadow_security_group_rules WHERE id IN (2, 3)"), 2);
+        assert_eq!(
+            cloud.count("shadow_security_group_rules WHERE id IN (2, 3)"),
+            2
+        );
         let outcome = purge(&mut cloud);
-        assert_eq!(outcome.rows, [("shadow_security_group_rules".to_owned(), 2)].into());
+        assert_eq!(
+            outcome.rows,
+            [("shadow_security_group_rules".to_owned(), 2)].into()
+        );
     });
 }
 

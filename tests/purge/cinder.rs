@@ -1,9 +1,10 @@
 //! Cinder: booleans, one row that refers to another of its table, and a purge that rolls everything
 //! back where one row is needed. The scenarios are those of its own tests (test_purge.py).
 
-use sexton::archive::Outcome;
+use sexton::archive::{self, ExportFormat, Options, Outcome, Stop};
+use sexton::db::Engine;
 
-use crate::support::service::Service;
+use crate::support::service::{Service, before};
 
 const OLD: &str = "'2025-01-01 00:00:00'";
 const YOUNG: &str = "'2025-12-01 00:00:00'";
@@ -144,8 +145,96 @@ fn soft_deleted_rows_that_refer_to_each_other_go_in_order() {
         );
         let outcome = cinder.0.purge(CUT_OFF);
         assert_eq!(outcome.total_rows, 0);
-        assert_eq!(reasons(&outcome).len(), 1);
+        assert_eq!(reasons(&outcome), [("younger-relative", "volumes:v2")]);
         assert_eq!(cinder.volumes(), ["v2"]);
+        // So does one that is old and is itself kept.
+        cinder.row(
+            "snapshots",
+            Some(OLD),
+            &[("id", "'u'"), ("volume_id", "'v2'")],
+        );
+        cinder.row(
+            "snapshot_metadata",
+            None,
+            &[("id", "7"), ("snapshot_id", "'u'")],
+        );
+        let outcome = cinder.0.purge("2100-01-01");
+        assert_eq!(outcome.rows, [("snapshots".to_owned(), 1)].into());
+        assert_eq!(
+            reasons(&outcome),
+            [
+                ("live-child", "snapshots:u"),
+                ("soft-deleted-child-stays", "volumes:v2")
+            ]
+        );
+    });
+}
+
+/// What is no table of the service is an operator's: a copy of a table, named as it may be.
+#[test]
+fn tables_that_the_service_does_not_have_are_left_alone() {
+    Cinder::on_each_engine(|mut cinder| {
+        cinder.volume(1, Some(OLD));
+        cinder.volume(2, Some(OLD));
+        let charset = match cinder.0.database.engine {
+            Engine::Mysql => " DEFAULT CHARSET=utf8mb3",
+            Engine::Sqlite | Engine::Postgres => "",
+        };
+        let notes = format!(
+            "CREATE TABLE notes (id INT PRIMARY KEY, deleted INT, volume_id VARCHAR(36) NOT NULL, \
+             FOREIGN KEY (volume_id) REFERENCES volumes (id)){charset}"
+        );
+        for sql in [
+            "CREATE TABLE volumes_bak AS SELECT * FROM volumes",
+            "CREATE TABLE shadow_volumes AS SELECT * FROM volumes",
+            notes.as_str(),
+            "INSERT INTO notes VALUES (1, 1, 'v2')",
+        ] {
+            cinder.0.session.execute(sql).unwrap();
+        }
+        let outcome = cinder.0.purge(CUT_OFF);
+        assert_eq!(outcome.total_rows, ROWS_PER_VOLUME);
+        assert_eq!(reasons(&outcome), [("live-child", "volumes:v2")]);
+        assert_eq!(cinder.0.column("volumes_bak", "id"), ["v1", "v2"]);
+        assert_eq!(cinder.0.column("shadow_volumes", "id"), ["v1", "v2"]);
+        assert_eq!(cinder.0.column("notes", "id"), ["1"]);
+    });
+}
+
+/// What cannot be written is not deleted.
+#[test]
+fn rows_are_in_files_before_they_are_gone() {
+    Cinder::on_each_engine(|mut cinder| {
+        cinder.volume(1, Some(OLD));
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            export: Some(ExportFormat::Jsonl),
+            export_dir: directory.path().to_owned(),
+            ..before(CUT_OFF)
+        };
+        let graph = cinder.0.graph(&[]);
+        let session = &mut cinder.0.session;
+        let mut purge =
+            || archive::purge_in_place(session, &graph, &options, &Stop::default(), &mut ());
+        let full = directory.path().join("volumes.jsonl");
+        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        let error = purge().unwrap_err();
+        assert!(error.message.contains("volumes.jsonl"), "{error:?}");
+        std::fs::remove_file(&full).unwrap();
+        for file in std::fs::read_dir(directory.path()).unwrap() {
+            std::fs::remove_file(file.unwrap().path()).unwrap();
+        }
+        let outcome = purge().unwrap();
+        assert_eq!(outcome.total_rows, ROWS_PER_VOLUME);
+        let mut lines = 0;
+        for (table, rows) in &outcome.rows {
+            let path = directory.path().join(format!("{table}.jsonl"));
+            let text = std::fs::read_to_string(path).unwrap();
+            assert_eq!(text.lines().count() as u64, *rows, "{table}");
+            lines += rows;
+        }
+        assert_eq!(lines, ROWS_PER_VOLUME);
+        assert_eq!(cinder.volumes(), Vec::<String>::new());
     });
 }
 

@@ -82,7 +82,8 @@ impl Service {
         profile.families(&schema).unwrap().in_place(&requested)
     }
 
-    /// Purges, and judges that no file was written that nobody has asked for.
+    /// Purges, and judges that a dry run has said what would go and what stays, and that no file was written
+    /// that nobody has asked for.
     pub(crate) fn purge_with(&mut self, options: &Options, requested: &[&str]) -> Outcome {
         assert_eq!(options.export, None);
         let graph = self.graph(requested);
@@ -93,7 +94,14 @@ impl Service {
             ..options.clone()
         };
         let session = &mut self.session;
+        let dry_run = Options {
+            dry_run: true,
+            ..options.clone()
+        };
+        let said = archive::purge_in_place(session, &graph, &dry_run, &stop, &mut ()).unwrap();
         let outcome = archive::purge_in_place(session, &graph, &options, &stop, &mut ()).unwrap();
+        assert_eq!(said.rows, outcome.rows);
+        assert_eq!(said.blocked_families, outcome.blocked_families);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         outcome
     }
