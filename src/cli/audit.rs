@@ -86,14 +86,18 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
             ))
             .hint("check that this is the right database; Nova's API database goes to --api"));
         }
-        if !session.has_data() {
-            return Err(Error::data(format!("{target} is a dump without rows: nothing in it can be audited"))
-                .hint("write it without --no-data or --schema-only; `sexton schema diff` takes it as it is"));
-        }
+        check_rows(&session)?;
         cells.push((name.clone(), session, graph.as_cleaned_up()));
     }
     let mut api = match &databases.api {
-        Some(target) => Some(open_with_schema(target, Access::ReadOnly).map_err(of_api)?),
+        Some(target) => {
+            let opened = open_with_schema(target, Access::ReadOnly);
+            let checked = opened.and_then(|(session, schema)| {
+                check_rows(&session)?;
+                Ok((session, schema))
+            });
+            Some(checked.map_err(of_api)?)
+        }
         None => None,
     };
     let mut report = audit_all(&options, &mut cells, api.as_mut())?;
@@ -111,6 +115,17 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         FailOn::Note => Severity::Note,
     };
     Ok(report.exit_code(fail_on) as u8)
+}
+
+fn check_rows(session: &Session) -> Result<()> {
+    if session.has_data() {
+        return Ok(());
+    }
+    let label = session.label();
+    Err(Error::data(format!(
+        "{label} is a dump without rows: nothing in it can be audited"
+    ))
+    .hint("write it without --no-data or --schema-only; `sexton schema diff` takes it as it is"))
 }
 
 fn audit_all(

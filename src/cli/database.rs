@@ -199,7 +199,7 @@ impl Databases {
         access: Access,
     ) -> Result<(Session, FamilyGraph)> {
         let (session, schema) = open_with_schema(target, access)?;
-        let profile = self.profile(&schema)?;
+        let profile = self.profile(target, &schema)?;
         if let Some(table) = profile.missing_in(&schema) {
             let service = &profile.name;
             return Err(Error::data(format!(
@@ -215,9 +215,18 @@ impl Databases {
         Ok((session, graph))
     }
 
-    fn profile(&self, schema: &Schema) -> Result<Profile> {
+    fn profile(&self, target: &Target, schema: &Schema) -> Result<Profile> {
         match self.profile.as_deref() {
-            None => Ok(Profile::detect(schema)),
+            None => match (Profile::detect(schema), Profile::of_part(schema)) {
+                (profile, Some((service, missing))) if profile.is_convention() => Err(Error::data(
+                    format!(
+                        "{target} is a database of {} without its table {missing}: a part of one",
+                        service.name
+                    ),
+                )
+                .hint("give the whole database, with all rights on it, or --profile convention")),
+                (profile, _) => Ok(profile),
+            },
             Some(name) => profile(name),
         }
     }

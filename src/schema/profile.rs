@@ -3,7 +3,7 @@
 //! A profile is a TOML file under `schemas/`. It names every table of the service, so that a test
 //! can hold it against the real schema; what it says nothing of is read by convention.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -230,6 +230,31 @@ impl Profile {
             .filter_map(|(name, _)| Self::built_in(name).ok())
             .find(|profile| profile.missing_in(schema).is_none())
             .unwrap_or_else(Self::convention)
+    }
+
+    /// The profile of a service whose tables most of these are, and one that is missing: a part of its database.
+    /// Read by convention it would be something else.
+    pub fn of_part(schema: &Schema) -> Option<(Self, String)> {
+        let profiles = BUILT_IN
+            .iter()
+            .filter_map(|(name, _)| Self::built_in(name).ok());
+        for profile in profiles {
+            let plain = |table: &String| match table.strip_prefix(&profile.shadow_prefix) {
+                Some(live) => live.to_owned(),
+                None => table.clone(),
+            };
+            let tables: BTreeSet<_> = schema.tables.keys().map(plain).collect();
+            let its = |t: &&String| profile.knows(t) && !profile.ignored.contains(t);
+            let known = tables.iter().filter(its).count();
+            if known > 1
+                && 2 * known > tables.len()
+                && let Some(missing) = profile.missing_in(schema)
+            {
+                let missing = missing.to_owned();
+                return Some((profile, missing));
+            }
+        }
+        None
     }
 
     /// A table that every database of the service has, if it is not in the schema.

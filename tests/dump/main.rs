@@ -374,6 +374,41 @@ fn records_of_an_api_dump_are_shown_in_the_words_of_its_server() {
     );
 }
 
+/// Read by convention it would be a database in which nothing is wrong.
+#[test]
+fn a_part_of_a_service_s_database_is_none_of_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::fresh(Engine::Mysql);
+    create_schema(&mut database.session(), "nova-34.0.0").unwrap();
+    let text = String::from_utf8(mariadb_dump(&database, &[])).unwrap();
+    let renamed = text.replace("`instance_info_caches`", "`other`");
+    let path = file(directory.path(), "part.sql", renamed.as_bytes())
+        .display()
+        .to_string();
+    let (code, _, said) = sexton(&["audit", &path]);
+    assert_eq!(code, 65, "{said}");
+    assert!(
+        said.contains("a database of nova without its table instance_info_caches"),
+        "{said}"
+    );
+    assert_eq!(sexton(&["audit", &path, "--profile", "convention"]).0, 1);
+}
+
+/// A dump of these tables, with their rows or without.
+fn dump_of(tables: &[(&str, bool)]) -> String {
+    let table = |(name, rows): &(&str, bool)| {
+        let rows = match rows {
+            true => format!(
+                "LOCK TABLES `{name}` WRITE;\nINSERT INTO `{name}` VALUES (1);\nUNLOCK TABLES;\n"
+            ),
+            false => String::new(),
+        };
+        format!("CREATE TABLE `{name}` (\n  `a` int(11)\n) ENGINE=InnoDB;\n{rows}")
+    };
+    let tables: String = tables.iter().map(table).collect();
+    format!("-- MariaDB dump 10.19\n\n{tables}-- Dump completed\n")
+}
+
 /// What a script of operators' makes: one dump after the other; and a file that was changed.
 #[test]
 fn what_comes_after_the_end_and_sums_that_are_wrong_are_errors() {
@@ -404,6 +439,24 @@ fn what_comes_after_the_end_and_sums_that_are_wrong_are_errors() {
         .replace("`a` int(11)", "`a` int(11) GENERATED ALWAYS AS (1) VIRTUAL");
     let text = said("generated.sql", generated.as_bytes());
     assert!(text.contains("t.a is a generated column"), "{text}");
+    let other = dump_of(&[("a", true), ("b", true)])
+        .replace("CREATE TABLE `b`", "USE `y`;\nCREATE TABLE `b`");
+    let text = said(
+        "two.sql",
+        other.replacen("CREATE", "USE `x`;\nCREATE", 1).as_bytes(),
+    );
+    assert!(text.contains("line 10: a second database"), "{text}");
+    let text = said("rows.sql", dump_of(&[("a", true), ("b", false)]).as_bytes());
+    assert!(text.contains("the rows of table b were left out"), "{text}");
+    let refers = dump_of(&[("a", true)]).replace(
+        "int(11)\n",
+        "int(11),\n  CONSTRAINT `k` FOREIGN KEY (`a`) REFERENCES `c` (`a`)\n",
+    );
+    let text = said("refers.sql", refers.as_bytes());
+    assert!(
+        text.contains("table a refers to c, which is not there"),
+        "{text}"
+    );
     let head = "--\n-- PostgreSQL database dump\n--\n\n";
     let end = "--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict x\n\n";
     let parts =
@@ -466,6 +519,30 @@ fn statements_over_several_lines_and_comments_behind_them_are_passed_over() {
     );
 }
 
+/// The tools can leave out the rows of a table.
+#[test]
+fn a_dump_without_the_rows_of_a_table_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::fresh(Engine::Postgres);
+    let mut session = database.session();
+    for table in ["empty", "filled"] {
+        session
+            .execute(&format!("CREATE TABLE {table} (id INT, deleted INT)"))
+            .unwrap();
+    }
+    session.execute("INSERT INTO filled VALUES (1, 0)").unwrap();
+    for form in ["--format=plain", "--inserts"] {
+        let whole = file(directory.path(), "whole.sql", &pg_dump(&database, &[form]));
+        open_dump(&whole).unwrap().unwrap();
+        let part = pg_dump(&database, &[form, "--exclude-table-data=filled"]);
+        let text = refusal(&file(directory.path(), "part.sql", &part));
+        assert!(
+            text.contains("the rows of table filled were left out"),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn a_dump_of_the_schema_alone_is_no_clean_audit() {
     let directory = tempfile::tempdir().unwrap();
@@ -479,6 +556,20 @@ fn a_dump_of_the_schema_alone_is_no_clean_audit() {
     let (code, _, said) = sexton(&["audit", &path]);
     assert_eq!(code, 65, "{said}");
     assert!(said.contains("is a dump without rows"), "{said}");
+    let cell = directory.path().join("cell.db").display().to_string();
+    assert_eq!(sexton(&["generate", &cell, "--families", "1"]).0, 0);
+    let api = Database::fresh(Engine::Mysql);
+    create_schema(&mut api.session(), "nova-34.0.0-api").unwrap();
+    let dump = mariadb_dump(&api, &["--no-data"]);
+    let api = file(directory.path(), "api.sql", &dump)
+        .display()
+        .to_string();
+    let (code, _, said) = sexton(&["audit", &cell, "--api", &api]);
+    assert_eq!(code, 65, "{said}");
+    assert!(
+        said.contains("API database: ") && said.contains("is a dump without rows"),
+        "{said}"
+    );
     assert_eq!(
         sexton(&["schema", "diff", &path, "--release", "nova-34"]).0,
         0

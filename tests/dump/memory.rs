@@ -41,6 +41,7 @@ fn a_large_dump_is_audited_in_less_than_200_megabytes() {
     file.write_all(table("child", &child).as_bytes()).unwrap();
     file.write_all(table("shadow_child", columns).as_bytes())
         .unwrap();
+    writeln!(file, "LOCK TABLES `shadow_child` WRITE;\nUNLOCK TABLES;\nLOCK TABLES `shadow_root` WRITE;\nUNLOCK TABLES;").unwrap();
     writeln!(
         file,
         "INSERT INTO `root` VALUES (1,1,'2025-01-01 00:00:00','x');"

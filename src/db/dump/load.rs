@@ -18,8 +18,8 @@ pub(super) struct Loader {
     connection: Connection,
     directory: tempfile::TempDir,
     pub(super) schema: Schema,
-    /// Whether rows are in the dump, were there any.
-    pub(super) has_data: bool,
+    /// Tables of which the dump has the rows, were there any.
+    filled: BTreeSet<String>,
     /// Where the rows go that come.
     statement: String,
 }
@@ -41,7 +41,7 @@ impl Loader {
             connection,
             directory,
             schema: Schema::default(),
-            has_data: false,
+            filled: BTreeSet::new(),
             statement: String::new(),
         })
     }
@@ -81,13 +81,20 @@ impl Loader {
         Ok(())
     }
 
+    /// The dump has the rows of this table, if there are any.
+    pub(super) fn rows_of(&mut self, table: &str) {
+        if !self.filled.contains(table) {
+            self.filled.insert(table.to_owned());
+        }
+    }
+
     /// The rows that follow are of this table, and have these columns; all if none are given.
     pub(super) fn into(
         &mut self,
         table: &str,
         columns: &[String],
     ) -> std::result::Result<usize, String> {
-        self.has_data = true;
+        self.rows_of(table);
         let Some(known) = self.schema.table(table) else {
             return Err(format!(
                 "rows of table {table}, which the dump does not create before"
@@ -120,7 +127,12 @@ impl Loader {
     }
 
     /// Makes the keys, and opens what has been loaded for reading.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 65 if a part is missing: the rows of some tables, or a table that others refer to.
     pub(super) fn finish(mut self, label: &str, origin: Engine) -> Result<(Session, Schema)> {
+        self.check_whole(label)?;
         let mut number = 0;
         let engine = Engine::Sqlite;
         for table in self.schema.tables.values_mut() {
@@ -153,9 +165,33 @@ impl Loader {
         crate::db::Driver::query(&mut driver, "PRAGMA schema_version", &mut |_| true)
             .map_err(unreadable)?;
         drop(self.directory);
-        let session =
-            Session::new(Box::new(driver), Engine::Sqlite, label).of_origin(origin, self.has_data);
+        let session = Session::new(Box::new(driver), Engine::Sqlite, label)
+            .of_origin(origin, !self.filled.is_empty());
         Ok((session, self.schema))
+    }
+
+    fn check_whole(&self, label: &str) -> Result<()> {
+        let part = |what: String| {
+            Err(
+                Error::data(format!("{label}: {what}: it is a part of a database"))
+                    .hint("dump the whole database: what is left out would be missed by nobody"),
+            )
+        };
+        let tables = &self.schema.tables;
+        let mut unfilled = tables.keys().filter(|t| !self.filled.contains(*t));
+        if let Some(table) = unfilled.next().filter(|_| !self.filled.is_empty()) {
+            return part(format!("the rows of table {table} were left out"));
+        }
+        for table in tables.values() {
+            let mut keys = table.foreign_keys.iter();
+            if let Some(key) = keys.find(|k| !tables.contains_key(&k.parent)) {
+                let (table, parent) = (&table.name, &key.parent);
+                return part(format!(
+                    "table {table} refers to {parent}, which is not there"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

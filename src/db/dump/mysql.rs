@@ -38,6 +38,7 @@ const PASSED: [&str; 16] = [
 pub(super) fn read(source: &mut Source, loader: &mut Loader) -> Result<()> {
     // Columns of each row, while an INSERT goes on.
     let mut inserting: Option<usize> = None;
+    let mut database: Option<String> = None;
     loop {
         let Some(line) = source.next()? else {
             return Err(bad(
@@ -63,8 +64,18 @@ pub(super) fn read(source: &mut Source, loader: &mut Loader) -> Result<()> {
             continue;
         }
         let line = String::from_utf8_lossy(line).trim_end().to_owned();
-        let data = ["LOCK TABLES", "-- Dumping data"];
-        loader.has_data |= data.iter().any(|word| line.starts_with(word));
+        let data = ["LOCK TABLES `", "-- Dumping data for table `"];
+        if let Some(rest) = data.iter().find_map(|word| line.strip_prefix(word))
+            && let Some((table, _)) = rest.rsplit_once('`')
+        {
+            loader.rows_of(&table.replace("``", "`"));
+        }
+        if let Some(other) = line.strip_prefix("USE ") {
+            if database.as_deref().is_some_and(|known| known != other) {
+                return Err(bad(source, "a second database: dump one only"));
+            }
+            database = Some(other.to_owned());
+        }
         if line.starts_with(END) {
             return Ok(());
         }

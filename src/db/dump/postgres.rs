@@ -36,7 +36,10 @@ pub(super) fn read(source: &mut Source, loader: &mut Loader) -> Result<()> {
         if line == END {
             return Ok(());
         }
-        loader.has_data |= line.starts_with("-- Data for Name");
+        let data = line.strip_prefix("-- Data for Name: ");
+        if let Some((table, _)) = data.and_then(|rest| rest.split_once("; Type: TABLE DATA")) {
+            loader.rows_of(table);
+        }
         if line.is_empty() || line.starts_with("--") || line.starts_with('\\') {
             continue;
         }
