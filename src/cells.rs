@@ -49,10 +49,19 @@ pub fn listed_cells(
     Ok(find(rows(api, records)?, given))
 }
 
-/// Id, name and connection of each cell, in the order of their ids; what is NULL is empty.
-fn rows(api: &mut Session, records: &ApiRecords) -> Result<Vec<(String, String, String)>, DbError> {
+/// A row of the list; what is NULL is empty.
+#[derive(Debug, Default)]
+struct Row {
+    id: String,
+    name: String,
+    connection: String,
+    uuid: String,
+}
+
+/// The list, in the order of its ids.
+fn rows(api: &mut Session, records: &ApiRecords) -> Result<Vec<Row>, DbError> {
     let engine = api.engine();
-    let columns = ["id", "name", "database_connection"].map(String::from);
+    let columns = ["id", "name", "database_connection", "uuid"].map(String::from);
     let rows = api.query(&format!(
         "SELECT {} FROM {} ORDER BY {}",
         engine.quote_all(&columns),
@@ -63,40 +72,76 @@ fn rows(api: &mut Session, records: &ApiRecords) -> Result<Vec<(String, String, 
         Some(value) if !value.is_null() => value.to_string(),
         _ => String::new(),
     };
-    let row = |r: &Vec<Value>| (text(r, 0), text(r, 1), text(r, 2));
+    let row = |r: &Vec<Value>| Row {
+        id: text(r, 0),
+        name: text(r, 1),
+        connection: text(r, 2),
+        uuid: text(r, 3),
+    };
     Ok(rows.iter().map(row).collect())
 }
 
-/// Name and database of every cell that the API database lists. A cell without a name goes by its id.
-/// `default` is the URL that stands for the parts of a template: that of `[database]` in the nova.conf.
+/// A cell by its entry in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellDatabase {
+    /// Its name; its id where it has none, and the id behind the name where another has the same.
+    pub name: String,
+    /// How nova-manage names it: `UUID(NAME)`.
+    pub identity: String,
+    /// Where it is.
+    pub target: Target,
+}
+
+/// The database of every cell that the API database lists, but for those without one (`none:///`). `default` is the URL that stands for the parts of a template: that of `[database]` in the nova.conf.
 ///
 /// # Errors
 ///
-/// Exit code 65 if the list is empty, or a connection in it is no URL or cannot be filled in.
+/// Exit code 65 if the list is empty, or a connection in it is no URL, cannot be filled in or is there twice.
 pub fn cell_databases(
     api: &mut Session,
     records: &ApiRecords,
     default: Option<&str>,
-) -> Result<Vec<(String, Target)>> {
+) -> Result<Vec<CellDatabase>> {
     let table = &records.cells;
-    let listed = rows(api, records)?;
+    let mut listed = rows(api, records)?;
+    listed.retain(|row| !row.connection.starts_with("none:"));
     if listed.is_empty() {
         return Err(
             Error::data(format!("{} lists no cells in {table}", api.label()))
                 .hint("name them with --cell NAME=DB"),
         );
     }
-    let database = |(id, name, connection): (String, String, String)| {
-        let name = if name.is_empty() { id } else { name };
+    let mut cells: Vec<CellDatabase> = Vec::new();
+    for row in &listed {
+        let twins = listed.iter().filter(|other| other.name == row.name).count();
+        let name = match (row.name.as_str(), twins) {
+            ("", _) => row.id.clone(),
+            (name, 1) => name.to_owned(),
+            (name, _) => format!("{name}({})", row.id),
+        };
         let bad = |what: String| {
             Error::data(format!("cell {name} in {table}: {what}"))
                 .hint("mend its database_connection, or name the cells with --cell NAME=DB")
         };
-        let url = expand(&connection, default).map_err(bad)?;
+        let url = expand(&row.connection, default).map_err(bad)?;
         let target = url.parse::<Target>().map_err(|e| bad(e.message))?;
-        Ok((name, target))
-    };
-    listed.into_iter().map(database).collect()
+        if let Some(twin) = cells.iter().find(|c| c.target.same_database(&target)) {
+            return Err(bad(format!(
+                "its database is that of cell {}, too",
+                twin.name
+            )));
+        }
+        let identity = match row.name.as_str() {
+            "" => row.uuid.clone(),
+            name => format!("{}({name})", row.uuid),
+        };
+        cells.push(CellDatabase {
+            name,
+            identity,
+            target,
+        });
+    }
+    Ok(cells)
 }
 
 /// A connection with the parts of `default` in the places of `{username}` and the like, by the rules of
@@ -147,17 +192,18 @@ fn parts(url: &str) -> [(&'static str, &str); 8] {
     ]
 }
 
-fn find(rows: Vec<(String, String, String)>, given: &[(String, String)]) -> Vec<ListedCell> {
+fn find(rows: Vec<Row>, given: &[(String, String)]) -> Vec<ListedCell> {
     let mut covered = BTreeSet::new();
     for (name, label) in given {
-        let by_name = rows.iter().find(|r| !name.is_empty() && r.1 == *name);
-        let row = by_name.or_else(|| rows.iter().find(|r| same_database(label, &r.2)));
-        covered.extend(row.map(|r| r.0.clone()));
+        let by_name = rows.iter().find(|r| !name.is_empty() && r.name == *name);
+        let same = |r: &&Row| same_database(label, &r.connection);
+        let row = by_name.or_else(|| rows.iter().find(same));
+        covered.extend(row.map(|r| r.id.clone()));
     }
-    let cell = |(id, name, _): (String, String, String)| ListedCell {
-        given: covered.contains(&id),
-        id,
-        name,
+    let cell = |row: Row| ListedCell {
+        given: covered.contains(&row.id),
+        id: row.id,
+        name: row.name,
     };
     rows.into_iter().map(cell).collect()
 }
@@ -175,8 +221,11 @@ mod tests {
     use super::*;
 
     fn given(cells: &[(&str, &str)], given: &[(&str, &str)]) -> Vec<String> {
-        let row = |(number, (name, url)): (usize, &(&str, &str))| {
-            (number.to_string(), (*name).into(), (*url).into())
+        let row = |(number, (name, url)): (usize, &(&str, &str))| Row {
+            id: number.to_string(),
+            name: (*name).into(),
+            connection: (*url).into(),
+            ..Row::default()
         };
         let rows = cells.iter().enumerate().map(row).collect();
         let given: Vec<_> = given

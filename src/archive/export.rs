@@ -87,7 +87,7 @@ fn json_line(database: &str, table: &str, columns: &[&Column], row: Vec<Value>) 
 }
 
 fn insert(engine: Engine, table: &str, columns: &[&Column], row: &[Value]) -> String {
-    let values: Vec<_> = row.iter().map(|v| engine.literal(v)).collect();
+    let values: Vec<_> = row.iter().map(|v| engine.portable_literal(v)).collect();
     format!(
         "INSERT INTO {} ({}) VALUES ({});",
         engine.quote(table),

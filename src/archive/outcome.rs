@@ -122,9 +122,12 @@ impl Outcome {
             *self.blocked_families.entry(reason).or_default() += count;
         }
         self.blocked
-            .extend(other.blocked.into_iter().map(|b| Blocked {
-                root: named(&b.root),
-                ..b
+            .extend(other.blocked.into_iter().map(|mut blocked| {
+                if let Some(first) = blocked.path.first_mut() {
+                    *first = named(first);
+                }
+                blocked.root = named(&blocked.root);
+                blocked
             }));
         self.total_rows += other.total_rows;
         self.families += other.families;

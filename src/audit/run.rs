@@ -51,6 +51,16 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
     };
     let mut report = AuditReport::new(session.label(), &graph.profile.name);
     let (mut findings, mut gaps) = (Vec::new(), Vec::new());
+    if sees_all_tables(session).is_ok_and(|all| !all) {
+        gaps.push(NotChecked {
+            check: "all".into(),
+            table: None,
+            why:
+                "this user may read some tables only, and is not shown the others: grant it SELECT \
+                  on the whole database"
+                    .into(),
+        });
+    }
     for setting in settings(session.engine()) {
         let _ = session.execute(setting);
     }
@@ -91,6 +101,24 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
     }
     report.add(findings, gaps);
     Ok(report)
+}
+
+/// MariaDB and MySQL do not show a table to whom it is not granted, so it would be missed by nobody. PostgreSQL
+/// shows it and refuses to read it. Rights that come by a role are not looked into.
+fn sees_all_tables(session: &mut Session) -> Result<bool, DbError> {
+    if session.engine() != Engine::Mysql {
+        return Ok(true);
+    }
+    let own = "grantee = CONCAT('''', SUBSTRING_INDEX(CURRENT_USER(), '@', 1), '''@''', \
+               SUBSTRING_INDEX(CURRENT_USER(), '@', -1), '''')";
+    let count = session.query_count(&format!(
+        "SELECT (CURRENT_ROLE() IS NOT NULL AND CURRENT_ROLE() <> 'NONE') + \
+         (SELECT COUNT(*) FROM information_schema.user_privileges \
+          WHERE privilege_type = 'SELECT' AND {own}) + \
+         (SELECT COUNT(*) FROM information_schema.schema_privileges \
+          WHERE privilege_type = 'SELECT' AND DATABASE() LIKE table_schema AND {own})"
+    ))?;
+    Ok(count > 0)
 }
 
 fn answer(

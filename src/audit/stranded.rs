@@ -321,11 +321,7 @@ impl Search<'_> {
                      {}: a run was cut off before it cleaned up",
                     self.records.root, cell.name
                 ),
-                format!(
-                    "`sexton archive {} --api {}`",
-                    cell.session.label(),
-                    api.label()
-                ),
+                remedy(api, cell),
             ));
         }
         if tally.nowhere.count > 0 {
@@ -342,6 +338,21 @@ impl Search<'_> {
             ));
         }
         findings
+    }
+}
+
+fn remedy(api: &Session, cell: &Cell<'_>) -> String {
+    let (database, api_database) = (cell.session.label(), api.label());
+    if cell.session.origin() != cell.session.engine() || api.origin() != api.engine() {
+        return "`sexton archive` with --api, on the servers that the dumps are of".into();
+    }
+    match cell.name == database {
+        true => format!("`sexton archive {database} --api {api_database}`"),
+        // By the name it may be known to the API database, which need not be so by its place.
+        false => format!(
+            "`sexton archive --cell {}={database} --api {api_database}`",
+            cell.name
+        ),
     }
 }
 

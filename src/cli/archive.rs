@@ -44,7 +44,7 @@ pub(crate) struct Args {
     until_complete: bool,
     /// Only families whose root was soft-deleted before this: 2026-01-31, '2026-01-31 12:00:00'
     /// (UTC where no zone is given), RFC 3339, or an age: 90d, 12h.
-    #[arg(long, value_name = "DATE|AGE")]
+    #[arg(long, value_name = "DATE|AGE", allow_hyphen_values = true)]
     before: Option<String>,
     /// Move the rows of the task log too; with --before those last updated before it.
     #[arg(long, alias = "task_log")]
@@ -93,7 +93,6 @@ enum Compat {
 pub(crate) fn run(args: &Args) -> Result<u8> {
     match args.compat {
         None => {
-            args.output.check()?;
             let (outcome, _) = archive_all(args)?;
             let report = match args.output.format {
                 Format::Text => report::archive_text(&outcome),
@@ -134,17 +133,17 @@ fn run_compat(args: &Args) -> u8 {
         return compat::BAD_BEFORE;
     }
     match archive_all(args) {
-        Ok((outcome, had_api)) => {
+        Ok((outcome, had)) => {
             let interrupted = outcome.stopped_because == StopReason::Signal;
             if args.until_complete && args.verbose {
                 println!("{}", compat::closing_dots(outcome.batches, interrupted));
             }
             if args.verbose {
-                println!("{}", compat::table(&outcome, had_api));
+                println!("{}", compat::table(&outcome, had.api));
             }
             if args.purge && args.verbose && outcome.total_rows > 0 && !interrupted {
                 println!("{}", compat::PURGING);
-                compat::purged(&outcome.purged, &BTreeMap::new())
+                compat::purged(&outcome.purged, &BTreeMap::new(), &had.cells)
                     .iter()
                     .for_each(|line| println!("{line}"));
             }
@@ -192,10 +191,19 @@ fn options(args: &Args) -> Result<Options> {
     })
 }
 
-/// Archives every cell, and looks after the API database; also says whether there was one.
-fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
+/// What nova-manage's lines depend on.
+struct Had {
+    /// Whether there was an API database.
+    api: bool,
+    /// How it names the cells, by sexton's names.
+    cells: BTreeMap<String, String>,
+}
+
+/// Archives every cell, and looks after the API database.
+fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
     let options = options(args)?;
     let databases = args.databases.resolve()?;
+    args.output.check(databases.files())?;
     if let (Some(_), Some(path), None) = (args.compat, &args.databases.config_file, &databases.api)
     {
         // nova-manage does not archive where it could not clean up the records.
@@ -232,7 +240,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
         .collect::<Vec<_>>()
         .join(", ");
     for (name, mut session, graph) in opened {
-        let mut options = options.clone();
+        let mut options = in_directory_of(&options, several, &name)?;
         if !options.until_complete {
             options.max_rows = options.max_rows.saturating_sub(total.total_rows);
             if options.max_rows == 0 {
@@ -289,7 +297,11 @@ fn archive_all(args: &Args) -> Result<(Outcome, bool)> {
         }
     }
     progress.finish();
-    Ok((total, api.is_some()))
+    let had = Had {
+        api: api.is_some(),
+        cells: databases.identities.clone(),
+    };
+    Ok((total, had))
 }
 
 /// Empties the shadow tables: whatever their age, task log and all, as `nova-manage` does.
@@ -350,7 +362,33 @@ fn add(total: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
     }
 }
 
-fn open_api<'a>(
+/// Files of several cells lie apart: in a directory of the cell's name.
+pub(super) fn in_directory_of(options: &Options, by_name: bool, cell: &str) -> Result<Options> {
+    let writes = options.export.is_some() || !options.drop_unshadowed.is_empty();
+    let mut options = options.clone();
+    if by_name && writes {
+        let name = if cell.is_empty() { "main" } else { cell };
+        if name.contains('/') || name.starts_with('.') {
+            return Err(Error::usage(format!(
+                "the cell's name '{name}' is no name of a directory"
+            ))
+            .hint(
+                "its rows are written to a directory of that name: give it another with --cell",
+            ));
+        }
+        options.export_dir.push(name);
+        if !options.dry_run {
+            std::fs::create_dir_all(&options.export_dir).map_err(|e| {
+                let path = options.export_dir.display();
+                Error::usage(format!("cannot make {path}: {e}"))
+                    .hint("give a directory that can be written to")
+            })?;
+        }
+    }
+    Ok(options)
+}
+
+pub(super) fn open_api<'a>(
     target: &Target,
     databases: &Databases,
     graphs: &'a [FamilyGraph],

@@ -52,7 +52,8 @@ pub(crate) struct Args {
         long,
         value_name = "AGE|DATE",
         default_value = "365d",
-        requires = "upgrade_to"
+        requires = "upgrade_to",
+        allow_hyphen_values = true
     )]
     max_deleted_age: String,
     #[command(flatten)]
@@ -73,9 +74,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         checks: args.checks.clone(),
         samples: args.samples,
     };
-    args.output.check()?;
     let upgrade = upgrade_options(args)?;
     let databases = args.databases.resolve()?;
+    args.output.check(databases.files())?;
     let mut cells = Vec::new();
     for (name, target) in &databases.cells {
         let (session, graph) = databases.open_cell(target, Access::ReadOnly)?;

@@ -1,9 +1,10 @@
 //! Which databases a command works on: arguments, environment, configuration file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sexton::cells::cell_databases;
+use sexton::cells::{CellDatabase, cell_databases};
 use sexton::db::{
     Access, Session, Target, introspect, is_dump, open, open_dump, oslo_connection,
     oslo_has_connection,
@@ -40,7 +41,7 @@ pub(crate) struct DatabaseArgs {
         hide_env_values = true
     )]
     api: Option<String>,
-    /// The profile: `nova`, `convention`, or a file. Default: whatever fits the database.
+    /// The profile: `nova` or another service, `convention`, or a file. Default: whatever fits the database.
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
 }
@@ -71,6 +72,10 @@ pub(crate) struct Databases {
     /// Whether a report names the cell of each table.
     pub(crate) by_name: bool,
     profile: Option<String>,
+    /// How nova-manage names each cell that was listed.
+    pub(crate) identities: BTreeMap<String, String>,
+    /// The configuration and profile files.
+    read: Vec<PathBuf>,
 }
 
 impl DatabaseArgs {
@@ -100,10 +105,13 @@ impl DatabaseArgs {
         {
             cells.push((String::new(), database.parse()?));
         }
+        let mut identities = BTreeMap::new();
         if self.all_cells {
-            cells = self
-                .listed(api.as_ref(), first.as_deref())
-                .map_err(of_api)?;
+            cells.clear();
+            for cell in self.listed(api.as_ref(), first.as_deref())? {
+                identities.insert(cell.name.clone(), cell.identity);
+                cells.push((cell.name, cell.target));
+            }
         }
         for cell in &self.cells {
             let path = Path::new(&cell.database);
@@ -131,7 +139,16 @@ impl DatabaseArgs {
                 "give a URL or a file, --config-file, --cell NAME=DB, or set SEXTON_DATABASE",
             ));
         }
+        let confs = self.cells.iter().map(|c| PathBuf::from(&c.database));
+        let read = self
+            .config_file
+            .iter()
+            .cloned()
+            .chain(self.profile.iter().map(PathBuf::from))
+            .chain(confs);
         Ok(Databases {
+            read: read.collect(),
+            identities,
             by_name: self.all_cells || cells.len() > 1,
             cells,
             api,
@@ -140,12 +157,14 @@ impl DatabaseArgs {
     }
 
     /// The cells that the API database lists.
-    fn listed(&self, api: Option<&Target>, default: Option<&str>) -> Result<Vec<(String, Target)>> {
+    fn listed(&self, api: Option<&Target>, default: Option<&str>) -> Result<Vec<CellDatabase>> {
         let api = api.ok_or_else(|| {
-            Error::usage("--all-cells needs it, as it lists the cells")
-                .hint("give --api DB, or --config-file with [api_database]")
+            of_api(
+                Error::usage("--all-cells needs it, as it lists the cells")
+                    .hint("give --api DB, or --config-file with [api_database]"),
+            )
         })?;
-        let (mut session, schema) = open_with_schema(api, Access::ReadOnly)?;
+        let (mut session, schema) = open_with_schema(api, Access::ReadOnly).map_err(of_api)?;
         let profiles = match &self.profile {
             Some(name) => vec![profile(name)?],
             None => Profile::names()
@@ -156,8 +175,10 @@ impl DatabaseArgs {
         let records = records
             .find(|api| schema.table(&api.cells).is_some())
             .ok_or_else(|| {
-                Error::data(format!("{api} has no table of cells"))
-                    .hint("--api takes the database of [api_database] in nova.conf")
+                of_api(
+                    Error::data(format!("{api} has no table of cells"))
+                        .hint("--api takes the database of [api_database] in nova.conf"),
+                )
             })?;
         cell_databases(&mut session, &records, default)
     }
@@ -192,6 +213,16 @@ pub(crate) fn of_api(error: Error) -> Error {
 }
 
 impl Databases {
+    /// The files that are worked on: databases, dumps, configurations, the profile.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let targets = self.cells.iter().map(|(_, target)| target).chain(&self.api);
+        let databases = targets.filter_map(|target| match target {
+            Target::Sqlite(path) => Some(path.as_path()),
+            _ => None,
+        });
+        databases.chain(self.read.iter().map(PathBuf::as_path))
+    }
+
     /// Opens a cell and builds its family graph.
     pub(crate) fn open_cell(
         &self,

@@ -15,9 +15,18 @@ const CONFIGURATION: &str = "/etc/nova/nova.conf";
 #[derive(Debug, Parser)]
 #[command(name = "nova-manage", version)]
 struct NovaManage {
-    /// The configuration.
-    #[arg(long, value_name = "FILE", global = true, default_value = CONFIGURATION)]
+    /// The configuration. Of several the last one counts.
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        default_value = CONFIGURATION,
+        overrides_with = "config_file"
+    )]
     config_file: PathBuf,
+    /// Taken, and of no effect.
+    #[arg(long, short, global = true)]
+    debug: bool,
     #[command(subcommand)]
     category: Category,
 }
@@ -104,6 +113,7 @@ pub(super) fn arguments(
     }
     let NovaManage {
         config_file,
+        debug: _,
         category: Category::Db { action },
     } = NovaManage::try_parse_from(typed)?;
     let mut words: Vec<OsString> = vec!["sexton".into()];
@@ -128,8 +138,9 @@ pub(super) fn arguments(
         }
         Action::Purge(purge) => {
             words.push("purge".into());
-            value(&mut words, "--before", purge.before);
-            flag(&mut words, "--all", purge.all);
+            value(&mut words, "--before", purge.before.clone());
+            // There a date outweighs --all.
+            flag(&mut words, "--all", purge.all && purge.before.is_none());
             flag(&mut words, "--verbose", purge.verbose);
             flag(&mut words, "--all-cells", purge.all_cells);
         }
@@ -185,6 +196,10 @@ mod tests {
             (
                 "db archive_deleted_rows --all-cells",
                 format!("sexton archive --all-cells {compat} {CONFIGURATION}"),
+            ),
+            (
+                "db purge --all --before 90d --debug --config-file a.conf --config-file b.conf",
+                format!("sexton purge --before=90d {compat} b.conf"),
             ),
             (
                 "db purge --all --all-cells",

@@ -67,13 +67,20 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
                 .hint("give it with --api"),
         );
     }
-    args.output.check()?;
     // Before anything is made.
     let apis = args.api.iter().map(|_| format!("{}-api", args.model));
     generate::check_model(&args.model, "main")?;
     apis.into_iter()
         .try_for_each(|name| generate::check_model(&name, "api"))?;
     let target: Target = args.database.parse()?;
+    let api: Option<Target> = args.api.as_deref().map(str::parse).transpose()?;
+    let files = std::iter::once(&target)
+        .chain(&api)
+        .filter_map(|t| match t {
+            Target::Sqlite(path) => Some(path.as_path()),
+            _ => None,
+        });
+    args.output.check(files)?;
     let dataset = Dataset {
         seed: args.seed,
         families: args.families,
@@ -93,9 +100,8 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         rows: generated.rows.clone(),
         elapsed_ms: 0,
     };
-    if let Some(api) = &args.api {
-        let api: Target = api.parse()?;
-        let mut session = ready(&api, &format!("{}-api", args.model))?;
+    if let Some(api) = &api {
+        let mut session = ready(api, &format!("{}-api", args.model))?;
         let schema = introspect(&mut session)?;
         let connection = target.redacted();
         let cell = Cell {

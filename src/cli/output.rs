@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -36,8 +37,8 @@ pub(crate) enum Format {
 
 impl OutputArgs {
     /// See [`OutputFile::check`].
-    pub(crate) fn check(&self) -> Result<()> {
-        self.file.check()
+    pub(crate) fn check<'p>(&self, read: impl IntoIterator<Item = &'p Path>) -> Result<()> {
+        self.file.check(read)
     }
 
     /// See [`OutputFile::write`].
@@ -48,11 +49,19 @@ impl OutputArgs {
 
 impl OutputFile {
     /// Fails if the report could not be written, so that no command does its work and then cannot
-    /// say what it did. Leaves a file that is there as it is, and none where there was none.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// say what it did; or if it would be written over one of the files that the command works on. Leaves a
+    /// file that is there as it is, and none where there was none.
+    pub(crate) fn check<'p>(&self, read: impl IntoIterator<Item = &'p Path>) -> Result<()> {
         let Some(path) = &self.output else {
             return Ok(());
         };
+        if read.into_iter().any(|other| is_same_file(path, other)) {
+            let path = path.display();
+            return Err(
+                Error::usage(format!("--output {path} is what the command works on"))
+                    .hint("write the report to a file of its own"),
+            );
+        }
         let there = path.exists();
         if there && !path.is_file() && !path.is_dir() {
             // A pipe or a device: opening it would already be heard at its other end.
@@ -89,6 +98,12 @@ impl OutputFile {
             }
         }
     }
+}
+
+/// Whether two names lead to one file that is there.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let file = |path: &Path| path.metadata().map(|m| (m.dev(), m.ino()));
+    matches!((file(a), file(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Error {

@@ -171,7 +171,8 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
             .write(&report::json(&catalogue::world(name)?)?)?;
         return Ok(0);
     }
-    args.output.check()?;
+    let files = args.worlds.iter().chain(&args.profile).map(Path::new);
+    args.output.check(files)?;
     let report = match &args.replay {
         Some(directory) => again(args, directory)?,
         None => prove(args)?,

@@ -12,8 +12,8 @@ use sexton::exit::ExitCode;
 use sexton::report::{self, compat};
 use sexton::schema::FamilyGraph;
 
-use super::archive::exit_code;
-use super::database::DatabaseArgs;
+use super::archive::{exit_code, in_directory_of, open_api};
+use super::database::{API_DATABASE, DatabaseArgs, of_api};
 use super::output::{Format, OutputArgs};
 use super::pace::{max_rows, pause};
 use super::progress::Progress;
@@ -34,7 +34,8 @@ pub(crate) struct Args {
     databases: DatabaseArgs,
     /// Only rows deleted before this: 2026-01-31, '2026-01-31 12:00:00' (UTC where no zone is
     /// given), RFC 3339, or an age: 90d, 12h.
-    #[arg(long, value_name = "DATE|AGE", conflicts_with_all = ["all", "older_than"])]
+    #[arg(long, value_name = "DATE|AGE", conflicts_with_all = ["all", "older_than"],
+          allow_hyphen_values = true)]
     before: Option<String>,
     /// Only rows deleted that many days ago or longer; 0 is up to now.
     #[arg(
@@ -78,7 +79,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,
     /// The form of those files.
-    #[arg(long, value_enum, value_name = "FORM", default_value = "jsonl")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "jsonl",
+        requires = "export"
+    )]
     export_format: Form,
     /// Print and exit exactly as another tool does.
     #[arg(long, value_enum, value_name = "TOOL")]
@@ -116,7 +123,6 @@ enum Compat {
 /// Runs the command; the exit code.
 pub(crate) fn run(args: &Args) -> Result<u8> {
     let Some(tool) = args.compat else {
-        args.output.check()?;
         let (outcome, _) = purge_all(args, options(args)?)?;
         let report = match args.output.format {
             Format::Text => report::purge_text(&outcome),
@@ -127,9 +133,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     };
     Ok(match tool {
         Compat::Nova => as_nova_manage(args),
-        Compat::Manila => by_age(args, compat::AGE_OF_MANILA, Some(0))?,
-        Compat::Cinder => by_age(args, compat::AGE_OF_CINDER, None)?,
-        Compat::Glance => by_age(args, compat::AGE_OF_GLANCE, Some(30))?,
+        Compat::Manila => by_age(args, &Manner::MANILA)?,
+        Compat::Cinder => by_age(args, &Manner::CINDER)?,
+        Compat::Glance => by_age(args, &Manner::GLANCE)?,
     })
 }
 
@@ -139,12 +145,16 @@ fn as_nova_manage(args: &Args) -> u8 {
         println!("{}", compat::PURGE_NEEDS);
         return compat::PURGE_NO_ARGUMENTS;
     }
+    if let Some(Err(error)) = args
+        .before
+        .as_deref()
+        .map(|b| Before::parse(b, Timestamp::now()))
+    {
+        println!("{}", compat::bad_before(&error));
+        return compat::PURGE_BAD_BEFORE;
+    }
     let options = match options(args) {
         Ok(options) => options,
-        Err(error) if args.before.is_some() => {
-            println!("{}", compat::bad_before(&error));
-            return compat::PURGE_BAD_BEFORE;
-        }
         Err(error) => {
             super::complain(&error);
             return compat::EXCEPTION;
@@ -156,9 +166,9 @@ fn as_nova_manage(args: &Args) -> u8 {
         ..options
     };
     match purge_all(args, options) {
-        Ok((outcome, columns)) => {
+        Ok((outcome, names)) => {
             if args.verbose {
-                let lines = compat::purged(&outcome.rows, &columns);
+                let lines = compat::purged(&outcome.rows, &names.columns, &names.cells);
                 lines.iter().for_each(|line| println!("{line}"));
             }
             if outcome.has_blocked() {
@@ -168,7 +178,7 @@ fn as_nova_manage(args: &Args) -> u8 {
         }
         Err(error) => {
             super::complain(&error);
-            if error.message.starts_with(super::database::API_DATABASE) {
+            if error.message.starts_with(API_DATABASE) {
                 println!("{}", compat::NO_CELLS);
                 return compat::PURGE_NO_CELLS;
             }
@@ -177,9 +187,43 @@ fn as_nova_manage(args: &Args) -> u8 {
     }
 }
 
+/// How the `db purge` of a service without shadow tables differs from the others'.
+struct Manner {
+    bad_age: &'static str,
+    /// The age if none is given.
+    usual: Option<i64>,
+    /// The code where a row stays because another needs it: Cinder and Glance end in an error there, Manila
+    /// says nothing.
+    kept: ExitCode,
+    /// The code for an age that is before all dates: none can be that old.
+    ancient: u8,
+}
+
+impl Manner {
+    const MANILA: Self = Self {
+        bad_age: compat::AGE_OF_MANILA,
+        usual: Some(0),
+        kept: ExitCode::Done,
+        ancient: 0,
+    };
+    const CINDER: Self = Self {
+        bad_age: compat::AGE_OF_CINDER,
+        usual: None,
+        kept: ExitCode::Findings,
+        ancient: compat::BAD_AGE,
+    };
+    const GLANCE: Self = Self {
+        bad_age: compat::AGE_OF_GLANCE,
+        usual: Some(30),
+        kept: ExitCode::Findings,
+        ancient: compat::BAD_AGE,
+    };
+}
+
 /// As the `db purge` of the services without shadow tables: 0, or 1 and a line. They know an age in days
-/// and nothing else, `usual` if none is given.
-fn by_age(args: &Args, bad_age: &str, usual: Option<i64>) -> Result<u8> {
+/// and nothing else.
+fn by_age(args: &Args, manner: &Manner) -> Result<u8> {
+    let (bad_age, usual) = (manner.bad_age, manner.usual);
     // Never a cut-off other than the one that was asked for.
     if args.before.is_some() || args.all || args.older_than.is_none() && usual.is_none() {
         return Err(
@@ -192,9 +236,15 @@ fn by_age(args: &Args, bad_age: &str, usual: Option<i64>) -> Result<u8> {
         None => usual,
         Some(text) => text.parse::<i64>().ok().filter(|d| *d >= 0),
     };
-    let Some(cut_off) = days.and_then(|days| days_ago(days).ok()) else {
+    let Some(days) = days else {
         println!("{bad_age}");
         return Ok(compat::BAD_AGE);
+    };
+    let Ok(cut_off) = days_ago(days) else {
+        if manner.ancient != 0 {
+            println!("{bad_age}");
+        }
+        return Ok(manner.ancient);
     };
     let purged = options_at(args, Some(cut_off)).and_then(|o| purge_all(args, o));
     Ok(match purged {
@@ -204,6 +254,7 @@ fn by_age(args: &Args, bad_age: &str, usual: Option<i64>) -> Result<u8> {
             }
             match outcome.stopped_because {
                 StopReason::Signal => ExitCode::Stopped as u8,
+                _ if outcome.has_blocked() => manner.kept as u8,
                 _ => ExitCode::Done as u8,
             }
         }
@@ -272,10 +323,18 @@ fn days_ago(days: i64) -> Result<Before> {
     Before::parse(&moment.to_string(), Timestamp::now())
 }
 
-/// Purges every cell, one after the other; also says by which column of a shadow table its rows are
-/// dated, if dates were asked for.
-fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String, String>)> {
+/// How nova-manage speaks of what was purged.
+struct Names {
+    /// By which column of a shadow table its rows are dated, if dates were asked for.
+    columns: BTreeMap<String, String>,
+    /// The cells, by sexton's names.
+    cells: BTreeMap<String, String>,
+}
+
+/// Purges every cell, one after the other.
+fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
     let databases = args.databases.resolve()?;
+    args.output.check(databases.files())?;
     let stop = stop_flag()?;
     let stop = Stop::on(&stop);
     let mut opened = Vec::new();
@@ -292,6 +351,7 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String,
         ))
         .hint("make it first"));
     }
+    let graphs: Vec<FamilyGraph> = opened.iter().map(|(_, _, graph)| graph.clone()).collect();
     let mut progress = Progress::new(args.quiet || args.compat.is_some());
     let mut total = Outcome {
         version: 1,
@@ -304,6 +364,14 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String,
         .map(|(_, s, _)| s.label().to_owned())
         .collect();
     total.database = labels.join(", ");
+    if let Some(target) = &databases.api {
+        // By the archived roots alone is it known whose records are to go.
+        let mut api = open_api(target, &databases, &graphs)?;
+        if !options.dry_run {
+            total.api_records = api.sweep().map_err(of_api)?;
+            total.statements += api.statements();
+        }
+    }
     let several = databases.by_name;
     let included: BTreeSet<String> = args.include.iter().cloned().collect();
     let mut columns = BTreeMap::new();
@@ -311,6 +379,7 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String,
         let mut watch = Watch(&mut progress);
         let dated = graph.members.values().filter(|_| options.before.is_some());
         columns.extend(dated.filter_map(|m| Some((m.shadow.clone()?, m.age.clone()?))));
+        let options = in_directory_of(&options, databases.by_name, &name)?;
         let outcome = match graph.archives() {
             true => archive::purge(&mut session, &graph, &options, &stop, &mut watch)?,
             false => {
@@ -322,18 +391,32 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, BTreeMap<String,
         if several {
             total.merge(if name.is_empty() { "main" } else { &name }, outcome);
         } else {
-            total = outcome;
+            total = Outcome {
+                api_records: total.api_records,
+                statements: total.statements + outcome.statements,
+                ..outcome
+            };
         }
         if stopped {
             break;
         }
     }
     progress.finish();
-    Ok((total, columns))
+    let cells = databases.identities;
+    Ok((total, Names { columns, cells }))
 }
 
 /// What must hold before the first statement.
 fn check(args: &Args, graph: &FamilyGraph, database: &str) -> Result<()> {
+    let nova = args.compat.map(|tool| tool == Compat::Nova);
+    if nova.is_some_and(|nova| nova != graph.archives()) {
+        let what = match graph.archives() {
+            true => "has shadow tables, which that tool does not know",
+            false => "has no shadow tables, and nova-manage purges nothing else",
+        };
+        return Err(Error::data(format!("--compat: {database} {what}"))
+            .hint("name the tool of the service that the database is of"));
+    }
     // Of such a service nobody expects that rows go which were never archived.
     if graph.archives() && !graph.has_shadow_tables() {
         let service = &graph.profile.name;

@@ -94,8 +94,8 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 }
 
 fn diff(args: &Diff) -> Result<u8> {
-    args.output.check()?;
     let databases = args.databases.resolve()?;
+    args.output.check(databases.files())?;
     let cells = databases.cells.iter().map(|(_, target)| target);
     let targets: Vec<_> = cells.chain(&databases.api).collect();
     if args.apply.is_some() && targets.len() > 1 {
@@ -148,7 +148,7 @@ fn diff_of(args: &Diff, target: &Target) -> Result<SchemaReport> {
 }
 
 fn diagram(args: &Diagram) -> Result<u8> {
-    args.output.check()?;
+    args.output.check([])?;
     let graph = match &args.release {
         Some(name) => {
             let schema = Model::of_release(name, &Schema::default())?.schema()?;
@@ -156,6 +156,7 @@ fn diagram(args: &Diagram) -> Result<u8> {
         }
         None => {
             let databases = args.databases.resolve()?;
+            args.output.check(databases.files())?;
             let [(_, target)] = databases.cells.as_slice() else {
                 return Err(
                     Error::usage("schema diagram takes one database").hint("run it for each cell")

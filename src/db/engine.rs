@@ -57,6 +57,25 @@ impl Engine {
         }
     }
 
+    /// A value as a constant for a file: on one line, and the same whatever a session that reads it takes a
+    /// backslash for.
+    pub fn portable_literal(self, value: &Value) -> String {
+        match value {
+            Value::Text(s) if s.contains(|c: char| c == '\\' || c.is_control()) => {
+                let hex = hex(s.as_bytes());
+                match self {
+                    Self::Mysql => format!("CONVERT(X'{hex}' USING utf8mb4)"),
+                    Self::Sqlite => format!("CAST(X'{hex}' AS TEXT)"),
+                    // Of no type yet, as it may be for JSON or an enum.
+                    Self::Postgres => format!("E'{}'", escaped(s)),
+                }
+            }
+            // The bytes of a backslash, too.
+            Value::Bytes(b) if self == Self::Postgres => format!("decode('{}', 'hex')", hex(b)),
+            other => self.literal(other),
+        }
+    }
+
     /// A boolean constant.
     pub fn boolean(self, value: bool) -> &'static str {
         match (self, value) {
@@ -102,6 +121,20 @@ impl fmt::Display for Engine {
             Self::Postgres => "PostgreSQL",
         })
     }
+}
+
+/// For a string of PostgreSQL with escapes.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\\' => escaped.push_str("\\\\"),
+            '\'' => escaped.push_str("''"),
+            c if c.is_control() => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -93,6 +93,10 @@ pub fn purge_text(outcome: &Outcome) -> String {
     if outcome.total_rows > 0 {
         let _ = writeln!(text, "Rows {verb}:\n{}\n", table(&outcome.rows));
     }
+    if outcome.api_records.values().any(|n| *n > 0) {
+        let records = table(&outcome.api_records);
+        let _ = writeln!(text, "API-database records removed:\n{records}\n");
+    }
     text += &kept_text(outcome, "kept");
     text += &totals(outcome, verb);
     if let Some(before) = &outcome.before {

@@ -86,12 +86,19 @@ pub fn table(outcome: &Outcome, had_api: bool) -> String {
 
 /// What is said of each shadow table that was emptied, in the database or, with several cells, in the
 /// cell whose name stands before the table's; `columns` has the date column by shadow table, if dates
-/// were asked for.
-pub fn purged(rows: &BTreeMap<String, u64>, columns: &BTreeMap<String, String>) -> Vec<String> {
+/// were asked for, `cells` its own name for a cell (source: objects/cell_mapping.py, `identity`).
+pub fn purged(
+    rows: &BTreeMap<String, u64>,
+    columns: &BTreeMap<String, String>,
+    cells: &BTreeMap<String, String>,
+) -> Vec<String> {
     let emptied = rows.iter().filter(|(_, rows)| **rows > 0);
     let line = |(table, rows): (&String, &u64)| {
         let (place, table) = match table.split_once('.') {
-            Some((cell, table)) => (format!("Cell {cell}"), table),
+            Some((cell, table)) => {
+                let identity = cells.get(cell).map_or(cell, String::as_str);
+                (format!("Cell {identity}"), table)
+            }
             None => ("DB".to_owned(), table.as_str()),
         };
         let column = columns.get(table).map_or("(n/a)", String::as_str);

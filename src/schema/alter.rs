@@ -34,7 +34,10 @@ pub fn statements(
         DifferenceKind::MissingTable => {
             let one: Schema = [target.clone()].into_iter().collect();
             let all = ddl::create_statements_beside(&one, engine, names);
-            all.into_iter().map(unless_there).collect()
+            all.into_iter()
+                .map(unless_there)
+                .map(of_its_charset)
+                .collect()
         }
         DifferenceKind::ExtraTable => vec![format!("DROP TABLE {table}")],
         DifferenceKind::MissingColumn(column) => {
@@ -65,23 +68,20 @@ pub fn statements(
             )],
             Engine::Postgres => on_postgres(&difference.kind, &table, target, column),
         },
-        DifferenceKind::PrimaryKey(key, _) => match engine {
-            Engine::Sqlite => sqlite_rebuild("another primary key"),
-            Engine::Mysql => vec![format!(
-                "ALTER TABLE {table} DROP PRIMARY KEY, ADD PRIMARY KEY ({})",
-                engine.quote_all(key)
-            )],
-            Engine::Postgres => vec![
-                format!(
-                    "ALTER TABLE {table} DROP CONSTRAINT {}",
-                    engine.quote(&format!("{name}_pkey"))
-                ),
-                format!(
-                    "ALTER TABLE {table} ADD PRIMARY KEY ({})",
-                    engine.quote_all(key)
-                ),
-            ],
-        },
+        DifferenceKind::PrimaryKey(key, found) => {
+            let drop = match engine {
+                Engine::Sqlite => return sqlite_rebuild("another primary key"),
+                Engine::Mysql => "DROP PRIMARY KEY".to_owned(),
+                Engine::Postgres => {
+                    format!("DROP CONSTRAINT {}", engine.quote(&format!("{name}_pkey")))
+                }
+            };
+            let add = format!("ADD PRIMARY KEY ({})", engine.quote_all(key));
+            let changes = [(drop, !found.is_empty()), (add, !key.is_empty())];
+            let changes = changes.into_iter().filter(|(_, wanted)| *wanted);
+            let changes: Vec<_> = changes.map(|(change, _)| change).collect();
+            vec![format!("ALTER TABLE {table} {}", changes.join(", "))]
+        }
         DifferenceKind::MissingUnique(columns) => {
             create_index(target, &target.uniques, columns, true, engine, names)
         }
@@ -123,6 +123,14 @@ pub fn statements(
             }
         }
     }
+}
+
+/// A table that joins others has the database's character set, as they do, not that of a new database.
+fn of_its_charset(statement: String) -> String {
+    let end = statement
+        .strip_suffix(ddl::MYSQL_CHARSET)
+        .map(str::to_owned);
+    end.unwrap_or(statement)
 }
 
 /// A type outlives the tables that it was made for.

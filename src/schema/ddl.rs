@@ -69,6 +69,9 @@ pub(super) fn enum_type(table: &Table, column: &Column, engine: Engine) -> Optio
     (engine == Engine::Postgres).then(|| create_enum(table, column))?
 }
 
+/// Three bytes a character, as the services create it: four exceed InnoDB's key length.
+pub(super) const MYSQL_CHARSET: &str = " DEFAULT CHARSET=utf8mb3";
+
 fn create_table(table: &Table, engine: Engine) -> String {
     let mut parts: Vec<_> = table
         .columns
@@ -94,13 +97,12 @@ fn create_table(table: &Table, engine: Engine) -> String {
         })),
         Engine::Postgres => {}
     }
-    let options = match engine {
-        // Three bytes a character, as the services create it: four exceed InnoDB's key length.
-        Engine::Mysql => " ENGINE=InnoDB DEFAULT CHARSET=utf8mb3",
-        Engine::Sqlite | Engine::Postgres => "",
+    let (storage, charset) = match engine {
+        Engine::Mysql => (" ENGINE=InnoDB", MYSQL_CHARSET),
+        Engine::Sqlite | Engine::Postgres => ("", ""),
     };
     format!(
-        "CREATE TABLE {} (\n  {}\n){options}",
+        "CREATE TABLE {} (\n  {}\n){storage}{charset}",
         engine.quote(&table.name),
         parts.join(",\n  ")
     )

@@ -60,6 +60,48 @@ impl Drop for Scratch {
     }
 }
 
+/// MariaDB does not show what may not be read: what lies there would be missed by nobody.
+#[test]
+fn a_user_who_is_not_shown_every_table_gets_no_clean_result() {
+    let scratch = Scratch::new(Engine::Mysql, "rights");
+    let (mut admin, name) = (
+        sexton::db::open(
+            &server_url(Engine::Mysql).parse().unwrap(),
+            Access::ReadWrite,
+        )
+        .unwrap(),
+        &scratch.name,
+    );
+    let user = format!("u{}", std::process::id());
+    let mut audited = |grant: &str| {
+        for sql in [
+            format!("CREATE TABLE IF NOT EXISTS {name}.t (id INT PRIMARY KEY, deleted INT)"),
+            format!("CREATE OR REPLACE USER {user} IDENTIFIED BY 's3cret'"),
+            format!("GRANT SELECT ON {grant} TO {user}"),
+        ] {
+            admin.execute(&sql).unwrap();
+        }
+        let Target::Mysql(mut options) = server_url(Engine::Mysql).parse().unwrap() else {
+            panic!("no URL of MariaDB");
+        };
+        options.database.clone_from(name);
+        (options.user, options.password) = (Some(user.clone()), Some("s3cret".into()));
+        let mut session = sexton::db::open(&Target::Mysql(options), Access::ReadOnly).unwrap();
+        let schema = sexton::db::introspect(&mut session).unwrap();
+        let graph = sexton::schema::Profile::detect(&schema)
+            .families(&schema)
+            .unwrap();
+        let report = sexton::audit::audit(&mut session, &graph, &Default::default()).unwrap();
+        admin.execute(&format!("DROP USER {user}")).unwrap();
+        report.not_checked
+    };
+    let gaps = audited(&format!("{name}.t"));
+    assert_eq!(gaps.len(), 1);
+    assert!(gaps[0].why.contains("grant it SELECT"), "{gaps:?}");
+    assert_eq!(audited(&format!("{name}.*")), []);
+    assert_eq!(audited("*.*"), []);
+}
+
 fn worse_than_note(report: &AuditReport) -> Vec<String> {
     let findings = report.findings.iter();
     findings

@@ -80,8 +80,55 @@ fn under_the_name_of_nova_manage() {
         assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
     }
     let ran = succeeded(0, &[&["purge", "--all", "--verbose"], &compat[..]].concat());
-    let line = "Cell cell0: Deleted 4 rows from shadow_instances based on timestamp column (n/a)";
+    let line = "Cell 00000000-0000-0000-0000-000000000000(cell0): Deleted 4 rows from \
+                shadow_instances based on timestamp column (n/a)";
     assert!(ran.stdout.contains(line), "{}", ran.stdout);
+}
+
+/// As `sexton generate` leaves it: cell0 has no database, and two cells may have one name.
+#[test]
+fn cells_of_one_name_and_a_cell_without_a_database() {
+    let (sample, configuration) = two_cells();
+    let mut api = session(&sample.path("api.db"));
+    api.execute("UPDATE cell_mappings SET name = 'x'").unwrap();
+    let archive = [
+        "archive",
+        "--all-cells",
+        "--config-file",
+        &configuration,
+        "--format",
+        "json",
+    ];
+    let rows =
+        succeeded(75, &[&archive[..], &["--max-rows", "100"]].concat()).json()["rows"].clone();
+    assert!(rows["x(1).instances"].is_number(), "{rows}");
+    api.execute("UPDATE cell_mappings SET database_connection = 'none:///' WHERE id = 1")
+        .unwrap();
+    let rows = succeeded(0, &[&archive[..], &["--until-complete"]].concat()).json()["rows"].clone();
+    assert_eq!(rows["x.instances"], 30);
+}
+
+/// Each cell's rows lie apart: what is purged has to be put back where it was.
+#[test]
+fn the_files_of_each_cell_are_in_its_directory() {
+    let (sample, configuration) = two_cells();
+    let with = ["--all-cells", "--config-file", &configuration];
+    succeeded(0, &[&["archive", "--until-complete"], &with[..]].concat());
+    let directory = sample.name("rows");
+    std::fs::create_dir(&directory).unwrap();
+    let export = [
+        "purge",
+        "--all",
+        "--export",
+        &directory,
+        "--export-format",
+        "sql",
+    ];
+    succeeded(0, &[&export, &with[..]].concat());
+    for (cell, rows) in [("cell0", 4), ("cell1", 30)] {
+        let file = sample.path(&format!("rows/{cell}/shadow_instances.sql"));
+        assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), rows);
+    }
 }
 
 #[test]
@@ -122,6 +169,25 @@ fn cells_that_cannot_be_had_are_refused() {
         "{message}"
     );
     let mut session = session(&sample.path("api.db"));
+    let twice = format!("UPDATE cell_mappings SET database_connection = '{cell}'");
+    session.execute(&twice).unwrap();
+    let all = ["archive", "--all-cells", "--api", &api];
+    let message = refused(65, &all);
+    assert!(
+        message.contains("cell cell1 in cell_mappings: its database is that of cell cell0, too"),
+        "{message}"
+    );
+    // The list was read: this is no word of nova-manage about it.
+    let compat = [
+        "purge",
+        "--all",
+        "--all-cells",
+        "--api",
+        &api,
+        "--compat",
+        "nova-manage",
+    ];
+    assert_eq!(sexton(&compat).code, 255);
     session
         .execute("PRAGMA foreign_keys = OFF; DELETE FROM cell_mappings")
         .unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::sample::{Ran, Sample, command, run, sexton};
+use crate::sample::{Ran, Sample, command, refused, run, sexton};
 
 /// The fields are there and of this kind: `n`umber, `s`tring, `a`rray, `o`bject.
 fn has_fields(json: &Json, fields: &[(&str, char)]) {
@@ -177,6 +177,38 @@ fn a_report_in_a_file() {
     let ran = sexton(&["audit", &sample.name("none.db"), "--output", &other]);
     assert_eq!(ran.code, 69);
     assert!(!std::path::Path::new(&other).exists());
+}
+
+/// A report in the place of the database.
+#[test]
+fn a_report_is_not_written_over_what_is_read() {
+    let sample = Sample::new();
+    let (cell, api, configuration) = (sample.cell(), sample.api(), sample.configuration());
+    let link = sample.name("link");
+    std::os::unix::fs::symlink(&cell, &link).unwrap();
+    let profile = sample.file("p.toml", "name = \"p\"\ntitle = \"p\"\n");
+    let before = sample.bytes();
+    for (arguments, output) in [
+        (&["audit", cell.as_str()][..], &cell),
+        (&["audit", &cell], &link),
+        (&["audit", &cell, "--api", &api], &api),
+        (&["audit", "--config-file", &configuration], &configuration),
+        (&["audit", "--config-file", &configuration], &cell),
+        (&["audit", "--cell", &format!("a={cell}")], &cell),
+        (&["audit", &cell, "--profile", &profile], &profile),
+        (&["archive", &cell, "--until-complete"], &cell),
+        (&["purge", &cell, "--all"], &cell),
+        (&["schema", "diff", &cell], &cell),
+        (&["schema", "diagram", &cell], &cell),
+        (&["generate", &cell], &cell),
+    ] {
+        let message = refused(64, &[arguments, &["--output", output]].concat());
+        assert!(
+            message.contains("is what the command works on"),
+            "{message}"
+        );
+    }
+    assert!(sample.bytes() == before, "a file was changed");
 }
 
 #[test]

@@ -173,9 +173,112 @@ fn the_codes_of_the_other_services() {
             sexton(&["purge", database, "--compat", tool, "--age_in_days", age])
         };
         assert_eq!(said(&purge("-1")), (1, line), "{tool}");
-        assert_eq!(said(&purge("99999")), (1, line), "{tool}");
+        // None can be that old; manila-manage has no limit.
+        let ancient = if tool == "manila-manage" {
+            (0, "")
+        } else {
+            (1, line)
+        };
+        assert_eq!(said(&purge("99999")), ancient, "{tool}");
         assert_eq!(said(&purge("0")), (0, ""), "{tool}");
     }
+}
+
+/// cinder-manage and glance-manage end in an error where a row is needed, manila-manage says nothing.
+#[test]
+fn the_codes_where_a_row_is_kept() {
+    for (tool, code) in [
+        ("manila-manage", 0),
+        ("cinder-manage", 1),
+        ("glance-manage", 1),
+    ] {
+        let mut cinder = Service::new("cinder-29.0.0", Engine::Sqlite);
+        let (dead, live) = (cinder.truth(true), cinder.truth(false));
+        let old = [
+            ("id", "'v'"),
+            ("deleted", dead),
+            ("deleted_at", "'2025-01-01'"),
+        ];
+        cinder.row("volumes", &old);
+        cinder.row(
+            "snapshots",
+            &[("id", "'s'"), ("volume_id", "'v'"), ("deleted", live)],
+        );
+        let database = cinder.database.url.clone();
+        let ran = sexton(&["purge", &database, "--compat", tool, "--age_in_days", "9"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{tool}");
+        assert!(ran.stderr.contains("live-child"), "{}", ran.stderr);
+    }
+}
+
+/// Rows of live tables must not go because of a tool's name.
+#[test]
+fn a_tool_of_another_service_is_refused() {
+    let sample = archived();
+    let before = sample.count("shadow_instances");
+    for tool in ["cinder-manage", "glance-manage"] {
+        let ran = sexton(&[
+            "purge",
+            &sample.cell(),
+            "--older-than",
+            "0",
+            "--compat",
+            tool,
+        ]);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+        assert!(
+            ran.stderr
+                .contains("has shadow tables, which that tool does not know"),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert_eq!(sample.count("shadow_instances"), before);
+    let mut cinder = Service::new("cinder-29.0.0", Engine::Sqlite);
+    let dead = cinder.truth(true);
+    cinder.row(
+        "volumes",
+        &[
+            ("id", "'v'"),
+            ("deleted", dead),
+            ("deleted_at", "'2025-01-01'"),
+        ],
+    );
+    let ran = sexton(&[
+        "purge",
+        &cinder.database.url,
+        "--all",
+        "--compat",
+        "nova-manage",
+    ]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (255, ""));
+    assert_eq!(cinder.column("volumes", "id"), ["v"]);
+}
+
+/// By the archived instances alone is it known whose records are to go.
+#[test]
+fn records_in_the_api_database_go_before_what_names_them() {
+    let sample = archived();
+    let (cell, api) = (sample.cell(), sample.api());
+    let named = [format!("cell1={cell}")];
+    let with = ["--cell", named[0].as_str(), "--api", api.as_str()];
+    assert_eq!(
+        sexton(&[&["audit", "--check", "stranded-api-record"], &with[..]].concat()).code,
+        2
+    );
+    let ran = sexton(&[&["purge", "--all"], &with[..]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("API-database records removed:"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        sexton(&[&["audit", "--check", "stranded-api-record"], &with[..]].concat()).code,
+        0
+    );
+    let message = refused(65, &["purge", &cell, "--all", "--api", &cell]);
+    assert!(message.contains("is not an API database"), "{message}");
 }
 
 /// They know no date: one that was given must not be passed over in silence, everything would go.

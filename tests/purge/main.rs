@@ -1,5 +1,6 @@
-//! `purge` of services that mark rows deleted where they are, on the schemas that the real services
-//! make, against SQLite, MariaDB and PostgreSQL.
+//! `purge` of services that mark rows deleted where they are, against SQLite, MariaDB and PostgreSQL. The schemas are
+//! made from the models of the real ones; `tests/schema/real.rs` holds what the real services make on each engine
+//! to be in sync with these models.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
