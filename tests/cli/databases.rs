@@ -126,6 +126,21 @@ fn a_file_of_which_a_part_is_lost() {
     );
 }
 
+/// Whoever writes one is told where it is wrong.
+#[test]
+fn a_profile_with_a_typo() {
+    let sample = Sample::new();
+    let cell = sample.cell();
+    let profile = sample.file("mine.toml", "name = \"mine\"\nmarker_hold_key = true\n");
+    let message = refused(65, &["audit", &cell, "--profile", &profile]);
+    assert!(
+        message.contains(
+            "mine.toml: TOML parse error at line 2, column 1: unknown field `marker_hold_key`"
+        ),
+        "{message}"
+    );
+}
+
 /// Nothing is made that would have to be cleared away.
 #[test]
 fn generate_refuses_a_model_before_it_makes_a_file() {
