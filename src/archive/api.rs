@@ -14,7 +14,7 @@ use crate::db::{DbError, DbErrorKind, Engine, Session, Value};
 use crate::error::Result;
 use crate::schema::{ApiRecords, FamilyGraph, Schema};
 
-use super::sql::KEYS_PER_STATEMENT;
+use super::keys::KEYS_PER_STATEMENT;
 
 /// How often to try again after a deadlock in the API database, and how long to wait before the
 /// first time; doubled with each.

@@ -8,7 +8,7 @@ use crate::schema::{Member, Obstacle, Reference};
 use super::explain::remedy_of;
 use super::forest::{Forest, Hold, Key, Row, RowIndex, row_name};
 use super::owners::Living;
-use super::sql::{KEYS_PER_STATEMENT, Sql};
+use super::sql::Sql;
 
 /// Which rows a batch starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl<'a> Capture<'a> {
         let mut added = Vec::new();
         let api = self.api_column(member);
         let mut found: HashMap<String, (Key, Option<Value>, bool)> = HashMap::new();
-        for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+        for chunk in &self.sql.pieces(keys) {
             let sql = match kind {
                 RootKind::Marked | RootKind::Waiting => {
                     self.sql.lock_roots(member, chunk, api.as_deref())
@@ -267,13 +267,13 @@ impl<'a> Capture<'a> {
                 }
                 !covered
             });
-            for chunk in children.chunks(KEYS_PER_STATEMENT) {
+            for chunk in &self.sql.pieces(&children) {
                 if let Some(sql) = self.sql.children_by_key(reference, chunk, locked) {
                     found.extend(self.found(reference, &sql)?);
                 }
             }
         }
-        for chunk in parents.chunks(KEYS_PER_STATEMENT) {
+        for chunk in &self.sql.pieces(&parents) {
             if let Some(sql) = self.sql.children(reference, chunk, locked) {
                 found.extend(self.found(reference, &sql)?);
             }

@@ -8,7 +8,7 @@ use crate::schema::{Member, Obstacle, Reference, ddl};
 use super::capture::{Capture, Found};
 use super::forest::{Hold, Key, RowIndex, row_name};
 use super::outcome::Blocked;
-use super::sql::{KEYS_PER_STATEMENT, Sql};
+use super::sql::Sql;
 
 impl Capture<'_> {
     /// Rows whose key the shadow table already has (id reuse, half-done older runs).
@@ -17,7 +17,7 @@ impl Capture<'_> {
             let Some(member) = self.sql.graph.member(&table) else {
                 continue;
             };
-            for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+            for chunk in &self.sql.pieces(&keys) {
                 let Some(sql) = self.sql.taken_keys(member, chunk) else {
                     continue;
                 };
@@ -50,7 +50,7 @@ impl Capture<'_> {
             let Some(member) = self.sql.graph.member(&table) else {
                 continue;
             };
-            for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+            for chunk in &self.sql.pieces(&keys) {
                 let Some(sql) = self.sql.too_young(member, chunk) else {
                     continue;
                 };

@@ -16,7 +16,7 @@ use crate::schema::{Column, ColumnType, Member};
 use super::batch::Failure;
 use super::forest::Key;
 use super::options::ExportFormat;
-use super::sql::{KEYS_PER_STATEMENT, Sql};
+use super::sql::Sql;
 
 /// Rows of one table, ready to be written to its file.
 pub(super) struct Export {
@@ -42,7 +42,7 @@ pub(super) fn read(
         return Ok(Export { path, lines });
     };
     let columns: Vec<_> = definition.columns.iter().filter(|c| !c.generated).collect();
-    for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+    for chunk in &sql.pieces(keys) {
         let list: Vec<_> = columns.iter().map(|c| selected(sql, format, c)).collect();
         let statement = format!(
             "SELECT {} FROM {} WHERE {}{}",

@@ -16,6 +16,7 @@ mod capture;
 mod explain;
 mod export;
 mod forest;
+mod keys;
 mod options;
 mod outcome;
 mod owners;

@@ -8,7 +8,6 @@ use crate::schema::FamilyGraph;
 
 use super::capture::{Capture, RootKind};
 use super::forest::{Hold, Key, RowIndex, row_name};
-use super::sql::KEYS_PER_STATEMENT;
 
 /// Rows that are asked for what owns them, by table and key, with numbers by which the caller knows what led
 /// to each.
@@ -59,7 +58,7 @@ impl Capture<'_> {
                 .map(|i| self.captured.forest.row(*i).key.clone())
                 .collect();
             for (number, reference) in graph.owners(&table) {
-                for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+                for chunk in &self.sql.pieces(&keys) {
                     let Some(sql) = self.sql.owners_of(reference, chunk) else {
                         continue;
                     };
@@ -180,7 +179,7 @@ impl Capture<'_> {
             keys.retain(|_, (_, below)| !below.is_empty());
             let all: Vec<Key> = keys.values().map(|(key, _)| key.clone()).collect();
             for (number, reference) in graph.owners(&table).filter(|(_, r)| !r.guarded) {
-                for chunk in all.chunks(KEYS_PER_STATEMENT) {
+                for chunk in &self.sql.pieces(&all) {
                     let Some(sql) = self.sql.owners_of(reference, chunk) else {
                         continue;
                     };

@@ -9,7 +9,7 @@ use crate::db::Engine;
 use crate::schema::{ColumnType, Member};
 
 use super::forest::{Family, Forest, Key};
-use super::sql::{KEYS_PER_STATEMENT, Sql};
+use super::sql::Sql;
 
 /// What a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub(super) fn steps(sql: Sql<'_>, forest: &Forest, families: &[Family]) -> Vec<S
         else {
             continue;
         };
-        for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+        for chunk in &sql.pieces(keys) {
             steps.extend(copy(sql, member, chunk));
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn steps(sql: Sql<'_>, forest: &Forest, families: &[Family]) -> Vec<S
             .iter()
             .map(|c| format!("{} = NULL", sql.engine.quote(c)))
             .collect();
-        for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+        for chunk in &sql.pieces(keys) {
             steps.push(Step {
                 action: Action::Cut,
                 table: member.table.clone(),
@@ -102,7 +102,7 @@ pub(super) fn steps(sql: Sql<'_>, forest: &Forest, families: &[Family]) -> Vec<S
             .into_iter()
             .filter_map(|k| k.get(table.as_str()))
         {
-            for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+            for chunk in &sql.pieces(keys) {
                 steps.push(delete(sql, member, chunk));
             }
         }
@@ -117,9 +117,10 @@ fn copy(sql: Sql<'_>, member: &Member, keys: &[Key]) -> Option<Step> {
         action: Action::Copy,
         table: member.table.clone(),
         sql: format!(
-            "INSERT INTO {} ({names}) SELECT {values} FROM {} WHERE {}",
+            "INSERT INTO {} ({names}) SELECT {values} FROM {}{} WHERE {}",
             sql.engine.quote(shadow),
             sql.engine.quote(&member.table),
+            sql.by_index(&member.table, &member.key),
             sql.key_in("", &member.key, keys)
         ),
         expect: Some(keys.len() as u64),

@@ -26,7 +26,7 @@ use super::forest::Key;
 use super::options::{Observer, Options, Stop};
 use super::outcome::{Outcome, StopReason};
 use super::preflight::check_owners;
-use super::sql::{KEYS_PER_STATEMENT, Sql};
+use super::sql::Sql;
 use lists::{Held, KEPT, Listed};
 use tangle::tangles;
 
@@ -272,7 +272,7 @@ impl<'a> Purge<'a, '_> {
             let Some(shadow) = &member.shadow else {
                 continue;
             };
-            for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+            for chunk in &self.sql.pieces(keys) {
                 let found = self.session.execute(&format!(
                     "DELETE FROM {} WHERE {}",
                     self.sql.engine.quote(shadow),

@@ -63,6 +63,9 @@ fn run(
 ) -> Result<Outcome> {
     check_owners(session.label(), graph)?;
     let started = Instant::now();
+    if !options.dry_run {
+        session.lock_rows_only()?;
+    }
     let lock = match options.dry_run {
         true => None,
         false => Some(AdvisoryLock::acquire(session)?),

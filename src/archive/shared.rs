@@ -6,8 +6,8 @@ use crate::db::DbError;
 
 use super::capture::{Capture, Found};
 use super::forest::{Key, RowIndex, row_name};
+use super::keys::KEYS_PER_STATEMENT;
 use super::owners::Level;
-use super::sql::KEYS_PER_STATEMENT;
 
 /// A child that was not read.
 struct Unread {
@@ -31,7 +31,7 @@ impl Capture<'_> {
         let mut fresh = Vec::new();
         for (table, keys) in by_table {
             for (number, reference) in graph.children(&table).filter(|(_, r)| r.blocks()) {
-                for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+                for chunk in &self.sql.pieces(&keys) {
                     let Some(sql) = self.sql.children(reference, chunk, false) else {
                         continue;
                     };
@@ -66,7 +66,7 @@ impl Capture<'_> {
             return Ok(young);
         };
         let keys: Vec<Key> = rows.iter().map(|r| r.found.child.clone()).collect();
-        for chunk in keys.chunks(KEYS_PER_STATEMENT) {
+        for chunk in &self.sql.pieces(&keys) {
             if let Some(sql) = self.sql.too_young(member, chunk) {
                 for key in self.session.query(&sql)? {
                     young.insert(self.captured.forest.key_text(&key));

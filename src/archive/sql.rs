@@ -7,11 +7,8 @@ use crate::db::{Engine, Value};
 use crate::schema::{FamilyGraph, Member, Reference};
 
 use super::forest::Key;
+use super::keys;
 use super::options::Options;
-
-/// Most keys in one statement. MariaDB turns longer lists into a temporary table, and MySQL's
-/// range optimizer gives up on very long ones.
-pub(super) const KEYS_PER_STATEMENT: usize = 900;
 
 /// Builds statements for one graph on one engine.
 #[derive(Clone, Copy)]
@@ -168,9 +165,10 @@ impl<'a> Sql<'a> {
     pub(super) fn lock_roots(&self, member: &Member, keys: &[Key], extra: Option<&str>) -> String {
         let extra = extra.map_or_else(String::new, |c| format!(", {}", self.engine.column("t", c)));
         format!(
-            "SELECT {}{extra} FROM {} t WHERE {} AND {}{}",
+            "SELECT {}{extra} FROM {} t{} WHERE {} AND {}{}",
             self.columns("t", &member.key),
             self.engine.quote(&member.table),
+            self.by_index(&member.table, &member.key),
             self.key_in("t", &member.key, keys),
             self.root_predicate(member, "t"),
             self.lock(None),
@@ -184,11 +182,12 @@ impl<'a> Sql<'a> {
             .old_enough(member, "t")
             .unwrap_or_else(|| "1 = 1".into());
         format!(
-            "SELECT {}, {}, {}{extra} FROM {} t WHERE {}{}",
+            "SELECT {}, {}, {}{extra} FROM {} t{} WHERE {}{}",
             self.columns("t", &member.key),
             flag(&self.marked(member, "t")),
             flag(&old),
             self.engine.quote(&member.table),
+            self.by_index(&member.table, &member.key),
             self.key_in("t", &member.key, keys),
             self.lock(None),
         )
@@ -234,9 +233,15 @@ impl<'a> Sql<'a> {
             .marker
             .as_ref()
             .map_or_else(|| "1 = 0".into(), |m| m.is_deleted(self.engine, "c"));
-        let table = |alias: &str| match alias {
-            "c" => format!("{} c", self.engine.quote(&reference.child)),
-            _ => format!("{} p", self.engine.quote(&reference.parent)),
+        // The first table is read by its key, the other by the columns of the reference.
+        let table = |alias: &str| {
+            let (member, columns) = match alias {
+                "c" => (child, &reference.child_columns),
+                _ => (parent, &reference.parent_columns),
+            };
+            let columns = if alias == from { &member.key } else { columns };
+            let name = self.engine.quote(&member.table);
+            format!("{name} {alias}{}", self.by_index(&member.table, columns))
         };
         let other = if from == "p" { "c" } else { "p" };
         Some(format!(
@@ -408,8 +413,7 @@ impl<'a> Sql<'a> {
         };
         let value = |v: &Value| self.engine.literal(v);
         if let [column] = columns {
-            let list: Vec<_> = keys.iter().flatten().map(value).collect();
-            return format!("{} IN ({})", name(column), list.join(", "));
+            return keys::of_column(self.engine, &name(column), keys);
         }
         let list: Vec<_> = keys
             .iter()
@@ -423,6 +427,23 @@ impl<'a> Sql<'a> {
         };
         let names: Vec<_> = columns.iter().map(name).collect();
         format!("({}) IN ({values}{})", names.join(", "), list.join(", "))
+    }
+
+    /// The keys in pieces for a statement each.
+    pub(super) fn pieces(&self, keys: &[Key]) -> Vec<Vec<Key>> {
+        keys::pieces(self.engine, keys)
+    }
+
+    /// Names the index that leads to rows by these columns, if there is one. MariaDB reads a whole table rather than
+    /// look up a few hundred keys, and then joins the next one row by row.
+    pub(super) fn by_index(&self, table: &str, columns: &[String]) -> String {
+        let index = match self.engine {
+            Engine::Mysql => self.graph.table(table).and_then(|t| t.index_on(columns)),
+            Engine::Sqlite | Engine::Postgres => None,
+        };
+        index.map_or_else(String::new, |name| {
+            format!(" FORCE INDEX ({})", self.engine.quote(name))
+        })
     }
 
     /// A join that reads its first table first: keys are few and children are found by index.

@@ -11,6 +11,8 @@ pub struct Session {
     origin: Engine,
     has_data: bool,
     statements: u64,
+    /// What was set beyond the usual, to be set again on a new connection.
+    settings: Vec<String>,
 }
 
 impl Session {
@@ -23,6 +25,7 @@ impl Session {
             origin: engine,
             has_data: true,
             statements: 0,
+            settings: Vec::new(),
         }
     }
 
@@ -119,8 +122,28 @@ impl Session {
         self.execute("ROLLBACK").map(drop)
     }
 
+    /// Has writing transactions on MariaDB and MySQL lock the rows that they read and no others, neither gaps nor
+    /// neighbours: READ COMMITTED. Where a binlog is written as statements the server would refuse such a
+    /// transaction, and nothing changes.
+    pub fn lock_rows_only(&mut self) -> Result<(), DbError> {
+        if self.engine != Engine::Mysql || !self.settings.is_empty() {
+            return Ok(());
+        }
+        let by_statement = "SELECT @@log_bin = 1 AND @@binlog_format = 'STATEMENT'";
+        if self.query_count(by_statement)? == 0 {
+            let setting = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+            self.execute(setting)?;
+            self.settings.push(setting.into());
+        }
+        Ok(())
+    }
+
     /// Drops the connection and makes a new one with the same settings.
     pub fn reconnect(&mut self) -> Result<(), DbError> {
-        self.driver.reconnect()
+        self.driver.reconnect()?;
+        for setting in self.settings.clone() {
+            self.execute(&setting)?;
+        }
+        Ok(())
     }
 }

@@ -74,12 +74,22 @@ impl Table {
             .any(|key| !key.is_empty() && key.iter().all(|c| columns.contains(c)))
     }
 
+    /// The name of an index that begins with exactly these columns, in any order; `PRIMARY` for the primary key.
+    pub fn index_on(&self, columns: &[String]) -> Option<&str> {
+        let others = self.uniques.iter().chain(&self.indexes);
+        let mut all = std::iter::once(("PRIMARY", &self.primary_key))
+            .chain(others.map(|i| (i.name.as_str(), &i.columns)));
+        let begins = |key: &Vec<String>| {
+            !columns.is_empty()
+                && key.len() >= columns.len()
+                && key[..columns.len()].iter().all(|c| columns.contains(c))
+        };
+        all.find(|(_, key)| begins(key)).map(|(name, _)| name)
+    }
+
     /// Whether an index (primary, unique or plain) begins with exactly these columns, in any order.
     pub fn has_index_on(&self, columns: &[String]) -> bool {
-        let keys = self.uniques.iter().chain(&self.indexes).map(|i| &i.columns);
-        keys.chain(std::iter::once(&self.primary_key)).any(|key| {
-            key.len() >= columns.len() && key[..columns.len()].iter().all(|c| columns.contains(c))
-        })
+        self.index_on(columns).is_some()
     }
 }
 

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::schema::Member;
 
 use super::super::forest::row_name;
+use super::super::keys::KEYS_PER_STATEMENT;
 use super::super::outcome::{Blocked, LISTED_PER_REASON};
-use super::super::sql::KEYS_PER_STATEMENT;
 use super::{Doomed, Purge, shadow_with_key};
 
 /// Numbers of families that stay, and why.
