@@ -136,7 +136,7 @@ impl Run<'_> {
         Err(Error::internal("a commit was asked about without end"))
     }
 
-    fn is_gone(&mut self, table: &str, key: &Key) -> Result<bool, DbError> {
+    pub(super) fn is_gone(&mut self, table: &str, key: &Key) -> Result<bool, DbError> {
         let Some(member) = self.sql.graph.member(table) else {
             return Ok(false);
         };

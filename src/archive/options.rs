@@ -14,6 +14,9 @@ pub struct Options {
     /// Most rows in one transaction, all tables counted; a larger family moves alone. Without
     /// `until_complete` also the most rows of the whole run.
     pub max_rows: u64,
+    /// With `until_complete`: how long a transaction is to take; its rows are chosen for that, up to `max_rows`.
+    /// `None`: always as many as `max_rows`.
+    pub target_batch_time: Option<Duration>,
     /// Whether to go on, batch by batch, until all that may move has moved.
     pub until_complete: bool,
     /// Only families whose root was soft-deleted before this moment.
@@ -40,6 +43,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_rows: 1000,
+            target_batch_time: None,
             until_complete: false,
             before: None,
             task_log: false,

@@ -7,12 +7,12 @@ use crate::db::{AdvisoryLock, Session};
 use crate::error::Result;
 use crate::schema::{FamilyGraph, Member};
 
-use super::batch::{Batch, Done, describe};
 use super::capture::{Gone, RootKind};
 use super::explain::remedy_of;
 use super::forest::{Key, row_name};
 use super::options::{Observer, Options, Stop};
 use super::outcome::{Blocked, LISTED_PER_REASON, Outcome, StopReason};
+use super::pace::Pace;
 use super::preflight::{check, check_owners};
 use super::roots::{Roots, WINDOW};
 use super::sql::Sql;
@@ -31,8 +31,25 @@ pub fn archive(
     stop: &Stop<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
+    archive_abreast(session, &mut [], graph, options, stop, observer)
+}
+
+/// The same with more sessions of the same database, which work on other families at the same time. They are used
+/// with `until_complete` alone, for a batch of each must not be more than what is asked for.
+///
+/// # Errors
+///
+/// As [`archive`].
+pub fn archive_abreast(
+    session: &mut Session,
+    helpers: &mut [Session],
+    graph: &FamilyGraph,
+    options: &Options,
+    stop: &Stop<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
     check(session.label(), graph, options)?;
-    run(session, graph, options, stop, observer)
+    run(session, helpers, graph, options, stop, observer)
 }
 
 /// Deletes the soft-deleted families of a service without shadow tables where they are, whole:
@@ -51,11 +68,12 @@ pub fn purge_in_place(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     debug_assert!(graph.deletes_in_place);
-    run(session, graph, options, stop, observer)
+    run(session, &mut [], graph, options, stop, observer)
 }
 
 fn run(
     session: &mut Session,
+    helpers: &mut [Session],
     graph: &FamilyGraph,
     options: &Options,
     stop: &Stop<'_>,
@@ -65,12 +83,16 @@ fn run(
     let started = Instant::now();
     if !options.dry_run {
         session.lock_rows_only()?;
+        helpers.iter_mut().try_for_each(Session::lock_rows_only)?;
     }
     let lock = match options.dry_run {
         true => None,
         false => Some(AdvisoryLock::acquire(session)?),
     };
-    let statements = session.statements();
+    let sent = |session: &Session, helpers: &[Session]| {
+        session.statements() + helpers.iter().map(Session::statements).sum::<u64>()
+    };
+    let statements = sent(session, helpers);
     let outcome = Outcome {
         version: 1,
         database: session.label().to_owned(),
@@ -80,6 +102,7 @@ fn run(
     };
     let mut run = Run::new(&mut *session, graph, options, stop, observer);
     run.outcome = outcome;
+    run.helpers = &mut *helpers;
     run.lock = lock.as_ref();
     run.all()?;
     let (mut outcome, halted) = (run.outcome, run.halted);
@@ -87,7 +110,7 @@ fn run(
         lock.release(session)?;
     }
     outcome.stopped_because = halted.unwrap_or_default();
-    outcome.statements = session.statements() - statements;
+    outcome.statements = sent(session, helpers) - statements;
     outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(outcome)
 }
@@ -98,12 +121,15 @@ pub(super) struct Run<'a> {
     pub(super) stop: &'a Stop<'a>,
     pub(super) observer: &'a mut dyn Observer,
     pub(super) outcome: Outcome,
+    /// More sessions of the same database, to work on other batches at the same time.
+    pub(super) helpers: &'a mut [Session],
+    pub(super) pace: Pace,
     /// How many rows a root brought with it so far, by table.
-    rows_per_root: BTreeMap<String, f64>,
+    pub(super) rows_per_root: BTreeMap<String, f64>,
     /// The table whose plan was shown last, in a dry run.
-    planned: Option<String>,
+    pub(super) planned: Option<String>,
     /// In a dry run: what would be gone by now.
-    gone: Gone,
+    pub(super) gone: Gone,
     /// Why no further batch may begin.
     halted: Option<StopReason>,
     /// What keeps a second archiver out; not taken in a dry run.
@@ -129,6 +155,8 @@ impl<'a> Run<'a> {
             stop,
             observer,
             outcome: Outcome::default(),
+            helpers: &mut [],
+            pace: Pace::new(options),
             rows_per_root: BTreeMap::new(),
             planned: None,
             gone: Gone::new(),
@@ -227,158 +255,6 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Moves the families of one table's roots; returns those that wait for others.
-    fn table(&mut self, member: &Member, mut roots: Roots) -> Result<Vec<(Key, Blocked)>> {
-        let mut deferred = Vec::new();
-        // How many roots a batch may take at most; halved to close in on a family that the
-        // database refuses, doubled again after each success.
-        let mut limit = usize::MAX;
-        loop {
-            let window = if self.sql.options.until_complete {
-                WINDOW
-            } else {
-                usize::try_from(self.sql.options.max_rows).unwrap_or(WINDOW)
-            };
-            if !self.refill(&mut roots, member, window)? {
-                return Ok(deferred);
-            }
-            let Some((budget, oversize)) = self.budget() else {
-                self.halt(StopReason::MaxRows);
-                return Ok(deferred);
-            };
-            if self.stop.requested() {
-                self.halt(StopReason::Signal);
-                return Ok(deferred);
-            }
-            let count = self
-                .roots_for(member, budget)
-                .min(limit)
-                .min(roots.pending.len());
-            let keys: Vec<Key> = roots.pending.drain(..count).collect();
-            let gone = std::mem::take(&mut self.gone);
-            let batch = Batch {
-                sql: self.sql,
-                member,
-                kind: roots.kind,
-                keys: &keys,
-                unindexed: &roots.unindexed,
-                // A dry run has no INSERT that would be refused.
-                probe_shadow: limit != usize::MAX || self.sql.options.dry_run,
-                gone: &gone,
-                budget,
-                oversize,
-            };
-            let attempted = self.attempt(&batch)?;
-            self.gone = gone;
-            match attempted {
-                Ok(done) => {
-                    limit = limit.saturating_mul(2);
-                    if limit > WINDOW {
-                        limit = usize::MAX;
-                    }
-                    done.left_over
-                        .iter()
-                        .rev()
-                        .for_each(|k| roots.pending.push_front(k.clone()));
-                    let full = done.moved() == 0 && !done.left_over.is_empty();
-                    deferred.extend(self.finish(member, done)?);
-                    if full {
-                        self.halt(StopReason::MaxRows);
-                        return Ok(deferred);
-                    }
-                }
-                // One family alone is refused: that is the one.
-                Err(why) if keys.len() == 1 && limit == 1 => {
-                    limit = 2;
-                    let root = row_name(&member.table, &keys[0]);
-                    self.outcome.block(Blocked {
-                        reason: "refused".into(),
-                        path: vec![root.clone(), why],
-                        root,
-                        remedy: "mend what the database complains of and run again".into(),
-                    });
-                }
-                Err(_) => {
-                    limit = if keys.len() == 1 { 1 } else { keys.len() / 2 };
-                    keys.into_iter()
-                        .rev()
-                        .for_each(|k| roots.pending.push_front(k));
-                }
-            }
-        }
-    }
-
-    /// Rows the next batch may hold, and whether a larger family may go; `None` if none may.
-    fn budget(&self) -> Option<(u64, bool)> {
-        let max = self.sql.options.max_rows;
-        if self.sql.options.until_complete {
-            return Some((max, true));
-        }
-        let left = max.saturating_sub(self.outcome.total_rows);
-        (left > 0).then_some((left, self.outcome.total_rows == 0))
-    }
-
-    /// About as many roots as fill the budget.
-    fn roots_for(&self, member: &Member, budget: u64) -> usize {
-        let owns = self
-            .sql
-            .graph
-            .children(&member.table)
-            .any(|(_, r)| r.is_owned());
-        let guess = if owns { 16.0 } else { 1.0 };
-        let each = self
-            .rows_per_root
-            .get(&member.table)
-            .copied()
-            .unwrap_or(guess)
-            .max(1.0);
-        let roots = (budget as f64 / each * 1.05).ceil() as usize;
-        roots.clamp(1, WINDOW)
-    }
-
-    /// Books what a batch did.
-    fn finish(&mut self, member: &Member, done: Done) -> Result<Vec<(Key, Blocked)>> {
-        let moved = done.moved();
-        if self.sql.options.dry_run && self.planned.as_ref() != Some(&member.table) && moved > 0 {
-            self.planned = Some(member.table.clone());
-            self.observer.plan(&member.table, &describe(&done.steps));
-        }
-        for (mine, theirs) in [
-            (&mut self.outcome.rows, done.rows),
-            (&mut self.outcome.dropped, done.dropped),
-            (&mut self.outcome.left_behind, done.left_behind),
-        ] {
-            theirs
-                .into_iter()
-                .for_each(|(table, rows)| *mine.entry(table).or_default() += rows);
-        }
-        done.blocked
-            .into_iter()
-            .for_each(|blocked| self.outcome.block(blocked));
-        for (table, key) in done.gone {
-            self.gone.entry(table).or_default().insert(key);
-        }
-        if moved > 0 {
-            let each = moved as f64 / done.roots.max(1) as f64;
-            self.rows_per_root
-                .entry(member.table.clone())
-                .and_modify(|old| *old = (*old + each) / 2.0)
-                .or_insert(each);
-            self.outcome.batches += 1;
-            self.outcome.families += done.families;
-            self.outcome.total_rows += moved;
-            self.observer
-                .batch(moved, self.outcome.total_rows, self.outcome.families);
-            if !self.sql.options.dry_run {
-                for (table, count) in self.observer.archived(&done.api_keys)? {
-                    *self.outcome.api_records.entry(table).or_default() += count;
-                }
-                self.stop.sleep(self.sql.options.sleep);
-            }
-        }
-        Ok(done.deferred)
     }
 
     /// Soft-deleted roots of a table that has no way into a shadow table.

@@ -30,15 +30,16 @@ pub(crate) struct Args {
     #[command(flatten)]
     databases: DatabaseArgs,
     /// Most rows in one transaction, all tables counted; a larger family moves alone. Without
-    /// --until-complete also the most rows of the run.
-    #[arg(
-        long,
-        alias = "max_rows",
-        value_name = "N",
-        default_value = "1000",
-        allow_hyphen_values = true
-    )]
-    max_rows: String,
+    /// --until-complete also the most rows of the run. Default is 1000, and 50000 with --until-complete.
+    #[arg(long, alias = "max_rows", value_name = "N", allow_hyphen_values = true)]
+    max_rows: Option<String>,
+    /// With --until-complete: how long a transaction is to take, as in 250ms or 2s. Its rows are chosen for that, up
+    /// to --max-rows; 0 always takes as many as that.
+    #[arg(long, value_name = "TIME", default_value = "250ms")]
+    target_batch_time: String,
+    /// With --until-complete: so many sessions archive different families at the same time. SQLite has one writer.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    jobs: u8,
     /// Go on, batch by batch, until all that may move has moved.
     #[arg(long, alias = "until_complete")]
     until_complete: bool,
@@ -117,7 +118,7 @@ pub(super) fn exit_code(outcome: &Outcome) -> ExitCode {
 /// goes to stderr.
 fn run_compat(args: &Args) -> u8 {
     use report::compat;
-    if let Err(text) = compat::check_max_rows(&args.max_rows) {
+    if let Err(text) = compat::check_max_rows(max_rows_text(args)) {
         println!("{text}");
         return compat::BAD_MAX_ROWS;
     }
@@ -167,8 +168,17 @@ fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
+/// As nova-manage has it where it is to be that; else what a transaction may hold in a quarter of a second at most.
+fn max_rows_text(args: &Args) -> &str {
+    let usual = match args.until_complete && args.compat.is_none() {
+        true => "50000",
+        false => "1000",
+    };
+    args.max_rows.as_deref().unwrap_or(usual)
+}
+
 fn max_rows(args: &Args) -> Result<u64> {
-    pace::max_rows(&args.max_rows, args.compat.is_some())
+    pace::max_rows(max_rows_text(args), args.compat.is_some())
 }
 
 fn options(args: &Args) -> Result<Options> {
@@ -177,6 +187,11 @@ fn options(args: &Args) -> Result<Options> {
         max_rows,
         // nova-manage ends a run with the first batch that moved nothing, and no row is no batch.
         until_complete: args.until_complete && max_rows > 0,
+        // Its batches are counted.
+        target_batch_time: match args.compat {
+            None => pace::target(&args.target_batch_time)?,
+            Some(Compat::NovaManage) => None,
+        },
         before: args
             .before
             .as_deref()
@@ -220,9 +235,17 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
     let mut opened = Vec::new();
     for (name, target) in &databases.cells {
         let (session, graph) = databases.open_cell(target, access)?;
-        opened.push((name.clone(), session, graph));
+        let helpers = match target {
+            Target::Sqlite(_) => 1,
+            Target::Mysql(_) | Target::Postgres(_) if options.dry_run => 1,
+            Target::Mysql(_) | Target::Postgres(_) => args.jobs,
+        };
+        let helpers: Vec<Session> = (1..helpers)
+            .map(|_| open(target, access))
+            .collect::<Result<_>>()?;
+        opened.push((name.clone(), session, helpers, graph));
     }
-    let graphs: Vec<FamilyGraph> = opened.iter().map(|(_, _, graph)| graph.clone()).collect();
+    let graphs: Vec<FamilyGraph> = opened.iter().map(|(.., graph)| graph.clone()).collect();
     let mut api = match &databases.api {
         Some(target) if !options.dry_run => Some(open_api(target, &databases, &graphs)?),
         _ => None,
@@ -236,10 +259,10 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
     let several = databases.by_name;
     total.database = opened
         .iter()
-        .map(|(_, s, _)| s.label().to_owned())
+        .map(|(_, s, ..)| s.label().to_owned())
         .collect::<Vec<_>>()
         .join(", ");
-    for (name, mut session, graph) in opened {
+    for (name, mut session, mut helpers, graph) in opened {
         let mut options = in_directory_of(&options, several, &name)?;
         if !options.until_complete {
             options.max_rows = options.max_rows.saturating_sub(total.total_rows);
@@ -252,7 +275,14 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
             progress: &mut progress,
             api: api.as_mut(),
         };
-        let mut outcome = archive::archive(&mut session, &graph, &options, &stop, &mut watch)?;
+        let mut outcome = archive::archive_abreast(
+            &mut session,
+            &mut helpers,
+            &graph,
+            &options,
+            &stop,
+            &mut watch,
+        )?;
         if let Some(api) = &mut api
             && outcome.stopped_because != StopReason::Signal
         {

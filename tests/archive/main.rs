@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abreast;
 mod api;
 mod attempts;
 mod blocked;

@@ -35,6 +35,21 @@ fn values_of_archive() {
         ("--max-rows", "abc", "--max-rows abc is not"),
         ("--max-rows", "1.5", "--max-rows 1.5 is not"),
         ("--max-rows", "99999999999999999999", "is not a number"),
+        (
+            "--target-batch-time",
+            "soon",
+            "--target-batch-time soon is not a time",
+        ),
+        (
+            "--target-batch-time",
+            "0s",
+            "--target-batch-time 0s is not a time",
+        ),
+        (
+            "--target-batch-time",
+            "2h",
+            "--target-batch-time 2h is not a time",
+        ),
         ("--sleep", "-1", "--sleep -1 is not a number of seconds"),
         ("--sleep", "nan", "--sleep NaN is not a number of seconds"),
         ("--sleep", "inf", "--sleep inf is not a number of seconds"),
