@@ -107,6 +107,17 @@ impl Template {
         template
     }
 
+    /// The same with everything archived that may be.
+    pub(crate) fn archived(families: u32) -> Self {
+        let template = Self::new(families);
+        let mut copy = template.copy();
+        let graph = graph(&mut copy);
+        archive(&mut copy, &graph, 10_000);
+        drop(copy);
+        std::fs::rename(template.directory.path().join("copy.db"), &template.path).unwrap();
+        template
+    }
+
     /// A session with a fresh copy, which takes the place of the last one.
     pub(crate) fn copy(&self) -> Session {
         let copy = self.directory.path().join("copy.db");
@@ -115,12 +126,12 @@ impl Template {
     }
 }
 
-fn session(path: &Path) -> Session {
+pub(crate) fn session(path: &Path) -> Session {
     open(&Target::Sqlite(path.to_owned()), Access::ReadWrite).unwrap()
 }
 
 /// Makes the schema if it is not there, and adds the families; how many rows they are.
-fn fill(session: &mut Session, families: u32) -> u64 {
+pub(crate) fn fill(session: &mut Session, families: u32) -> u64 {
     generate::create_schema(session, "nova-34.0.0").unwrap();
     let schema = introspect(session).unwrap();
     let done = generate::generate(session, &schema, &dataset(families), &mut |_| {});

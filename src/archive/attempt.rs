@@ -7,7 +7,6 @@ use crate::schema::Member;
 
 use super::batch::{Batch, Done, Failure};
 use super::forest::Key;
-use super::outcome::StopReason;
 use super::roots::Roots;
 use super::run::Run;
 
@@ -79,8 +78,8 @@ impl Run<'_> {
             };
             match error.kind {
                 DbErrorKind::Retryable | DbErrorKind::Connection => {
-                    if self.stop.requested() {
-                        self.halt(StopReason::Signal);
+                    if let Some(reason) = self.stop.reason() {
+                        self.halt(reason);
                         return Ok(Ok(Done::default()));
                     }
                     self.wait(attempt, &error)?;

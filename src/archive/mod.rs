@@ -28,11 +28,13 @@ mod roots;
 mod run;
 mod shared;
 mod sql;
+mod stop;
 mod table;
 
 pub use api::{Api, Cell};
 pub use before::Before;
-pub use options::{ExportFormat, Observer, Options, Stop};
+pub use options::{ExportFormat, Observer, Options};
 pub use outcome::{Blocked, Outcome, StopReason};
 pub use purge::purge;
 pub use run::{archive, archive_abreast, purge_in_place};
+pub use stop::Stop;

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Before;
 use crate::error::Result;
@@ -93,31 +92,3 @@ pub trait Observer {
 }
 
 impl Observer for () {}
-
-/// A request to stop after the batch in hand, set from a signal handler.
-#[derive(Debug, Default)]
-pub struct Stop<'a>(Option<&'a AtomicBool>);
-
-impl<'a> Stop<'a> {
-    /// Stops when the flag becomes true.
-    pub fn on(flag: &'a AtomicBool) -> Self {
-        Self(Some(flag))
-    }
-
-    /// Whether to stop now.
-    pub fn requested(&self) -> bool {
-        self.0.is_some_and(|flag| flag.load(Ordering::Relaxed))
-    }
-
-    /// Sleeps that long, or until asked to stop.
-    pub fn sleep(&self, pause: Duration) {
-        let end = Instant::now() + pause;
-        while !self.requested() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            std::thread::sleep(left.min(Duration::from_millis(50)));
-        }
-    }
-}

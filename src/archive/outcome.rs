@@ -15,6 +15,17 @@ pub enum StopReason {
     MaxRows,
     /// A signal asked for it.
     Signal,
+    /// Its time was over.
+    Time,
+    /// The stop file was there.
+    StopFile,
+}
+
+impl StopReason {
+    /// Whether somebody, or a limit of time, asked the run to stop: nothing more is to be begun.
+    pub fn is_request(self) -> bool {
+        matches!(self, Self::Signal | Self::Time | Self::StopFile)
+    }
 }
 
 /// A blocked family.
@@ -76,6 +87,9 @@ pub struct Outcome {
     pub elapsed_ms: u64,
     /// Why the run ended.
     pub stopped_because: StopReason,
+    /// Cells that could not be reached or were lost, and what was said of each.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable: BTreeMap<String, String>,
 }
 
 impl Outcome {
@@ -136,6 +150,7 @@ impl Outcome {
         self.statements += other.statements;
         self.retries += other.retries;
         self.elapsed_ms += other.elapsed_ms;
+        self.unreachable.extend(other.unreachable);
         if other.stopped_because != StopReason::Complete {
             self.stopped_because = other.stopped_because;
         }

@@ -23,10 +23,11 @@ use crate::schema::{FamilyGraph, Member};
 use super::batch::Failure;
 use super::export;
 use super::forest::Key;
-use super::options::{Observer, Options, Stop};
-use super::outcome::{Outcome, StopReason};
+use super::options::{Observer, Options};
+use super::outcome::Outcome;
 use super::preflight::check_owners;
 use super::sql::Sql;
+use super::stop::Stop;
 use lists::{Held, KEPT, Listed};
 use tangle::tangles;
 
@@ -96,8 +97,8 @@ pub fn purge(
             None => purge.roots(member)?,
         }
     }
-    if stop.requested() {
-        outcome.stopped_because = StopReason::Signal;
+    if let Some(reason) = stop.reason() {
+        outcome.stopped_because = reason;
     }
     if let Some(lock) = lock {
         lock.release(session)?;
@@ -174,6 +175,10 @@ impl<'a> Purge<'a, '_> {
         let sizes = self.sizes(lists, roots)?;
         let mut from = 0;
         while from < roots && !self.stop.requested() {
+            self.stop.wait(self.observer);
+            if self.stop.requested() {
+                break;
+            }
             let to = from + fitting(&sizes[from as usize..], self.sql.options.max_rows);
             let kept = self.session.query_count(&format!(
                 "SELECT COUNT(DISTINCT sexton_root) FROM {KEPT} \

@@ -10,12 +10,13 @@ use crate::schema::{FamilyGraph, Member};
 use super::capture::{Gone, RootKind};
 use super::explain::remedy_of;
 use super::forest::{Key, row_name};
-use super::options::{Observer, Options, Stop};
+use super::options::{Observer, Options};
 use super::outcome::{Blocked, LISTED_PER_REASON, Outcome, StopReason};
 use super::pace::Pace;
 use super::preflight::{check, check_owners};
 use super::roots::{Roots, WINDOW};
 use super::sql::Sql;
+use super::stop::Stop;
 
 /// Moves the soft-deleted families of one database to its shadow tables.
 ///

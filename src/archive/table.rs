@@ -45,8 +45,9 @@ impl Run<'_> {
                 self.halt(StopReason::MaxRows);
                 return Ok(deferred);
             };
-            if self.stop.requested() {
-                self.halt(StopReason::Signal);
+            self.stop.wait(self.observer);
+            if let Some(reason) = self.stop.reason() {
+                self.halt(reason);
                 return Ok(deferred);
             }
             let shares = self.shares(member, &mut roots, budget, limit);

@@ -11,7 +11,7 @@ use sexton::exit::ExitCode;
 use sexton::report;
 use sexton::schema::{ApiRecords, FamilyGraph};
 
-use super::database::{API_DATABASE, DatabaseArgs, Databases, of_api, open_with_schema};
+use super::database::{API_DATABASE, DatabaseArgs, of_api, open_with_schema};
 use super::output::{Format, OutputArgs};
 use super::pace::{self, pause};
 use super::progress::Progress;
@@ -58,6 +58,8 @@ pub(crate) struct Args {
         allow_negative_numbers = true
     )]
     sleep: f64,
+    #[command(flatten)]
+    limits: pace::Limits,
     /// Empty the shadow tables afterwards, family by family.
     #[arg(long)]
     purge: bool,
@@ -108,9 +110,12 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 
 pub(super) fn exit_code(outcome: &Outcome) -> ExitCode {
     match outcome.stopped_because {
+        _ if !outcome.unreachable.is_empty() => ExitCode::Unavailable,
         StopReason::Complete if outcome.has_blocked() => ExitCode::Findings,
         StopReason::Complete => ExitCode::Done,
-        StopReason::MaxRows | StopReason::Signal => ExitCode::Stopped,
+        StopReason::MaxRows | StopReason::Signal | StopReason::Time | StopReason::StopFile => {
+            ExitCode::Stopped
+        }
     }
 }
 
@@ -135,7 +140,7 @@ fn run_compat(args: &Args) -> u8 {
     }
     match archive_all(args) {
         Ok((outcome, had)) => {
-            let interrupted = outcome.stopped_because == StopReason::Signal;
+            let interrupted = outcome.stopped_because.is_request();
             if args.until_complete && args.verbose {
                 println!("{}", compat::closing_dots(outcome.batches, interrupted));
             }
@@ -226,28 +231,36 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
         return Err(of_api(Error::data(message).hint("add it, or give --api")));
     }
     let stop = stop_flag()?;
-    let stop = Stop::on(&stop);
+    let stop = args.limits.stop(&stop)?;
     let access = if options.dry_run {
         Access::ReadOnly
     } else {
         Access::ReadWrite
     };
     let mut opened = Vec::new();
+    let mut reached = Vec::new();
+    let mut unreachable = Unreachable::new(databases.by_name && args.compat.is_none());
     for (name, target) in &databases.cells {
-        let (session, graph) = databases.open_cell(target, access)?;
-        let helpers = match target {
+        let jobs = match target {
             Target::Sqlite(_) => 1,
             Target::Mysql(_) | Target::Postgres(_) if options.dry_run => 1,
             Target::Mysql(_) | Target::Postgres(_) => args.jobs,
         };
-        let helpers: Vec<Session> = (1..helpers)
-            .map(|_| open(target, access))
-            .collect::<Result<_>>()?;
-        opened.push((name.clone(), session, helpers, graph));
+        let cell = databases
+            .open_cell(target, access)
+            .and_then(|(session, graph)| {
+                let helpers = (1..jobs).map(|_| open(target, access));
+                Ok((session, helpers.collect::<Result<Vec<Session>>>()?, graph))
+            });
+        if let Some((session, helpers, graph)) = unreachable.pass(name, cell)? {
+            opened.push((name.clone(), session, helpers, graph));
+            reached.push((name.clone(), target.clone()));
+        }
     }
+    unreachable.check(opened.is_empty())?;
     let graphs: Vec<FamilyGraph> = opened.iter().map(|(.., graph)| graph.clone()).collect();
     let mut api = match &databases.api {
-        Some(target) if !options.dry_run => Some(open_api(target, &databases, &graphs)?),
+        Some(target) if !options.dry_run => Some(open_api(target, &reached, &graphs)?),
         _ => None,
     };
     let mut progress = Progress::new(args.quiet || args.compat.is_some());
@@ -275,16 +288,19 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
             progress: &mut progress,
             api: api.as_mut(),
         };
-        let mut outcome = archive::archive_abreast(
+        let run = archive::archive_abreast(
             &mut session,
             &mut helpers,
             &graph,
             &options,
             &stop,
             &mut watch,
-        )?;
+        );
+        let Some(mut outcome) = unreachable.pass(&name, run)? else {
+            continue;
+        };
         if let Some(api) = &mut api
-            && outcome.stopped_because != StopReason::Signal
+            && !outcome.stopped_because.is_request()
         {
             add(&mut outcome.api_records, api.sweep()?);
         }
@@ -293,7 +309,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
             Some(Compat::NovaManage) => outcome.total_rows > 0,
             None => outcome.stopped_because == StopReason::Complete,
         };
-        if args.purge && purges && outcome.stopped_because != StopReason::Signal {
+        if args.purge && purges && !outcome.stopped_because.is_request() {
             purge(&mut session, &graph, &options, &stop, &mut outcome)?;
         } else if args.purge {
             progress.notice(
@@ -301,7 +317,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
                              --until-complete",
             );
         }
-        let stopped = outcome.stopped_because == StopReason::Signal;
+        let stopped = outcome.stopped_because.is_request();
         if several {
             let name = if name.is_empty() {
                 "main".to_owned()
@@ -316,6 +332,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
             break;
         }
     }
+    total.unreachable = unreachable.cells;
     if let Some(api) = &api {
         total.statements += api.statements();
         if api.elsewhere > 0 {
@@ -353,8 +370,8 @@ fn purge(
     outcome.statements += purged.statements;
     outcome.retries += purged.retries;
     outcome.elapsed_ms += purged.elapsed_ms;
-    if purged.stopped_because == StopReason::Signal {
-        outcome.stopped_because = StopReason::Signal;
+    if purged.stopped_because.is_request() {
+        outcome.stopped_because = purged.stopped_because;
     }
     Ok(())
 }
@@ -418,9 +435,54 @@ pub(super) fn in_directory_of(options: &Options, by_name: bool, cell: &str) -> R
     Ok(options)
 }
 
+/// Cells that could not be reached, or were lost: they do not stop the others, where there are others.
+pub(super) struct Unreachable {
+    tolerant: bool,
+    /// What was said of each.
+    pub(super) cells: BTreeMap<String, String>,
+    first: Option<Error>,
+}
+
+impl Unreachable {
+    pub(super) fn new(tolerant: bool) -> Self {
+        Self {
+            tolerant,
+            cells: BTreeMap::new(),
+            first: None,
+        }
+    }
+
+    /// What a cell has come to; nothing if it could not be reached, which is noted.
+    pub(super) fn pass<T>(&mut self, name: &str, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(cell) => Ok(Some(cell)),
+            // The API database is everybody's.
+            Err(error)
+                if self.tolerant
+                    && error.code == ExitCode::Unavailable
+                    && !error.message.starts_with(API_DATABASE) =>
+            {
+                let name = if name.is_empty() { "main" } else { name };
+                self.cells.insert(name.to_owned(), error.message.clone());
+                self.first.get_or_insert(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fails where no cell was reached at all.
+    pub(super) fn check(&mut self, none: bool) -> Result<()> {
+        match self.first.take().filter(|_| none) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
 pub(super) fn open_api<'a>(
     target: &Target,
-    databases: &Databases,
+    reached: &[(String, Target)],
     graphs: &'a [FamilyGraph],
 ) -> Result<Api<'a>> {
     let (session, schema) = open_with_schema(target, Access::ReadWrite).map_err(of_api)?;
@@ -432,7 +494,7 @@ pub(super) fn open_api<'a>(
                 .hint("leave --api out, or choose the profile with --profile")
         })?;
     let mut cells = Vec::new();
-    for ((name, target), graph) in databases.cells.iter().zip(graphs) {
+    for ((name, target), graph) in reached.iter().zip(graphs) {
         cells.push(Cell {
             name: name.clone(),
             session: open(target, Access::ReadOnly)?,

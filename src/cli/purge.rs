@@ -5,17 +5,17 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
-use sexton::archive::{self, Before, ExportFormat, Observer, Options, Outcome, Stop, StopReason};
+use sexton::archive::{self, Before, ExportFormat, Observer, Options, Outcome};
 use sexton::db::Access;
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
 use sexton::report::{self, compat};
 use sexton::schema::FamilyGraph;
 
-use super::archive::{exit_code, in_directory_of, open_api};
+use super::archive::{Unreachable, exit_code, in_directory_of, open_api};
 use super::database::{API_DATABASE, DatabaseArgs, of_api};
 use super::output::{Format, OutputArgs};
-use super::pace::{max_rows, pause};
+use super::pace::{Limits, max_rows, pause};
 use super::progress::Progress;
 use super::signals::stop_flag;
 
@@ -72,6 +72,8 @@ pub(crate) struct Args {
         allow_negative_numbers = true
     )]
     sleep: f64,
+    #[command(flatten)]
+    limits: Limits,
     /// Print what would go; write nothing and lock nothing.
     #[arg(long)]
     dry_run: bool,
@@ -253,7 +255,7 @@ fn by_age(args: &Args, manner: &Manner) -> Result<u8> {
                 crate::cli::tell!("{}", report::blocked_text(&outcome));
             }
             match outcome.stopped_because {
-                StopReason::Signal => ExitCode::Stopped as u8,
+                reason if reason.is_request() => ExitCode::Stopped as u8,
                 _ if outcome.has_blocked() => manner.kept as u8,
                 _ => ExitCode::Done as u8,
             }
@@ -336,14 +338,20 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
     let databases = args.databases.resolve()?;
     args.output.check(databases.files())?;
     let stop = stop_flag()?;
-    let stop = Stop::on(&stop);
+    let stop = args.limits.stop(&stop)?;
     let mut opened = Vec::new();
+    let mut reached = Vec::new();
+    let mut unreachable = Unreachable::new(databases.by_name && args.compat.is_none());
     for (name, target) in &databases.cells {
         // Also in a dry run: the lists of a purge are temporary tables.
-        let (session, graph) = databases.open_cell(target, Access::ReadWrite)?;
-        check(args, &graph, session.label())?;
-        opened.push((name.clone(), session, graph));
+        let cell = databases.open_cell(target, Access::ReadWrite);
+        if let Some((session, graph)) = unreachable.pass(name, cell)? {
+            check(args, &graph, session.label())?;
+            opened.push((name.clone(), session, graph));
+            reached.push((name.clone(), target.clone()));
+        }
     }
+    unreachable.check(opened.is_empty())?;
     if let Some(directory) = args.export.as_ref().filter(|d| !d.is_dir()) {
         return Err(Error::usage(format!(
             "--export {}: no such directory",
@@ -366,7 +374,7 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
     total.database = labels.join(", ");
     if let Some(target) = &databases.api {
         // By the archived roots alone is it known whose records are to go.
-        let mut api = open_api(target, &databases, &graphs)?;
+        let mut api = open_api(target, &reached, &graphs)?;
         if !options.dry_run {
             total.api_records = api.sweep().map_err(of_api)?;
             total.statements += api.statements();
@@ -380,14 +388,17 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
         let dated = graph.members.values().filter(|_| options.before.is_some());
         columns.extend(dated.filter_map(|m| Some((m.shadow.clone()?, m.age.clone()?))));
         let options = in_directory_of(&options, databases.by_name, &name)?;
-        let outcome = match graph.archives() {
-            true => archive::purge(&mut session, &graph, &options, &stop, &mut watch)?,
+        let run = match graph.archives() {
+            true => archive::purge(&mut session, &graph, &options, &stop, &mut watch),
             false => {
                 let graph = graph.in_place(&included);
-                archive::purge_in_place(&mut session, &graph, &options, &stop, &mut watch)?
+                archive::purge_in_place(&mut session, &graph, &options, &stop, &mut watch)
             }
         };
-        let stopped = outcome.stopped_because == StopReason::Signal;
+        let Some(outcome) = unreachable.pass(&name, run)? else {
+            continue;
+        };
+        let stopped = outcome.stopped_because.is_request();
         if several {
             total.merge(if name.is_empty() { "main" } else { &name }, outcome);
         } else {
@@ -402,6 +413,7 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
         }
     }
     progress.finish();
+    total.unreachable = unreachable.cells;
     let cells = databases.identities;
     Ok((total, Names { columns, cells }))
 }

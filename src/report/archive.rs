@@ -48,6 +48,7 @@ pub fn archive_text(outcome: &Outcome) -> String {
         );
     }
     text += &blocked_text(outcome);
+    text += &unreachable(outcome);
     text += &totals(outcome, verb);
     if let Some(before) = &outcome.before {
         let _ = writeln!(
@@ -63,6 +64,12 @@ pub fn archive_text(outcome: &Outcome) -> String {
         StopReason::Complete => "Complete: all that may move has moved.\n",
         StopReason::MaxRows => "Stopped at --max-rows; run again, or with --until-complete.\n",
         StopReason::Signal => "Stopped on a signal after a whole batch; run again to go on.\n",
+        StopReason::Time => {
+            "Stopped at the end of its time after a whole batch; run again to go on.\n"
+        }
+        StopReason::StopFile => {
+            "Stopped by the stop file after a whole batch; run again to go on.\n"
+        }
     };
     text
 }
@@ -98,6 +105,7 @@ pub fn purge_text(outcome: &Outcome) -> String {
         let _ = writeln!(text, "API-database records removed:\n{records}\n");
     }
     text += &kept_text(outcome, "kept");
+    text += &unreachable(outcome);
     text += &totals(outcome, verb);
     if let Some(before) = &outcome.before {
         let _ = writeln!(text, "Only what was deleted before {before} UTC.");
@@ -111,6 +119,12 @@ pub fn purge_text(outcome: &Outcome) -> String {
         StopReason::MaxRows | StopReason::Signal => {
             "Stopped on a signal after a whole batch; run again to go on.\n"
         }
+        StopReason::Time => {
+            "Stopped at the end of its time after a whole batch; run again to go on.\n"
+        }
+        StopReason::StopFile => {
+            "Stopped by the stop file after a whole batch; run again to go on.\n"
+        }
     };
     text
 }
@@ -118,6 +132,16 @@ pub fn purge_text(outcome: &Outcome) -> String {
 /// The blocked families, with path and remedy.
 pub fn blocked_text(outcome: &Outcome) -> String {
     kept_text(outcome, "blocked")
+}
+
+fn unreachable(outcome: &Outcome) -> String {
+    let line = |(cell, why): (&String, &String)| format!("Not reached: cell {cell}: {why}\n");
+    let lines: String = outcome.unreachable.iter().map(line).collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        lines + "\n"
+    }
 }
 
 fn kept_text(outcome: &Outcome, word: &str) -> String {

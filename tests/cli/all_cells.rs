@@ -131,6 +131,58 @@ fn the_files_of_each_cell_are_in_its_directory() {
     }
 }
 
+/// One cell that is away does not stop the others.
+#[test]
+fn a_cell_that_is_not_reached_is_told_and_the_others_are_archived() {
+    let (sample, configuration) = two_cells();
+    let away = sample.path("cell0.db");
+    std::fs::remove_file(&away).unwrap();
+    let with = [
+        "--all-cells",
+        "--config-file",
+        &configuration,
+        "--format",
+        "json",
+    ];
+    let json = succeeded(69, &[&["archive", "--until-complete"], &with[..]].concat()).json();
+    assert_eq!(json["rows"]["cell1.instances"], 30);
+    let said = json["unreachable"]["cell0"].as_str().unwrap();
+    assert!(said.contains("cell0.db"), "{said}");
+    assert_eq!(sample.count("instances WHERE deleted <> 0"), 0);
+    let text = succeeded(
+        69,
+        &[
+            "purge",
+            "--all",
+            "--all-cells",
+            "--config-file",
+            &configuration,
+        ],
+    );
+    assert!(
+        text.stdout.contains("Not reached: cell cell0: "),
+        "{}",
+        text.stdout
+    );
+    assert_eq!(sample.count("shadow_instances"), 0);
+    // As nova-manage has it: an error is one.
+    let compat = [
+        "archive",
+        "--all-cells",
+        "--config-file",
+        &configuration,
+        "--compat",
+        "nova-manage",
+    ];
+    assert_eq!(sexton(&compat).code, 255);
+    // None at all.
+    std::fs::remove_file(sample.path("nova.db")).unwrap();
+    refused(
+        69,
+        &["archive", "--all-cells", "--config-file", &configuration],
+    );
+}
+
 #[test]
 fn an_audit_looks_at_every_cell() {
     let (sample, configuration) = two_cells();

@@ -36,6 +36,14 @@ fn values_of_archive() {
         ("--max-rows", "1.5", "--max-rows 1.5 is not"),
         ("--max-rows", "99999999999999999999", "is not a number"),
         (
+            "--run-time",
+            "soon",
+            "--run-time soon is not a time above 0",
+        ),
+        ("--run-time", "0s", "--run-time 0s is not a time above 0"),
+        ("--until", "soon", "--until soon is no time"),
+        ("--until", "2020-01-01T00:00:00Z", "is over"),
+        (
             "--target-batch-time",
             "soon",
             "--target-batch-time soon is not a time",

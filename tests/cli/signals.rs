@@ -134,6 +134,48 @@ fn sigint_ends_a_run_after_its_batch() {
     one_signal_ends_the_run(Signal::INT);
 }
 
+/// A maintenance window, and somebody who wants it over.
+#[test]
+fn a_run_ends_with_its_time_and_at_a_file() {
+    let sample = Sample::new();
+    let file = sample.name("stop");
+    for (arguments, reason) in [
+        (["--run-time", "700ms"], "time"),
+        (["--stop-file", file.as_str()], "stop-file"),
+    ] {
+        let sample = Sample::new();
+        let run = Running::start(&sample, &[&["--sleep", "0.1"], &arguments[..]].concat());
+        std::thread::sleep(Duration::from_millis(700));
+        std::fs::write(&file, "").unwrap();
+        let (output, took) = run.end();
+        assert_eq!(output.status.code(), Some(75));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(json["stopped_because"], reason);
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert_whole(&sample);
+        assert_rerun_completes(&sample);
+    }
+}
+
+#[test]
+fn a_run_waits_while_the_pause_file_is_there() {
+    let sample = Sample::new();
+    let file = sample.file("pause", "");
+    let mut run = Running::start(&sample, &["--pause-file", &file]);
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(run.is_alive());
+    assert_eq!(sample.count("shadow_instances"), 0);
+    std::fs::remove_file(&file).unwrap();
+    let (output, _) = run.end();
+    assert_eq!(output.status.code(), Some(0));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("paused: ") && said.contains("going on"),
+        "{said}"
+    );
+    assert_eq!(sample.count("shadow_instances"), 30);
+}
+
 #[test]
 fn a_signal_ends_a_long_pause() {
     let sample = Sample::new();

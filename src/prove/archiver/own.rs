@@ -28,7 +28,7 @@ impl Archiver for Own {
                 ended: match outcome.stopped_because {
                     StopReason::Complete if outcome.has_blocked() => Ended::Blocked,
                     StopReason::Complete => Ended::Done,
-                    StopReason::MaxRows | StopReason::Signal => Ended::Stopped,
+                    _ => Ended::Stopped,
                 },
                 rows: Some(outcome.rows),
                 output: String::new(),
@@ -77,7 +77,7 @@ fn archive_all(place: &Place) -> Result<Outcome> {
     let mut watch = Watch(api.as_mut());
     let mut outcome = archive::archive(&mut session, &place.graph, &options, &stop, &mut watch)?;
     if let Some(api) = &mut api
-        && outcome.stopped_because != StopReason::Signal
+        && !outcome.stopped_because.is_request()
     {
         outcome.api_records = api.sweep()?;
     }
