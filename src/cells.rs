@@ -1,6 +1,6 @@
 //! The cells that an API database lists: which of them were given, and where each is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::db::{DbError, Session, Target, Value};
 use crate::error::{Error, Result};
@@ -49,19 +49,33 @@ pub fn listed_cells(
     Ok(find(rows(api, records)?, given))
 }
 
+/// The uuid of each cell by its id, where there is such a column: for nova-manage's words alone.
+fn uuids(api: &mut Session, records: &ApiRecords) -> BTreeMap<String, String> {
+    let engine = api.engine();
+    let (columns, table) = (["id", "uuid"].map(String::from), &records.cells);
+    let select = format!(
+        "SELECT {} FROM {}",
+        engine.quote_all(&columns),
+        engine.quote(table)
+    );
+    let rows = api.query(&select).unwrap_or_default();
+    rows.iter()
+        .filter_map(|row| Some((row.first()?.to_string(), row.get(1)?.as_text()?.to_owned())))
+        .collect()
+}
+
 /// A row of the list; what is NULL is empty.
 #[derive(Debug, Default)]
 struct Row {
     id: String,
     name: String,
     connection: String,
-    uuid: String,
 }
 
 /// The list, in the order of its ids.
 fn rows(api: &mut Session, records: &ApiRecords) -> Result<Vec<Row>, DbError> {
     let engine = api.engine();
-    let columns = ["id", "name", "database_connection", "uuid"].map(String::from);
+    let columns = ["id", "name", "database_connection"].map(String::from);
     let rows = api.query(&format!(
         "SELECT {} FROM {} ORDER BY {}",
         engine.quote_all(&columns),
@@ -76,7 +90,6 @@ fn rows(api: &mut Session, records: &ApiRecords) -> Result<Vec<Row>, DbError> {
         id: text(r, 0),
         name: text(r, 1),
         connection: text(r, 2),
-        uuid: text(r, 3),
     };
     Ok(rows.iter().map(row).collect())
 }
@@ -111,6 +124,7 @@ pub fn cell_databases(
                 .hint("name them with --cell NAME=DB"),
         );
     }
+    let uuids = uuids(api, records);
     let mut cells: Vec<CellDatabase> = Vec::new();
     for row in &listed {
         let twins = listed.iter().filter(|other| other.name == row.name).count();
@@ -131,9 +145,10 @@ pub fn cell_databases(
                 twin.name
             )));
         }
-        let identity = match row.name.as_str() {
-            "" => row.uuid.clone(),
-            name => format!("{}({name})", row.uuid),
+        let identity = match (uuids.get(&row.id), row.name.as_str()) {
+            (None, _) => name.clone(),
+            (Some(uuid), "") => uuid.clone(),
+            (Some(uuid), name) => format!("{uuid}({name})"),
         };
         cells.push(CellDatabase {
             name,
@@ -225,7 +240,6 @@ mod tests {
             id: number.to_string(),
             name: (*name).into(),
             connection: (*url).into(),
-            ..Row::default()
         };
         let rows = cells.iter().enumerate().map(row).collect();
         let given: Vec<_> = given

@@ -82,7 +82,8 @@ fn run(
 ) -> Result<Outcome> {
     check_owners(session.label(), graph)?;
     let started = Instant::now();
-    if !options.dry_run {
+    // A child that goes by cascade before it was read would be lost: there the gaps are locked too.
+    if !options.dry_run && !graph.cascades_over_other_keys() {
         session.lock_rows_only()?;
         helpers.iter_mut().try_for_each(Session::lock_rows_only)?;
     }

@@ -193,10 +193,10 @@ impl<'a> Sql<'a> {
         )
     }
 
-    /// The children of those parents: child key, parent key, child marked. `locked` locks them, and
-    /// on MariaDB the gaps beside them in the reference's index, so that none is added: there a
+    /// The children of those parents: child key, parent key, child marked. `locked` locks them; on MariaDB in
+    /// REPEATABLE READ the gaps beside them in the reference's index too, so that none is added: there a
     /// foreign key asks for the referenced index record, which the lock on a parent's primary key
-    /// does not cover.
+    /// does not cover. (In READ COMMITTED one that is added keeps its parent from being deleted.)
     pub(super) fn children(
         &self,
         reference: &Reference,

@@ -130,7 +130,13 @@ impl Session {
             return Ok(());
         }
         let by_statement = "SELECT @@log_bin = 1 AND @@binlog_format = 'STATEMENT'";
-        if self.query_count(by_statement)? == 0 {
+        let by_statement = match self.query_count(by_statement) {
+            Ok(yes) => yes != 0,
+            // A server that knows no such variable writes rows.
+            Err(error) if error.code == "1193" => false,
+            Err(error) => return Err(error),
+        };
+        if !by_statement {
             let setting = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
             self.execute(setting)?;
             self.settings.push(setting.into());

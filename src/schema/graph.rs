@@ -149,6 +149,19 @@ impl FamilyGraph {
             && cycle(&reference.child) == cycle(&reference.parent)
     }
 
+    /// Whether a row may go by cascade that came after its parent was locked: the foreign key is to another key
+    /// than the primary one, and a lock on the parent's row does not keep InnoDB from adding children to that.
+    pub fn cascades_over_other_keys(&self) -> bool {
+        let mut tables = self.members.keys().filter_map(|name| self.table(name));
+        tables.any(|table| {
+            table.foreign_keys.iter().any(|key| {
+                let parent = self.table(&key.parent);
+                key.on_delete_cascade
+                    && parent.is_some_and(|parent| parent.primary_key != key.parent_columns)
+            })
+        })
+    }
+
     /// Whether rows of the table may hold others back.
     pub fn may_block(&self, child: &str) -> bool {
         self.references

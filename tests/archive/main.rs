@@ -13,6 +13,7 @@ mod blocked;
 mod by_convention;
 mod convention;
 mod families;
+mod isolation;
 mod living_owners;
 mod purge;
 mod random;

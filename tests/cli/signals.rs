@@ -143,6 +143,7 @@ fn a_run_ends_with_its_time_and_at_a_file() {
         (["--run-time", "700ms"], "time"),
         (["--stop-file", file.as_str()], "stop-file"),
     ] {
+        drop(std::fs::remove_file(&file));
         let sample = Sample::new();
         let run = Running::start(&sample, &[&["--sleep", "0.1"], &arguments[..]].concat());
         std::thread::sleep(Duration::from_millis(700));
