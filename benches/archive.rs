@@ -5,12 +5,9 @@
 
 mod common;
 
-use std::time::Duration;
-
 use criterion::measurement::WallTime;
 use criterion::{
-    BatchSize, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group,
-    criterion_main,
+    BatchSize, BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main,
 };
 use sexton::db::{Engine, Session};
 
@@ -21,7 +18,8 @@ const MAX_ROWS: [u64; 2] = [1_000, 10_000];
 fn archive(c: &mut Criterion) {
     for families in common::sizes() {
         let template = Template::new(families);
-        let group = &mut group(c, Engine::Sqlite, template.movable);
+        let name = format!("archive/{}", common::name(Engine::Sqlite));
+        let group = &mut common::group(c, &name, template.movable);
         for max_rows in MAX_ROWS {
             run(group, families, max_rows, template.movable, || {
                 template.copy()
@@ -35,22 +33,12 @@ fn archive(c: &mut Criterion) {
         let Some(database) = OnServer::new(engine, families) else {
             continue;
         };
-        let group = &mut group(c, engine, movable);
+        let name = format!("archive/{}", common::name(engine));
+        let group = &mut common::group(c, &name, movable);
         for max_rows in MAX_ROWS {
             run(group, families, max_rows, movable, || database.refilled());
         }
     }
-}
-
-fn group(c: &mut Criterion, engine: Engine, movable: u64) -> BenchmarkGroup<'_, WallTime> {
-    let mut group = c.benchmark_group(format!("archive/{}", common::name(engine)));
-    group
-        .sample_size(10)
-        .sampling_mode(SamplingMode::Flat)
-        .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_secs(1))
-        .throughput(Throughput::Elements(movable));
-    group
 }
 
 fn run(

@@ -4,32 +4,14 @@ mod common;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use criterion::{
-    BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
-};
+use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use sexton::archive::{self, Options, Stop};
 use sexton::audit::{self, Checks};
 use sexton::db::{Engine, SqliteDriver, SqliteMode, open_dump};
 use sexton::schema::{Model, Profile};
 
-use common::Template;
-
-fn group<'c>(
-    c: &'c mut Criterion,
-    name: &str,
-    rows: u64,
-) -> criterion::BenchmarkGroup<'c, criterion::measurement::WallTime> {
-    let mut group = c.benchmark_group(name);
-    group
-        .sample_size(10)
-        .sampling_mode(SamplingMode::Flat)
-        .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_secs(1))
-        .throughput(Throughput::Elements(rows));
-    group
-}
+use common::{Template, group};
 
 /// `purge --all` of what was archived before; rows deleted per second.
 fn purge(c: &mut Criterion) {

@@ -105,7 +105,8 @@ pub struct CellDatabase {
     pub target: Target,
 }
 
-/// The database of every cell that the API database lists, but for those without one (`none:///`). `default` is the URL that stands for the parts of a template: that of `[database]` in the nova.conf.
+/// The database of every cell that the API database lists, but for those without one (`none:///`). `default` is the
+/// URL that stands for the parts of a template: that of `[database]` in the nova.conf.
 ///
 /// # Errors
 ///

@@ -8,7 +8,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
 use sexton::archive::{self, Options, Stop};
 use sexton::db::{Access, Engine, Session, SqliteDriver, SqliteMode, Target, introspect, open};
 use sexton::generate::{self, Dataset};
@@ -48,6 +51,22 @@ fn dataset(families: u32) -> Dataset {
         live: families / 10,
         damage: Vec::new(),
     }
+}
+
+/// A group of runs that each destroy their input: few, and one after the other.
+pub(crate) fn group<'c>(
+    c: &'c mut Criterion,
+    name: &str,
+    rows: u64,
+) -> BenchmarkGroup<'c, WallTime> {
+    let mut group = c.benchmark_group(name);
+    group
+        .sample_size(10)
+        .sampling_mode(SamplingMode::Flat)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_secs(1))
+        .throughput(Throughput::Elements(rows));
+    group
 }
 
 /// The engine's name in a benchmark's.

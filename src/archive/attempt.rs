@@ -21,9 +21,7 @@ impl Run<'_> {
         for attempt in 0.. {
             match roots.refill(self.session, self.sql, member, window) {
                 Ok(any) => return Ok(any),
-                Err(error)
-                    if matches!(error.kind, DbErrorKind::Retryable | DbErrorKind::Connection) =>
-                {
+                Err(error) if error.kind.may_pass_again() => {
                     self.wait(attempt, &error)?;
                 }
                 Err(error) => return Err(error.into()),
@@ -77,17 +75,14 @@ impl Run<'_> {
                 Failure::Refused(error) => error,
             };
             match error.kind {
-                DbErrorKind::Retryable | DbErrorKind::Connection => {
+                kind if kind.may_pass_again() => {
                     if let Some(reason) = self.stop.reason() {
                         self.halt(reason);
                         return Ok(Ok(Done::default()));
                     }
                     self.wait(attempt, &error)?;
                 }
-                DbErrorKind::ForeignKey
-                | DbErrorKind::DuplicateKey
-                | DbErrorKind::Constraint
-                | DbErrorKind::TooLarge => return Ok(Err(error.to_string())),
+                kind if kind.refuses_rows() => return Ok(Err(error.to_string())),
                 _ => return Err(error.into()),
             }
         }

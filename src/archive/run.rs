@@ -22,8 +22,8 @@ use super::stop::Stop;
 ///
 /// # Errors
 ///
-/// Exit code 65 if there are no shadow tables or a row does not tell which row owns it, 64 if `drop_unshadowed` names a table that is not
-/// there or has a shadow table, 69 if the database goes away for good or another archiver is at
+/// Exit code 65 if there are no shadow tables or a row does not tell which row owns it, 64 if `drop_unshadowed` names
+/// a table that is not there or has a shadow table, 69 if the database goes away for good or another archiver is at
 /// work in it.
 pub fn archive(
     session: &mut Session,

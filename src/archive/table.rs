@@ -203,7 +203,7 @@ impl Run<'_> {
             Failure::Refused(error) => error,
         };
         match error.kind {
-            DbErrorKind::Retryable | DbErrorKind::Connection => {
+            kind if kind.may_pass_again() => {
                 self.outcome.retries += 1;
                 if error.kind == DbErrorKind::Connection {
                     // If it fails, the next batch of this session does.
@@ -211,10 +211,7 @@ impl Run<'_> {
                 }
                 Ok(Attempted::Again)
             }
-            DbErrorKind::ForeignKey
-            | DbErrorKind::DuplicateKey
-            | DbErrorKind::Constraint
-            | DbErrorKind::TooLarge => Ok(Attempted::Refused(error.to_string())),
+            kind if kind.refuses_rows() => Ok(Attempted::Refused(error.to_string())),
             _ => Err(error.into()),
         }
     }

@@ -20,6 +20,7 @@ pub(crate) use {say, tell};
 
 mod archive;
 mod audit;
+mod cells;
 mod database;
 mod demo;
 mod drop_in;

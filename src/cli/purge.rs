@@ -12,7 +12,8 @@ use sexton::exit::ExitCode;
 use sexton::report::{self, compat};
 use sexton::schema::FamilyGraph;
 
-use super::archive::{Unreachable, exit_code, in_directory_of, open_api};
+use super::archive::exit_code;
+use super::cells::{Unreachable, in_directory_of, open_api};
 use super::database::{API_DATABASE, DatabaseArgs, of_api};
 use super::output::{Format, OutputArgs};
 use super::pace::{Limits, max_rows, pause};

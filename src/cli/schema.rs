@@ -148,9 +148,9 @@ fn diff_of(args: &Diff, target: &Target) -> Result<SchemaReport> {
 }
 
 fn diagram(args: &Diagram) -> Result<u8> {
-    args.output.check([])?;
     let graph = match &args.release {
         Some(name) => {
+            args.output.check([])?;
             let schema = Model::of_release(name, &Schema::default())?.schema()?;
             Profile::detect(&schema).families(&schema)?
         }

@@ -24,6 +24,21 @@ pub enum DbErrorKind {
     Other,
 }
 
+impl DbErrorKind {
+    /// Whether the same statements may pass the next time.
+    pub fn may_pass_again(self) -> bool {
+        matches!(self, Self::Retryable | Self::Connection)
+    }
+
+    /// Whether it is these rows that are refused, and will be each time.
+    pub fn refuses_rows(self) -> bool {
+        matches!(
+            self,
+            Self::ForeignKey | Self::DuplicateKey | Self::Constraint | Self::TooLarge
+        )
+    }
+}
+
 /// An error of a database, with the engine's own code.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

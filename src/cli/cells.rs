@@ -1,0 +1,107 @@
+//! What archive and purge have in common where there are several cells: the ones that are away, where the files of
+//! each go, and the API database over all of them.
+
+use std::collections::BTreeMap;
+
+use sexton::archive::{Api, Cell, Options};
+use sexton::db::{Access, Target, open};
+use sexton::error::{Error, Result};
+use sexton::exit::ExitCode;
+use sexton::schema::{ApiRecords, FamilyGraph};
+
+use super::database::{API_DATABASE, of_api, open_with_schema};
+
+/// Files of several cells lie apart: in a directory of the cell's name.
+pub(super) fn in_directory_of(options: &Options, by_name: bool, cell: &str) -> Result<Options> {
+    let writes = options.export.is_some() || !options.drop_unshadowed.is_empty();
+    let mut options = options.clone();
+    if by_name && writes {
+        let name = if cell.is_empty() { "main" } else { cell };
+        if name.contains('/') || name.starts_with('.') {
+            return Err(Error::usage(format!(
+                "the cell's name '{name}' is no name of a directory"
+            ))
+            .hint(
+                "its rows are written to a directory of that name: give it another with --cell",
+            ));
+        }
+        options.export_dir.push(name);
+        if !options.dry_run {
+            std::fs::create_dir_all(&options.export_dir).map_err(|e| {
+                let path = options.export_dir.display();
+                Error::usage(format!("cannot make {path}: {e}"))
+                    .hint("give a directory that can be written to")
+            })?;
+        }
+    }
+    Ok(options)
+}
+
+/// Cells that could not be reached, or were lost: they do not stop the others, where there are others.
+pub(super) struct Unreachable {
+    tolerant: bool,
+    /// What was said of each.
+    pub(super) cells: BTreeMap<String, String>,
+    first: Option<Error>,
+}
+
+impl Unreachable {
+    pub(super) fn new(tolerant: bool) -> Self {
+        Self {
+            tolerant,
+            cells: BTreeMap::new(),
+            first: None,
+        }
+    }
+
+    /// What a cell has come to; nothing if it could not be reached, which is noted.
+    pub(super) fn pass<T>(&mut self, name: &str, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(cell) => Ok(Some(cell)),
+            // The API database is everybody's.
+            Err(error)
+                if self.tolerant
+                    && error.code == ExitCode::Unavailable
+                    && !error.message.starts_with(API_DATABASE) =>
+            {
+                let name = if name.is_empty() { "main" } else { name };
+                self.cells.insert(name.to_owned(), error.message.clone());
+                self.first.get_or_insert(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fails where no cell was reached at all.
+    pub(super) fn check(&mut self, none: bool) -> Result<()> {
+        match self.first.take().filter(|_| none) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) fn open_api<'a>(
+    target: &Target,
+    reached: &[(String, Target)],
+    graphs: &'a [FamilyGraph],
+) -> Result<Api<'a>> {
+    let (session, schema) = open_with_schema(target, Access::ReadWrite).map_err(of_api)?;
+    let records: ApiRecords = graphs
+        .iter()
+        .find_map(|g| g.profile.api.clone())
+        .ok_or_else(|| {
+            Error::usage("--api: the profile of this database knows no API-database records")
+                .hint("leave --api out, or choose the profile with --profile")
+        })?;
+    let mut cells = Vec::new();
+    for ((name, target), graph) in reached.iter().zip(graphs) {
+        cells.push(Cell {
+            name: name.clone(),
+            session: open(target, Access::ReadOnly)?,
+            graph,
+        });
+    }
+    Api::new(session, &schema, records, cells)
+}
