@@ -243,6 +243,10 @@ impl<K: Kind + 'static> Server for Instance<K> {
         )))
     }
 
+    fn process(&self) -> Option<u32> {
+        self.process.as_ref().map(ServerProcess::id)
+    }
+
     fn description(&self) -> String {
         format!(
             "{} {} (private, 127.0.0.1:{})",

@@ -52,6 +52,11 @@ pub trait Server: Send {
     /// that does not run.
     fn stop(&mut self) -> Result<()>;
 
+    /// The id of the server's main process while it runs, if it is one of this machine's.
+    fn process(&self) -> Option<u32> {
+        None
+    }
+
     /// Kind, version and address, for people.
     fn description(&self) -> String;
 }

@@ -223,6 +223,11 @@ impl ServerProcess {
         Ok(process)
     }
 
+    /// Its process id.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it did.
     pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child

@@ -82,6 +82,23 @@ fn missing_servers() -> Vec<String> {
     missing
 }
 
+/// Makes sure of programs: each with the package that brings it.
+pub(crate) fn tools(sh: &Shell, tools: &[(&str, &str)]) -> Result<()> {
+    for (program, package) in tools {
+        if Path::new(program).exists() {
+            continue;
+        }
+        if !can_install(sh) {
+            bail!("no {program}: install {package}, or run this as root on Debian or Ubuntu");
+        }
+        packages(sh, &[package])?;
+        if !Path::new(program).exists() {
+            bail!("still no {program} after the installation of {package}");
+        }
+    }
+    Ok(())
+}
+
 /// Whether packages may be installed: root, and a system with apt-get.
 pub(crate) fn can_install(sh: &Shell) -> bool {
     let root = cmd!(sh, "id -u").quiet().read().is_ok_and(|id| id == "0");

@@ -29,7 +29,7 @@ enum Task {
     Sync(service::Args),
     Schemas(schemas::Args),
     #[command(subcommand)]
-    Compare(compare::Peer),
+    Compare(compare::Compare),
 }
 
 fn main() -> ExitCode {
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Sync(args) => service::run(&args),
         Task::Schemas(args) => schemas::run(&args),
-        Task::Compare(peer) => compare::run(&peer),
+        Task::Compare(what) => compare::run(&what),
     };
     match result {
         Ok(code) => code,

@@ -4,70 +4,133 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
-use sexton::db::Session;
-use sexton::schema::Schema;
+use sexton::db::{Engine, Session, Value};
+use sexton::schema::{ColumnType, Schema};
 
-/// The script, as text for the server's client.
+/// The script, as text for the database's own client.
 pub(super) fn script(session: &mut Session, schema: &Schema, instances: usize) -> Result<String> {
     let rows = session.query("SELECT id FROM instances WHERE deleted <> 0 ORDER BY id")?;
     let ids: Vec<i64> = rows
         .iter()
-        .filter_map(|row| row.first().and_then(sexton::db::Value::as_int))
+        .filter_map(|row| row.first().and_then(Value::as_int))
         .collect();
-    let mut text = String::new();
-    for chunk in ids.chunks(instances) {
-        let (first, last) = (chunk[0], chunk[chunk.len() - 1]);
-        transaction(&mut text, schema, first, last)?;
+    let mut script = Script {
+        engine: session.engine(),
+        schema,
+        text: String::new(),
+    };
+    if script.engine == Engine::Sqlite {
+        // Off unless a client turns them on; and the memory that sexton takes.
+        script
+            .text
+            .push_str("PRAGMA foreign_keys = ON;\nPRAGMA cache_size = -65536;\n");
     }
-    Ok(text)
+    for chunk in ids.chunks(instances) {
+        script.transaction(chunk[0], chunk[chunk.len() - 1])?;
+    }
+    Ok(script.text)
 }
 
-fn transaction(text: &mut String, schema: &Schema, first: i64, last: i64) -> Result<()> {
-    let dead = format!("i.deleted <> 0 AND i.id BETWEEN {first} AND {last}");
-    text.push_str("START TRANSACTION;\n");
-    let actions = "JOIN instance_actions a ON a.instance_uuid = i.uuid \
-                   JOIN instance_actions_events c ON c.action_id = a.id";
-    children(text, schema, "instance_actions_events", actions, &dead)?;
-    for table in schema
-        .tables
-        .values()
-        .filter(|t| has_shadow(schema, &t.name))
-    {
-        for column in ["instance_uuid", "uuid"] {
-            let own = column == "uuid" && table.name != "instance_id_mappings";
-            if !own && table.column(column).is_some() {
-                let join = format!("JOIN {} c ON c.{column} = i.uuid", table.name);
-                children(text, schema, &table.name, &join, &dead)?;
+struct Script<'a> {
+    engine: Engine,
+    schema: &'a Schema,
+    text: String,
+}
+
+impl Script<'_> {
+    fn transaction(&mut self, first: i64, last: i64) -> Result<()> {
+        let dead = format!("i.deleted <> 0 AND i.id BETWEEN {first} AND {last}");
+        self.text.push_str(match self.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE;\n",
+            Engine::Mysql | Engine::Postgres => "START TRANSACTION;\n",
+        });
+        let events = [
+            ("instance_actions", "a", "a.instance_uuid = i.uuid"),
+            ("instance_actions_events", "c", "c.action_id = a.id"),
+        ];
+        self.rows(&events, &dead)?;
+        for table in self.schema.tables.values() {
+            let shadow = self.schema.table(&format!("shadow_{}", table.name));
+            for column in ["instance_uuid", "uuid"] {
+                let own = column == "uuid" && table.name != "instance_id_mappings";
+                if !own && shadow.is_some() && table.column(column).is_some() {
+                    let joined = format!("c.{column} = i.uuid");
+                    self.rows(&[(&table.name, "c", &joined)], &dead)?;
+                }
             }
         }
+        let (names, values) = self.columns("instances", "i")?;
+        let _ = write!(
+            self.text,
+            "INSERT INTO shadow_instances ({names}) SELECT {values} FROM instances i WHERE {dead};\n",
+        );
+        let delete = match self.engine {
+            Engine::Mysql => format!("DELETE i FROM instances i WHERE {dead}"),
+            Engine::Sqlite | Engine::Postgres => format!("DELETE FROM instances AS i WHERE {dead}"),
+        };
+        let _ = write!(self.text, "{delete};\nCOMMIT;\n");
+        Ok(())
     }
-    let columns = columns(schema, "instances", "")?;
-    let _ = write!(
-        text,
-        "INSERT INTO shadow_instances ({columns}) SELECT {columns} FROM instances i WHERE {dead};\n\
-         DELETE i FROM instances i WHERE {dead};\nCOMMIT;\n"
-    );
-    Ok(())
-}
 
-fn children(text: &mut String, schema: &Schema, table: &str, join: &str, dead: &str) -> Result<()> {
-    let (names, values) = (columns(schema, table, "")?, columns(schema, table, "c.")?);
-    let _ = write!(
-        text,
-        "INSERT INTO shadow_{table} ({names}) SELECT {values} FROM instances i {join} WHERE {dead};\n\
-         DELETE c FROM instances i {join} WHERE {dead};\n"
-    );
-    Ok(())
-}
+    /// Copies and deletes the rows of the last of the tables, each joined to the one before it.
+    fn rows(&mut self, tables: &[(&str, &str, &str)], dead: &str) -> Result<()> {
+        let Some((table, alias, last)) = tables.last() else {
+            return Ok(());
+        };
+        let (names, values) = self.columns(table, alias)?;
+        let join = |tables: &[(&str, &str, &str)]| {
+            let joins = tables
+                .iter()
+                .map(|(t, a, on)| format!(" JOIN {t} {a} ON {on}"));
+            joins.collect::<String>()
+        };
+        let all = join(tables);
+        let before = join(&tables[..tables.len() - 1]);
+        let _ = write!(
+            self.text,
+            "INSERT INTO shadow_{table} ({names}) SELECT {values} FROM instances i{all} WHERE {dead};\n"
+        );
+        let delete = match self.engine {
+            Engine::Mysql => format!("DELETE {alias} FROM instances i{all} WHERE {dead}"),
+            Engine::Postgres => {
+                format!(
+                    "DELETE FROM {table} {alias} USING instances i{before} WHERE {last} AND {dead}"
+                )
+            }
+            Engine::Sqlite => {
+                let (own, other) = last.split_once(" = ").context("a join of two columns")?;
+                format!(
+                    "DELETE FROM {table} AS {alias} WHERE {own} IN (SELECT {other} FROM instances i{before} WHERE {dead})"
+                )
+            }
+        };
+        let _ = writeln!(self.text, "{delete};");
+        Ok(())
+    }
 
-fn has_shadow(schema: &Schema, table: &str) -> bool {
-    schema.table(&format!("shadow_{table}")).is_some()
-}
-
-fn columns(schema: &Schema, table: &str, alias: &str) -> Result<String> {
-    let table = schema
-        .table(table)
-        .with_context(|| format!("no table {table}"))?;
-    let names = table.columns.iter().map(|c| format!("{alias}`{}`", c.name));
-    Ok(names.collect::<Vec<_>>().join(", "))
+    /// The names of a table's columns, and the expressions that copy them.
+    fn columns(&self, table: &str, alias: &str) -> Result<(String, String)> {
+        let no_table = || format!("no table {table}");
+        let live = self.schema.table(table).with_context(no_table)?;
+        let shadow = self
+            .schema
+            .table(&format!("shadow_{table}"))
+            .with_context(no_table)?;
+        let (mut names, mut values) = (Vec::new(), Vec::new());
+        for column in &live.columns {
+            let name = self.engine.quote(&column.name);
+            let copy = shadow.column(&column.name).and_then(|c| c.native.as_ref());
+            values.push(match copy {
+                Some(native)
+                    if self.engine == Engine::Postgres
+                        && matches!(column.ty, ColumnType::Enum(_)) =>
+                {
+                    format!("{alias}.{name}::text::{native}")
+                }
+                _ => format!("{alias}.{name}"),
+            });
+            names.push(name);
+        }
+        Ok((names.join(", "), values.join(", ")))
+    }
 }
