@@ -1,8 +1,8 @@
 //! Keys in a statement: how many go into one, and how they are written. Pure.
 //!
-//! MariaDB and MySQL are given the keys of a table in their own order, which is that of the rows on disk, and runs
-//! of them as ranges: a range is found once and then read on, where each key of a list is looked up by itself.
-//! A range holds no key but those that were read, so no other row is touched.
+//! MariaDB, MySQL and SQLite are given the keys of a table in their own order, which is that of the rows on disk,
+//! and runs of them as ranges: a range is found once and then read on, where each key of a list is looked up by
+//! itself. A range holds no key but those that were read, so no other row is touched.
 
 use crate::db::{Engine, Value};
 
@@ -11,6 +11,9 @@ use super::forest::Key;
 /// Most keys or ranges in one statement. MariaDB turns longer lists into a temporary table, and MySQL's
 /// range optimizer gives up on very long ones.
 pub(super) const KEYS_PER_STATEMENT: usize = 900;
+
+/// The same on SQLite, whose expressions may be 1000 terms deep, and which walks a plan of its own for each range.
+const RANGES_ON_SQLITE: usize = 400;
 
 /// Most keys in one statement however few ranges they make, so that none takes long.
 const KEYS_IN_RANGES: usize = 20_000;
@@ -40,7 +43,7 @@ impl Run {
 
 /// Keys of one integer, if they are written as ranges on this engine.
 fn numbers(engine: Engine, keys: &[Key]) -> Option<Vec<i64>> {
-    if engine != Engine::Mysql {
+    if engine == Engine::Postgres {
         return None;
     }
     let number = |key: &Key| match key.as_slice() {
@@ -75,6 +78,10 @@ pub(super) fn pieces(engine: Engine, keys: &[Key]) -> Vec<Vec<Key>> {
             .map(<[Key]>::to_vec)
             .collect();
     };
+    let most = match engine {
+        Engine::Sqlite => RANGES_ON_SQLITE,
+        Engine::Mysql | Engine::Postgres => KEYS_PER_STATEMENT,
+    };
     let mut pieces: Vec<Vec<Key>> = Vec::new();
     let mut entries = usize::MAX;
     for run in runs(&numbers) {
@@ -83,7 +90,7 @@ pub(super) fn pieces(engine: Engine, keys: &[Key]) -> Vec<Vec<Key>> {
             let room = pieces
                 .last()
                 .map_or(0, |p| KEYS_IN_RANGES.saturating_sub(p.len()));
-            if entries.saturating_add(run.entries()) > KEYS_PER_STATEMENT || room == 0 {
+            if entries.saturating_add(run.entries()) > most || room == 0 {
                 pieces.push(Vec::new());
                 entries = 0;
                 continue;
@@ -148,7 +155,9 @@ mod tests {
         assert_eq!(mysql(&[5, 6]), "id IN (5, 6)");
         assert_eq!(mysql(&[]), "id IN ()");
         let sqlite = of_column(Engine::Sqlite, "id", &keys(&[3, 1, 2]));
-        assert_eq!(sqlite, "id IN (3, 1, 2)");
+        assert_eq!(sqlite, "id BETWEEN 1 AND 3");
+        let postgres = of_column(Engine::Postgres, "id", &keys(&[3, 1, 2]));
+        assert_eq!(postgres, "id IN (3, 1, 2)");
         let text = vec![vec![Value::Text("a'b".into())]];
         assert_eq!(of_column(Engine::Mysql, "id", &text), "id IN ('a''b')");
         assert_eq!(
@@ -173,6 +182,8 @@ mod tests {
             .map(Vec::len)
             .collect();
         assert_eq!(sizes, [900, 900, 200]);
+        let sizes = pieces(Engine::Sqlite, &keys(&odd));
+        assert!(sizes.len() == 5 && sizes.iter().all(|piece| piece.len() == 400));
         let sizes: Vec<_> = pieces(Engine::Postgres, &keys(&all))
             .iter()
             .map(Vec::len)

@@ -1,6 +1,7 @@
 //! What a run did, and which families it left and why.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -85,6 +86,9 @@ pub struct Outcome {
     pub retries: u64,
     /// Wall time in milliseconds.
     pub elapsed_ms: u64,
+    /// Of that, milliseconds by what the statements did (read, copy, move, delete, commit ...) and of waiting
+    /// between batches (wait). Where several sessions work at the same time theirs are added up.
+    pub spent_ms: BTreeMap<String, u64>,
     /// Why the run ended.
     pub stopped_because: StopReason,
     /// Cells that could not be reached or were lost, and what was said of each.
@@ -112,6 +116,20 @@ impl Outcome {
         *count += 1;
         if *count <= LISTED_PER_REASON as u64 {
             self.blocked.push(blocked);
+        }
+    }
+
+    /// Adds time by kind.
+    pub fn add_spent(&mut self, more: BTreeMap<String, u64>) {
+        for (kind, milliseconds) in more {
+            *self.spent_ms.entry(kind).or_default() += milliseconds;
+        }
+    }
+
+    pub(super) fn add_waited(&mut self, waited: Duration) {
+        let milliseconds = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        if milliseconds > 0 {
+            self.add_spent(BTreeMap::from([("wait".to_owned(), milliseconds)]));
         }
     }
 
@@ -150,6 +168,7 @@ impl Outcome {
         self.statements += other.statements;
         self.retries += other.retries;
         self.elapsed_ms += other.elapsed_ms;
+        self.add_spent(other.spent_ms);
         self.unreachable.extend(other.unreachable);
         if other.stopped_because != StopReason::Complete {
             self.stopped_because = other.stopped_because;
@@ -183,6 +202,7 @@ mod tests {
             statements: 5 * number,
             retries: 6 * number,
             elapsed_ms: 7 * number,
+            spent_ms: counts("read"),
             stopped_because: StopReason::Signal,
             ..Outcome::default()
         }

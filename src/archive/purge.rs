@@ -54,6 +54,7 @@ pub fn purge(
     let graph = &with_shadows_alone(graph);
     let started = Instant::now();
     let before = session.statements();
+    let (spent, waited) = (session.spent(), stop.waited());
     let lock = match options.dry_run {
         true => None,
         false => Some(AdvisoryLock::acquire(session)?),
@@ -104,6 +105,8 @@ pub fn purge(
         lock.release(session)?;
     }
     outcome.statements = session.statements() - before;
+    outcome.add_spent((session.spent() - spent).milliseconds());
+    outcome.add_waited(stop.waited() - waited);
     outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(outcome)
 }

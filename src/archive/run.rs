@@ -94,7 +94,13 @@ fn run(
     let sent = |session: &Session, helpers: &[Session]| {
         session.statements() + helpers.iter().map(Session::statements).sum::<u64>()
     };
+    let spent = |session: &Session, helpers: &[Session]| {
+        helpers
+            .iter()
+            .fold(session.spent(), |sum, helper| sum + helper.spent())
+    };
     let statements = sent(session, helpers);
+    let (before, waited) = (spent(session, helpers), stop.waited());
     let outcome = Outcome {
         version: 1,
         database: session.label().to_owned(),
@@ -106,13 +112,22 @@ fn run(
     run.outcome = outcome;
     run.helpers = &mut *helpers;
     run.lock = lock.as_ref();
-    run.all()?;
+    if !options.dry_run {
+        run.session.keep_journal()?;
+    }
+    let ended = run.all();
     let (mut outcome, halted) = (run.outcome, run.halted);
+    // What ended the run says more than what comes of tidying up after it.
+    let tidied = session.remove_journal();
+    ended?;
+    tidied?;
     if let Some(lock) = lock {
         lock.release(session)?;
     }
     outcome.stopped_because = halted.unwrap_or_default();
     outcome.statements = sent(session, helpers) - statements;
+    outcome.add_spent((spent(session, helpers) - before).milliseconds());
+    outcome.add_waited(stop.waited() - waited);
     outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(outcome)
 }

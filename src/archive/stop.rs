@@ -1,5 +1,6 @@
 //! Requests to stop after the batch in hand, or to wait before the next one.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub struct Stop<'a> {
     deadline: Option<Instant>,
     stop_file: Option<PathBuf>,
     pause_file: Option<PathBuf>,
+    waited: Cell<Duration>,
 }
 
 impl<'a> Stop<'a> {
@@ -66,9 +68,19 @@ impl<'a> Stop<'a> {
         self.reason().is_some()
     }
 
+    /// Time spent in [`Stop::sleep`] and in waits so far.
+    pub fn waited(&self) -> Duration {
+        self.waited.get()
+    }
+
+    fn note(&self, since: Instant) {
+        self.waited.set(self.waited.get() + since.elapsed());
+    }
+
     /// Sleeps that long, or until asked to stop.
     pub fn sleep(&self, pause: Duration) {
-        let end = Instant::now() + pause;
+        let begun = Instant::now();
+        let end = begun + pause;
         while !self.requested() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -76,6 +88,7 @@ impl<'a> Stop<'a> {
             }
             std::thread::sleep(left.min(LOOK));
         }
+        self.note(begun);
     }
 
     /// Waits for as long as the pause file is there, or until asked to stop.
@@ -83,10 +96,12 @@ impl<'a> Stop<'a> {
         let Some(file) = self.pause_file.as_ref().filter(|file| file.exists()) else {
             return;
         };
+        let begun = Instant::now();
         observer.notice(&format!("paused: {} is there", file.display()));
         while file.exists() && !self.requested() {
             std::thread::sleep(LOOK);
         }
+        self.note(begun);
         if !file.exists() {
             observer.notice(&format!("{} is gone: going on", file.display()));
         }

@@ -371,6 +371,7 @@ fn purge(
     outcome.statements += purged.statements;
     outcome.retries += purged.retries;
     outcome.elapsed_ms += purged.elapsed_ms;
+    outcome.add_spent(purged.spent_ms);
     if purged.stopped_because.is_request() {
         outcome.stopped_because = purged.stopped_because;
     }

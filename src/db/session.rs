@@ -1,6 +1,11 @@
 //! The one session type: a driver, what it is connected to, and a count of statements.
 
-use super::{DbError, Driver, Engine, Value};
+use std::time::Instant;
+
+use super::{DbError, Driver, Engine, Spent, Value};
+
+/// The journal mode that keeps the file.
+const KEEP_JOURNAL: &str = "PRAGMA main.journal_mode = PERSIST";
 
 /// A blocking session with one database.
 pub struct Session {
@@ -11,6 +16,7 @@ pub struct Session {
     origin: Engine,
     has_data: bool,
     statements: u64,
+    spent: Spent,
     /// What was set beyond the usual, to be set again on a new connection.
     settings: Vec<String>,
 }
@@ -25,6 +31,7 @@ impl Session {
             origin: engine,
             has_data: true,
             statements: 0,
+            spent: Spent::default(),
             settings: Vec::new(),
         }
     }
@@ -61,10 +68,18 @@ impl Session {
         self.statements
     }
 
+    /// Time that statements took so far.
+    pub fn spent(&self) -> Spent {
+        self.spent
+    }
+
     /// Runs a statement; the number of rows it affected.
     pub fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
         self.statements += 1;
-        self.driver.execute(sql)
+        let begun = Instant::now();
+        let result = self.driver.execute(sql);
+        self.spent.note(sql, begun.elapsed());
+        result
     }
 
     /// Runs a query; each row is handed over as it arrives, until `each` returns `false`.
@@ -74,7 +89,10 @@ impl Session {
         mut each: impl FnMut(Vec<Value>) -> bool,
     ) -> Result<(), DbError> {
         self.statements += 1;
-        self.driver.query(sql, &mut each)
+        let begun = Instant::now();
+        let result = self.driver.query(sql, &mut each);
+        self.spent.note(sql, begun.elapsed());
+        result
     }
 
     /// Runs a query; all its rows. For results whose size the caller has bounded.
@@ -140,6 +158,30 @@ impl Session {
             let setting = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
             self.execute(setting)?;
             self.settings.push(setting.into());
+        }
+        Ok(())
+    }
+
+    /// On SQLite, has transactions write over one rollback journal rather than make and remove a file each, until
+    /// [`Session::remove_journal`]. Any other journal mode stays as it is: that of WAL belongs to the file.
+    pub fn keep_journal(&mut self) -> Result<(), DbError> {
+        if self.engine != Engine::Sqlite || !self.settings.is_empty() {
+            return Ok(());
+        }
+        let mode = self.query_row("PRAGMA main.journal_mode")?;
+        let mode = mode.and_then(|row| row.into_iter().next());
+        if mode.is_some_and(|mode| mode.as_text() == Some("delete")) {
+            self.query(KEEP_JOURNAL)?;
+            self.settings.push(KEEP_JOURNAL.into());
+        }
+        Ok(())
+    }
+
+    /// Ends what [`Session::keep_journal`] began, and removes the journal.
+    pub fn remove_journal(&mut self) -> Result<(), DbError> {
+        if self.settings.iter().any(|setting| setting == KEEP_JOURNAL) {
+            self.settings.clear();
+            self.query("PRAGMA main.journal_mode = DELETE")?;
         }
         Ok(())
     }

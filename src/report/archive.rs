@@ -74,18 +74,26 @@ pub fn archive_text(outcome: &Outcome) -> String {
     text
 }
 
-/// The line of totals.
+/// The line of totals, and where the time went.
 fn totals(outcome: &Outcome, verb: &str) -> String {
+    let seconds = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
+    let spent = outcome.spent_ms.iter();
+    let spent: Vec<_> = spent
+        .map(|(kind, ms)| format!("{kind} {}", seconds(*ms)))
+        .collect();
+    let spent = match spent.is_empty() {
+        true => String::new(),
+        false => format!("Seconds by kind: {}.\n", spent.join(", ")),
+    };
     format!(
-        "{}: {} rows of {} families {verb} in {} batches, {} statements, {} retries, {}.{:03} s.\n",
+        "{}: {} rows of {} families {verb} in {} batches, {} statements, {} retries, {} s.\n{spent}",
         outcome.database,
         outcome.total_rows,
         outcome.families,
         outcome.batches,
         outcome.statements,
         outcome.retries,
-        outcome.elapsed_ms / 1000,
-        outcome.elapsed_ms % 1000,
+        seconds(outcome.elapsed_ms),
     )
 }
 
