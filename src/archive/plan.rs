@@ -1,6 +1,7 @@
 //! The writes of one transaction, as data. Pure.
 //!
-//! Copies go parents first, cuts and deletes children first. Each step carries the number of rows
+//! Copies go parents first, cuts and deletes children first; where PostgreSQL moves rows in one statement, children
+//! first as well. Each step carries the number of rows
 //! that it must touch; another number rolls the transaction back (invariant 2).
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub(super) enum Action {
     Cut,
     /// DELETE of what was copied, or exported.
     Delete,
+    /// DELETE whose rows go into the shadow table, in one statement.
+    Move,
 }
 
 /// One statement of the transaction.
@@ -57,7 +60,7 @@ pub(super) fn steps(sql: Sql<'_>, forest: &Forest, families: &[Family]) -> Vec<S
     let dropped = keys_by_table(forest, families, true);
     let order = &sql.graph.delete_order;
     let mut steps = Vec::new();
-    for table in order.iter().rev() {
+    for table in order.iter().rev().filter(|t| !in_one_step(sql, t)) {
         let (Some(keys), Some(member)) = (moved.get(table.as_str()), sql.graph.member(table))
         else {
             continue;
@@ -98,16 +101,57 @@ pub(super) fn steps(sql: Sql<'_>, forest: &Forest, families: &[Family]) -> Vec<S
         let Some(member) = sql.graph.member(table) else {
             continue;
         };
-        for keys in [&dropped, &moved]
-            .into_iter()
-            .filter_map(|k| k.get(table.as_str()))
-        {
+        for (keys, to_shadow) in [(&dropped, false), (&moved, true)] {
+            let Some(keys) = keys.get(table.as_str()) else {
+                continue;
+            };
             for chunk in &sql.pieces(keys) {
-                steps.push(delete(sql, member, chunk));
+                match to_shadow && in_one_step(sql, table) {
+                    true => steps.extend(move_rows(sql, member, chunk)),
+                    false => steps.push(delete(sql, member, chunk)),
+                }
             }
         }
     }
     steps
+}
+
+/// Whether rows of the table can be copied at the moment when they are deleted: PostgreSQL can, where nothing that
+/// goes before them changes them (a cut, or ON DELETE SET NULL of a parent that cannot go after its child), and
+/// where no shadow table asks for parents first.
+fn in_one_step(sql: Sql<'_>, table: &str) -> bool {
+    let graph = sql.graph;
+    let shadows = || graph.members.values().filter_map(|m| m.shadow.as_ref());
+    let place = |table: &str| graph.delete_order.iter().position(|t| t == table);
+    let mut owners = graph
+        .references
+        .iter()
+        .filter(|r| r.child == table && r.declared);
+    sql.engine == Engine::Postgres
+        && !graph.deletes_in_place
+        && owners.all(|r| place(table) < place(&r.parent))
+        && shadows().all(|shadow| {
+            graph
+                .table(shadow)
+                .is_none_or(|t| t.foreign_keys.is_empty())
+        })
+}
+
+fn move_rows(sql: Sql<'_>, member: &Member, keys: &[Key]) -> Option<Step> {
+    let shadow = member.shadow.as_ref()?;
+    let (names, values) = copied_columns(sql, member)?;
+    Some(Step {
+        action: Action::Move,
+        table: member.table.clone(),
+        sql: format!(
+            "WITH gone AS (DELETE FROM {} WHERE {} RETURNING {}) INSERT INTO {} ({names}) SELECT {values} FROM gone",
+            sql.engine.quote(&member.table),
+            sql.key_in("", &member.key, keys),
+            names,
+            sql.engine.quote(shadow),
+        ),
+        expect: Some(keys.len() as u64),
+    })
 }
 
 fn copy(sql: Sql<'_>, member: &Member, keys: &[Key]) -> Option<Step> {

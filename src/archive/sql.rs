@@ -233,32 +233,53 @@ impl<'a> Sql<'a> {
             .marker
             .as_ref()
             .map_or_else(|| "1 = 0".into(), |m| m.is_deleted(self.engine, "c"));
-        // The first table is read by its key, the other by the columns of the reference.
-        let table = |alias: &str| {
-            let (member, columns) = match alias {
-                "c" => (child, &reference.child_columns),
-                _ => (parent, &reference.parent_columns),
-            };
-            let columns = if alias == from { &member.key } else { columns };
-            let name = self.engine.quote(&member.table);
-            format!("{name} {alias}{}", self.by_index(&member.table, columns))
+        let lock = match locked {
+            true => self.lock(Some("c")),
+            false => String::new(),
         };
-        let other = if from == "p" { "c" } else { "p" };
         Some(format!(
-            "SELECT {}{}{} FROM {} {} {} ON {} WHERE {condition}{}",
+            "SELECT {}{}{} FROM {} WHERE {condition}{lock}",
             self.leading("c", &child.key),
             self.leading("p", &parent.key),
             flag(&marked),
-            table(from),
-            self.ordered_join(),
-            table(other),
-            reference.join(self.engine, "c", "p"),
-            if locked {
-                self.lock(Some("c"))
-            } else {
-                String::new()
-            },
+            self.looked_up(reference, child, parent, from),
         ))
+    }
+
+    /// Child and parent joined: the one called `from` is read by its key, and for each of its rows the other one is
+    /// looked up by the columns of the reference.
+    fn looked_up(
+        &self,
+        reference: &Reference,
+        child: &Member,
+        parent: &Member,
+        from: &str,
+    ) -> String {
+        let (first, other) = match from {
+            "p" => ((parent, "p"), (child, "c", &reference.child_columns)),
+            _ => ((child, "c"), (parent, "p", &reference.parent_columns)),
+        };
+        let ((member, alias), (found, found_alias, columns)) = (first, other);
+        let first = format!(
+            "{} {alias}{}",
+            self.engine.quote(&member.table),
+            self.by_index(&member.table, &member.key)
+        );
+        let name = self.engine.quote(&found.table);
+        let on = reference.join(self.engine, "c", "p");
+        let indexed = self
+            .graph
+            .table(&found.table)
+            .is_some_and(|t| t.has_index_on(columns));
+        // It would read the whole of the other table for a few hundred rows, again in each batch; what has an OFFSET
+        // is looked up row by row.
+        if self.engine == Engine::Postgres && indexed {
+            return format!(
+                "{first} CROSS JOIN LATERAL (SELECT * FROM {name} {found_alias} WHERE {on} OFFSET 0) {found_alias}"
+            );
+        }
+        let (join, index) = (self.ordered_join(), self.by_index(&found.table, columns));
+        format!("{first} {join} {name} {found_alias}{index} ON {on}")
     }
 
     /// Other owners of those children: child key, parent key, parent marked.
@@ -270,14 +291,11 @@ impl<'a> Sql<'a> {
             .as_ref()
             .map_or_else(|| "1 = 0".into(), |m| m.is_deleted(self.engine, "p"));
         Some(format!(
-            "SELECT {}{}{} FROM {} c {} {} p ON {} WHERE {}",
+            "SELECT {}{}{} FROM {} WHERE {}",
             self.leading("c", &child.key),
             self.leading("p", &parent.key),
             flag(&marked),
-            self.engine.quote(&reference.child),
-            self.ordered_join(),
-            self.engine.quote(&reference.parent),
-            reference.join(self.engine, "c", "p"),
+            self.looked_up(reference, child, parent, "c"),
             self.key_in("c", &child.key, children),
         ))
     }

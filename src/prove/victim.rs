@@ -54,7 +54,15 @@ pub(super) fn victims(
 
 /// The live table into whose shadow the statement inserts.
 fn into_shadow(shape: &Shape, sql: &str) -> Option<usize> {
-    let mut words = sql.split_whitespace();
+    // A DELETE may hand its rows on: WITH gone AS (DELETE .. RETURNING ..) INSERT INTO ..
+    let insert = match sql
+        .get(..5)
+        .is_some_and(|w| w.eq_ignore_ascii_case("WITH "))
+    {
+        true => &sql[sql.rfind(") INSERT INTO ")? + 2..],
+        false => sql,
+    };
+    let mut words = insert.split_whitespace();
     let starts =
         |word: Option<&str>, with: &str| word.is_some_and(|w| w.eq_ignore_ascii_case(with));
     if !starts(words.next(), "INSERT") || !starts(words.next(), "INTO") {

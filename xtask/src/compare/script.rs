@@ -60,9 +60,9 @@ impl Script<'_> {
             }
         }
         let (names, values) = self.columns("instances", "i")?;
-        let _ = write!(
+        let _ = writeln!(
             self.text,
-            "INSERT INTO shadow_instances ({names}) SELECT {values} FROM instances i WHERE {dead};\n",
+            "INSERT INTO shadow_instances ({names}) SELECT {values} FROM instances i WHERE {dead};",
         );
         let delete = match self.engine {
             Engine::Mysql => format!("DELETE i FROM instances i WHERE {dead}"),
@@ -86,9 +86,9 @@ impl Script<'_> {
         };
         let all = join(tables);
         let before = join(&tables[..tables.len() - 1]);
-        let _ = write!(
+        let _ = writeln!(
             self.text,
-            "INSERT INTO shadow_{table} ({names}) SELECT {values} FROM instances i{all} WHERE {dead};\n"
+            "INSERT INTO shadow_{table} ({names}) SELECT {values} FROM instances i{all} WHERE {dead};"
         );
         let delete = match self.engine {
             Engine::Mysql => format!("DELETE {alias} FROM instances i{all} WHERE {dead}"),
