@@ -27,6 +27,9 @@ pub struct Probe {
     pub remedy: String,
     /// Whether it has to be asked.
     pub ask: Ask,
+    /// `FROM ... WHERE ...` of rows without which there are none of these either. Several probes share one, so that
+    /// a database that is well is asked little.
+    pub only_if: Option<String>,
 }
 
 /// Whether a probe has to ask the database.
@@ -74,7 +77,15 @@ impl Probe {
             message: String::new(),
             remedy: String::new(),
             ask,
+            only_if: None,
         }
+    }
+
+    /// The same probe, asked only if there are rows there.
+    #[must_use]
+    pub fn only_if(mut self, from_where: impl Into<Option<String>>) -> Self {
+        self.only_if = from_where.into();
+        self
     }
 
     /// The same probe about this reference.

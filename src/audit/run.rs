@@ -1,5 +1,7 @@
 //! Asking the probes: one statement each, a second one only where there is something to show.
 
+use std::collections::HashMap;
+
 use crate::db::{DbError, Engine, Session, Value};
 use crate::error::Result;
 use crate::schema::FamilyGraph;
@@ -64,6 +66,7 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
     for setting in settings(session.engine()) {
         let _ = session.execute(setting);
     }
+    let mut presumed: HashMap<String, bool> = HashMap::new();
     for probe in probes {
         let same = |other: &Probe| {
             let key = |p: &Probe| {
@@ -86,8 +89,13 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
             });
             continue;
         }
-        let ask = twin.as_ref().map_or(&probe.ask, |twin| &twin.ask);
-        match answer(session, &probe, ask, options.samples) {
+        let asked = twin.as_ref().unwrap_or(&probe);
+        if let Some(from_where) = &asked.only_if
+            && !may_be(session, from_where, &mut presumed)
+        {
+            continue;
+        }
+        match answer(session, &probe, &asked.ask, options.samples) {
             Ok(found) => findings.extend(found),
             Err(error) => gaps.push(NotChecked {
                 check: probe.check.into(),
@@ -119,6 +127,17 @@ fn sees_all_tables(session: &mut Session) -> Result<bool, DbError> {
           WHERE privilege_type = 'SELECT' AND DATABASE() LIKE table_schema AND {own})"
     ))?;
     Ok(count > 0)
+}
+
+/// Whether there are rows there, asked once; an error is for the probe itself to meet.
+fn may_be(session: &mut Session, from_where: &str, known: &mut HashMap<String, bool>) -> bool {
+    if let Some(known) = known.get(from_where) {
+        return *known;
+    }
+    let row = session.query_row(&format!("SELECT 1 {from_where} LIMIT 1"));
+    let any = !matches!(row, Ok(None));
+    known.insert(from_where.to_owned(), any);
+    any
 }
 
 fn answer(

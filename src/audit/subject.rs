@@ -241,8 +241,8 @@ impl<'a> Subject<'a> {
     ) -> String {
         let not = if negated { "NOT " } else { "" };
         let from = self.aliased(inner.table, inner.alias);
-        let narrowed = when.map(|w| format!(" AND {w}")).unwrap_or_default();
         if self.engine == Engine::Postgres {
+            let narrowed = when.map(|w| format!(" AND {w}")).unwrap_or_default();
             let equal = self.equal(inner, outer);
             return format!("{not}EXISTS (SELECT 1 FROM {from} WHERE {equal}{narrowed})");
         }
@@ -252,11 +252,19 @@ impl<'a> Subject<'a> {
         } else {
             format!("({row})")
         };
-        // Without the NULLs, for one of them would make NOT IN true of nothing (bug 1240325).
+        // Without the NULLs, for one of them would make NOT IN true of nothing (bug 1240325). Where there can be
+        // none that is not said: SQLite would copy the column rather than look into its index.
+        let may_be_null = |c: &&String| inner.table.column(c).is_none_or(|c| c.nullable);
+        let nullable = inner.names.iter().filter(may_be_null);
+        let terms = nullable.map(|c| format!("{} IS NOT NULL", self.engine.column(inner.alias, c)));
+        let terms: Vec<_> = terms.chain(when.map(str::to_owned)).collect();
+        let narrowed = match terms.as_slice() {
+            [] => String::new(),
+            terms => format!(" WHERE {}", terms.join(" AND ")),
+        };
         format!(
-            "{row} {not}IN (SELECT {} FROM {from} WHERE {}{narrowed})",
-            self.list(inner),
-            self.set(inner)
+            "{row} {not}IN (SELECT {} FROM {from}{narrowed})",
+            self.list(inner)
         )
     }
 
@@ -276,6 +284,31 @@ impl<'a> Subject<'a> {
             format!("(SELECT DISTINCT * FROM {name}) AS {}", to.alias)
         };
         format!("{join} {table} ON {}", self.equal(to, from))
+    }
+
+    /// `FROM ... WHERE ...` of the child's rows in one table that point at none of the parent's in another.
+    pub fn loose(&self, link: Link<'a>, child: &'a Table, parent: &'a Table) -> String {
+        let child = link.child_in(child, "c");
+        format!(
+            "FROM {} WHERE {} AND {}",
+            self.aliased(child.table, child.alias),
+            self.set(child),
+            self.absent(child, link.parent_in(parent, "p"), None)
+        )
+    }
+
+    /// `FROM ...` of the rows (alias `l`) whose key is in the shadow table too (alias `s`).
+    pub fn doubled(&self, side: Side<'a>, shadow: &'a Table) -> String {
+        let columns = |table, alias| Columns {
+            table,
+            alias,
+            names: &side.member.key,
+        };
+        format!(
+            "FROM {} {}",
+            self.aliased(side.live, "l"),
+            self.lookup(columns(side.live, "l"), columns(shadow, "s"))
+        )
     }
 
     /// True for a row whose key is in the shadow table too.

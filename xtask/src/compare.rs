@@ -12,6 +12,7 @@ use xshell::{Shell, cmd};
 use crate::install;
 
 mod archive;
+mod audit;
 mod ground;
 mod measure;
 mod script;
@@ -21,6 +22,8 @@ mod script;
 pub(crate) enum Compare {
     /// Archiving: beside nova-manage, pt-archiver and a set-based script.
     Archive(archive::Args),
+    /// Auditing: beside hand-written anti-joins, on SQLite beside PRAGMA foreign_key_check too.
+    Audit(audit::Args),
 }
 
 /// How much data, and where.
@@ -45,6 +48,7 @@ pub(crate) fn run(compare: &Compare) -> Result<ExitCode> {
     install::tools(&sh, &[("/usr/bin/time", "time")])?;
     let met = match compare {
         Compare::Archive(args) => archive::run(&sh, args)?,
+        Compare::Audit(args) => audit::run(&sh, args)?,
     };
     Ok(if met {
         ExitCode::SUCCESS

@@ -1,7 +1,7 @@
 //! Rows that are in the live table and in its shadow at once.
 
 use crate::audit::probe::KEYS;
-use crate::audit::{Check, Columns, Probe, Question, Severity, Side, Subject};
+use crate::audit::{Check, Probe, Question, Severity, Side, Subject};
 use crate::db::Engine;
 use crate::schema::{Column, Table};
 
@@ -26,18 +26,9 @@ impl Check for DuplicateInShadow {
     }
 }
 
-fn probes(subject: &Subject<'_>, side: Side<'_>, shadow: &Table) -> [Probe; 2] {
+fn probes<'a>(subject: &Subject<'a>, side: Side<'a>, shadow: &'a Table) -> [Probe; 2] {
     let (live, key) = (side.live, &side.member.key);
-    let columns = |table, alias| Columns {
-        table,
-        alias,
-        names: key,
-    };
-    let from = format!(
-        "FROM {} {}",
-        subject.aliased(live, "l"),
-        subject.lookup(columns(live, "l"), columns(shadow, "s"))
-    );
+    let from = subject.doubled(side, shadow);
     let common = live.columns.iter().filter(|c| !key.contains(&c.name));
     let mut same: Vec<_> = common
         .filter_map(|c| Some(same(subject, c, shadow.column(&c.name)?)))
@@ -55,7 +46,7 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, shadow: &Table) -> [Probe; 2] {
             age: subject.age(side.member, live, "l"),
             from_where,
         };
-        Probe::rows(severity, &live.name, question)
+        Probe::rows(severity, &live.name, question).only_if(from.clone())
     };
     let quoted = subject.engine.quote_all(key);
     let quoted = if key.len() == 1 {

@@ -25,7 +25,7 @@ impl Check for OrphanedRow {
     }
 }
 
-fn live(subject: &Subject<'_>, link: Link<'_>) -> Probe {
+fn live<'a>(subject: &Subject<'a>, link: Link<'a>) -> Probe {
     let reference = link.reference;
     let table = link.child.live;
     let (severity, kind) = if reference.declared {
@@ -50,6 +50,7 @@ fn live(subject: &Subject<'_>, link: Link<'_>) -> Probe {
         )
     };
     probe(subject, link, table, severity, &condition)
+        .only_if(presumed(subject, link, table, link.parent.live))
         .message(format!(
             "{} rows point at {} rows that are {}{kind}",
             reference.child,
@@ -59,7 +60,7 @@ fn live(subject: &Subject<'_>, link: Link<'_>) -> Probe {
         .remedy(remedy)
 }
 
-fn shadow(subject: &Subject<'_>, link: Link<'_>, table: &Table) -> Probe {
+fn shadow<'a>(subject: &Subject<'a>, link: Link<'a>, table: &'a Table) -> Probe {
     let reference = link.reference;
     let condition = condition(subject, link, table);
     // An archived row may well outlive what it merely pointed at.
@@ -69,6 +70,11 @@ fn shadow(subject: &Subject<'_>, link: Link<'_>, table: &Table) -> Probe {
         Severity::Note
     };
     probe(subject, link, table, severity, &condition)
+        .only_if(
+            link.parent
+                .shadow
+                .and_then(|parent| presumed(subject, link, table, parent)),
+        )
         .message(format!(
             "{} rows, in the shadow table, point at {} rows that are {}",
             table.name,
@@ -79,6 +85,18 @@ fn shadow(subject: &Subject<'_>, link: Link<'_>, table: &Table) -> Probe {
             "they can be purged: {}",
             subject.delete(table, "c", &condition)
         ))
+}
+
+/// Rows whose parent is not where its like are: where there are none the other place need not be looked at.
+fn presumed<'a>(
+    subject: &Subject<'a>,
+    link: Link<'a>,
+    child: &'a Table,
+    parent: &'a Table,
+) -> Option<String> {
+    link.parent
+        .shadow
+        .map(|_| subject.loose(link, child, parent))
 }
 
 fn nowhere(link: Link<'_>) -> String {

@@ -73,7 +73,7 @@ fn of_deleted_parent(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
 }
 
 /// Rows that have no shadow table to follow their parent to.
-fn of_archived_parent(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
+fn of_archived_parent<'a>(subject: &Subject<'a>, link: Link<'a>) -> Option<Probe> {
     let reference = link.reference;
     let parent_shadow = link.parent.shadow?;
     if link.child.shadow.is_some() {
@@ -98,7 +98,8 @@ fn of_archived_parent(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
                 "{} rows were left behind, their {} row is in {} and they have no shadow table",
                 reference.child, reference.parent, parent_shadow.name
             ))
-            .remedy(drop_unshadowed(&reference.child)),
+            .remedy(drop_unshadowed(&reference.child))
+            .only_if(subject.loose(link, link.child.live, link.parent.live)),
     )
 }
 

@@ -42,11 +42,11 @@ fn severity(link: Link<'_>) -> Severity {
 }
 
 /// The child is live, the parent in the shadow table.
-fn left_behind(
-    subject: &Subject<'_>,
-    link: Link<'_>,
+fn left_behind<'a>(
+    subject: &Subject<'a>,
+    link: Link<'a>,
     child_shadow: &Table,
-    parent_shadow: &Table,
+    parent_shadow: &'a Table,
 ) -> Probe {
     let (child, parent) = (link.child.live, link.parent.live);
     let archived = link.parent_in(parent_shadow, "p");
@@ -74,6 +74,7 @@ fn left_behind(
     };
     Probe::rows(severity(link), &child.name, question)
         .reference(link.reference)
+        .only_if(subject.loose(link, child, parent))
         .message(format!(
             "{} rows are still live while their {} row is in {}",
             child.name, parent.name, parent_shadow.name
@@ -85,10 +86,10 @@ fn left_behind(
 }
 
 /// The child is in the shadow table, the parent live (or soft-deleted, and not archived yet).
-fn gone_before(
-    subject: &Subject<'_>,
-    link: Link<'_>,
-    child_shadow: &Table,
+fn gone_before<'a>(
+    subject: &Subject<'a>,
+    link: Link<'a>,
+    child_shadow: &'a Table,
     parent_deleted: bool,
 ) -> Option<Probe> {
     let (child, parent) = (link.child.live, link.parent.live);
@@ -164,6 +165,11 @@ fn gone_before(
     Some(
         Probe::rows(severity(link), &child.name, question)
             .reference(link.reference)
+            .only_if(
+                link.parent
+                    .shadow
+                    .map(|shadow| subject.loose(link, child_shadow, shadow)),
+            )
             .message(format!(
                 "{} rows are in {} while their {} row is {parent_state}",
                 child.name, child_shadow.name, parent.name

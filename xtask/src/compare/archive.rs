@@ -257,7 +257,7 @@ fn pt_archiver(target: &Target) -> Result<Command> {
 }
 
 /// The database's own client, which reads a script.
-fn client(target: &Target) -> Result<Command> {
+pub(super) fn client(target: &Target) -> Result<Command> {
     Ok(match target {
         Target::Mysql(options) => {
             let mut command = Command::new("mariadb");

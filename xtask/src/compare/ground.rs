@@ -185,7 +185,7 @@ impl Ground {
     }
 
     /// What a server does by itself soon after so many rows have come.
-    fn analyze(&self, url: &str) -> Result<()> {
+    pub(super) fn analyze(&self, url: &str) -> Result<()> {
         if self.kind == Kind::Postgres {
             let mut session = open(&url.parse::<Target>()?, Access::ReadWrite)?;
             session.execute("VACUUM ANALYZE")?;

@@ -35,6 +35,7 @@ pub(super) fn probes<'a>(subject: &Subject<'a>, side: Side<'a>) -> Vec<Probe> {
                          then delete the one in {}",
                         shadow.name
                     ))
+                    .only_if(subject.doubled(side, shadow))
             }));
         }
         for column in &not_null {
