@@ -1,14 +1,43 @@
 //! Trying again: after a deadlock, a lock timeout, a lost connection; never after a foreign key
 //! error.
 
-use crate::db::{DbError, DbErrorKind};
+use crate::db::{DbError, DbErrorKind, Session};
 use crate::error::{Error, Result};
+use crate::exit::ExitCode;
 use crate::schema::Member;
 
-use super::batch::{Batch, Done, Failure};
+use super::batch::{Batch, Done, Failure, is_gone};
 use super::forest::Key;
 use super::roots::Roots;
 use super::run::Run;
+
+/// The database's last word on some families.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) too_large: bool,
+    pub(super) why: String,
+}
+
+impl Refusal {
+    pub(super) fn of(why: String) -> Self {
+        let too_large = false;
+        Self { too_large, why }
+    }
+}
+
+impl From<DbError> for Refusal {
+    fn from(error: DbError) -> Self {
+        Self {
+            too_large: error.kind == DbErrorKind::TooLarge,
+            why: error.message,
+        }
+    }
+}
+
+fn given_up(attempt: u32, message: &str) -> Error {
+    let message = format!("gave up after {} attempts: {message}", attempt + 1);
+    Error::new(ExitCode::Stopped, message).hint("what was committed is whole; run again to go on")
+}
 
 impl Run<'_> {
     /// Reads candidates; again where the connection was lost.
@@ -18,16 +47,25 @@ impl Run<'_> {
         member: &Member,
         window: usize,
     ) -> Result<bool> {
+        let sql = self.sql;
+        self.reading(|session| roots.refill(session, sql, member, window))
+    }
+
+    /// Reads outside of a transaction; again where the connection was lost.
+    pub(super) fn reading<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Session) -> Result<T, DbError>,
+    ) -> Result<T> {
         for attempt in 0.. {
-            match roots.refill(self.session, self.sql, member, window) {
-                Ok(any) => return Ok(any),
+            match read(self.session) {
+                Ok(found) => return Ok(found),
                 Err(error) if error.kind.may_pass_again() => {
                     self.wait(attempt, &error)?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::internal("candidates were read without end"))
+        Err(Error::internal("a question was asked without end"))
     }
 
     /// Runs a batch, again and again where that may help. The inner error is the database's last
@@ -35,7 +73,7 @@ impl Run<'_> {
     pub(super) fn attempt(
         &mut self,
         batch: &Batch<'_>,
-    ) -> Result<std::result::Result<Done, String>> {
+    ) -> Result<std::result::Result<Done, Refusal>> {
         let mut mismatches = 0;
         for attempt in 0.. {
             let failure = match batch.run(self.session) {
@@ -51,9 +89,9 @@ impl Run<'_> {
                 } => {
                     mismatches += 1;
                     if mismatches > 3 {
-                        return Ok(Err(format!(
+                        return Ok(Err(Refusal::of(format!(
                             "{table}: {expected} rows were read, {found} were there to write"
-                        )));
+                        ))));
                     }
                     self.outcome.retries += 1;
                     continue;
@@ -65,10 +103,7 @@ impl Run<'_> {
                         return Ok(Ok(*done));
                     }
                     if !again {
-                        return Err(Error::unavailable(format!(
-                            "gave up after {} attempts: {message}",
-                            attempt + 1
-                        )));
+                        return Err(given_up(attempt, &message));
                     }
                     continue;
                 }
@@ -82,38 +117,47 @@ impl Run<'_> {
                     }
                     self.wait(attempt, &error)?;
                 }
-                kind if kind.refuses_rows() => return Ok(Err(error.to_string())),
+                kind if kind.refuses_rows() => return Ok(Err(error.into())),
                 _ => return Err(error.into()),
             }
         }
         Err(Error::internal("a batch was tried without end"))
     }
 
-    /// Waits before the next attempt, longer each time; reconnects where the connection is gone.
-    fn wait(&mut self, attempt: u32, error: &DbError) -> Result<()> {
-        if attempt >= self.sql.options.retries {
-            return Err(Error::unavailable(format!(
-                "gave up after {} attempts: {error}",
-                attempt + 1
-            ))
-            .hint("what was committed is whole; run again to go on"));
-        }
-        self.outcome.retries += 1;
-        let pause = self.sql.options.backoff * (1 << attempt.min(8));
-        self.observer.notice(&format!(
-            "{error}; trying again in {} ms",
-            pause.as_millis()
-        ));
-        self.stop.sleep(pause);
-        if error.kind == DbErrorKind::Connection {
-            // A failed reconnect shows as the next attempt's error, and is waited for like it.
-            if self.session.reconnect().is_ok()
-                && let Some(lock) = self.lock
-            {
-                lock.ensure(self.session)?;
+    /// Waits before the next attempt, longer each time; where the connection is gone until there is another one.
+    fn wait(&mut self, mut attempt: u32, error: &DbError) -> Result<()> {
+        let lost = error.kind == DbErrorKind::Connection;
+        let mut error = error.clone();
+        loop {
+            if attempt >= self.sql.options.retries {
+                return Err(given_up(attempt, &error.message));
             }
+            self.outcome.retries += 1;
+            let pause = self.sql.options.backoff * (1 << attempt.min(8));
+            self.observer.notice(&format!(
+                "{error}; trying again in {} ms",
+                pause.as_millis()
+            ));
+            self.stop.sleep(pause);
+            if !lost {
+                return Ok(());
+            }
+            match self.regain()? {
+                Ok(()) => return Ok(()),
+                Err(again) if again.kind.may_pass_again() => error = again,
+                Err(other) => return Err(other.into()),
+            }
+            attempt += 1;
         }
-        Ok(())
+    }
+
+    /// Connects anew, with the lock that keeps a second archiver out. The inner error is the database's.
+    fn regain(&mut self) -> Result<Result<(), DbError>> {
+        let regained = self.session.reconnect();
+        match self.lock {
+            Some(lock) if regained.is_ok() => lock.ensure(self.session),
+            _ => Ok(regained),
+        }
     }
 
     /// Whether a row is gone, asked for as long as it takes to be connected again: it tells whether
@@ -123,7 +167,7 @@ impl Run<'_> {
             self.wait(attempt, &error)?;
             match self.is_gone(table, key) {
                 Ok(gone) => return Ok(gone),
-                Err(again) if again.kind == DbErrorKind::Connection => error = again,
+                Err(again) if again.kind.may_pass_again() => error = again,
                 Err(other) => return Err(other.into()),
             }
         }
@@ -131,14 +175,6 @@ impl Run<'_> {
     }
 
     pub(super) fn is_gone(&mut self, table: &str, key: &Key) -> Result<bool, DbError> {
-        let Some(member) = self.sql.graph.member(table) else {
-            return Ok(false);
-        };
-        let statement = format!(
-            "SELECT COUNT(*) FROM {} t WHERE {}",
-            self.sql.engine.quote(table),
-            self.sql.key_in("t", &member.key, std::slice::from_ref(key))
-        );
-        Ok(self.session.query_count(&statement)? == 0)
+        is_gone(self.session, self.sql, table, key)
     }
 }

@@ -100,16 +100,41 @@ impl Batch<'_> {
             }
         };
         match session.commit() {
-            Ok(()) => Ok(done),
+            Ok(()) => match witness {
+                Some((table, key)) if session.in_cluster() => {
+                    self.believe(session, done, table, key)
+                }
+                _ => Ok(done),
+            },
             Err(error) => match witness {
-                Some((table, key)) if error.kind == DbErrorKind::Connection => {
+                Some((table, key)) if is_ambiguous(session, error.kind) => {
                     Err(Failure::Ambiguous(error, table, key, Box::new(done)))
                 }
                 _ => {
                     drop(session.rollback());
-                    Err(error.into())
+                    Err(sized(error, done.moved()).into())
                 }
             },
+        }
+    }
+
+    /// A Galera node says OK to a COMMIT that commits nothing, where the transaction had been rolled back before: the
+    /// witness tells whether it has happened.
+    fn believe(
+        &self,
+        session: &mut Session,
+        done: Done,
+        table: String,
+        key: Key,
+    ) -> Result<Done, Failure> {
+        match is_gone(session, self.sql, &table, &key) {
+            Ok(true) => Ok(done),
+            Ok(false) => Err(Failure::Refused(DbError::new(
+                DbErrorKind::Retryable,
+                "",
+                "COMMIT was answered OK, and nothing was committed",
+            ))),
+            Err(error) => Err(Failure::Ambiguous(error, table, key, Box::new(done))),
         }
     }
 
@@ -122,7 +147,8 @@ impl Batch<'_> {
             }
         }
         for step in &done.steps {
-            let touched = session.execute(&step.sql)?;
+            let touched = session.execute(&step.sql);
+            let touched = touched.map_err(|error| sized(error, done.moved()))?;
             if let Some(expected) = step.expect.filter(|e| *e != touched) {
                 let table = step.table.clone();
                 return Err(Failure::Mismatch {
@@ -218,6 +244,39 @@ impl Batch<'_> {
             }
         }
     }
+}
+
+/// Whether a COMMIT that was answered with such an error may have happened. A node of a cluster that is parted from the
+/// others may have sent them what it then refuses itself; only a lost conflict and a limit are the same everywhere.
+fn is_ambiguous(session: &Session, kind: DbErrorKind) -> bool {
+    let clear = matches!(kind, DbErrorKind::Retryable | DbErrorKind::TooLarge);
+    kind == DbErrorKind::Connection || (session.in_cluster() && !clear)
+}
+
+/// What is too large is told with its size.
+fn sized(mut error: DbError, rows: u64) -> DbError {
+    if error.kind == DbErrorKind::TooLarge {
+        error.message = format!("{} (a transaction of {rows} rows)", error.message);
+    }
+    error
+}
+
+/// Whether a row is no longer there.
+pub(super) fn is_gone(
+    session: &mut Session,
+    sql: Sql<'_>,
+    table: &str,
+    key: &Key,
+) -> Result<bool, DbError> {
+    let Some(member) = sql.graph.member(table) else {
+        return Ok(false);
+    };
+    let statement = format!(
+        "SELECT COUNT(*) FROM {} t WHERE {}",
+        sql.engine.quote(table),
+        sql.key_in("t", &member.key, std::slice::from_ref(key))
+    );
+    Ok(session.query_count(&statement)? == 0)
 }
 
 /// Keys of the family's roots in the table the batch started from.

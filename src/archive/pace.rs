@@ -38,6 +38,12 @@ impl Pace {
         self.rows
     }
 
+    /// Learns that a batch was more than the database takes in a transaction: no later one will be as large.
+    pub(super) fn too_large(&mut self) {
+        self.most = (self.rows / 2).max(1);
+        self.rows = self.most;
+    }
+
     /// Learns from a batch that moved so many rows in this time; by a factor of two at most, and up only from one
     /// that was about full.
     pub(super) fn note(&mut self, moved: u64, took: Duration) {
@@ -89,6 +95,19 @@ mod tests {
         assert_eq!(sizes(pace(1_500, Some(250)), 20_000, 3), [1000, 1500, 1500]);
         assert_eq!(sizes(pace(10, Some(250)), 10, 3), [10, 10, 10]);
         assert_eq!(sizes(pace(8, None), 1, 3), [8, 8, 8]);
+    }
+
+    #[test]
+    fn a_limit_that_was_met_is_not_tried_again() {
+        let mut pace = pace(50_000, Some(250));
+        pace.note(1000, Duration::from_millis(10));
+        assert_eq!(pace.rows(), 2000);
+        pace.too_large();
+        assert_eq!(pace.rows(), 1000);
+        pace.note(1000, Duration::from_millis(1));
+        assert_eq!(pace.rows(), 1000);
+        (0..20).for_each(|_| pace.too_large());
+        assert_eq!(pace.rows(), 1);
     }
 
     #[test]

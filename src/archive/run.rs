@@ -87,6 +87,10 @@ fn run(
         session.lock_rows_only()?;
         helpers.iter_mut().try_for_each(Session::lock_rows_only)?;
     }
+    if !options.dry_run {
+        session.mind_cluster()?;
+        helpers.iter_mut().try_for_each(Session::mind_cluster)?;
+    }
     let lock = match options.dry_run {
         true => None,
         false => Some(AdvisoryLock::acquire(session)?),
@@ -262,7 +266,7 @@ impl<'a> Run<'a> {
                 let Some(statement) = self.sql.stragglers(reference, WINDOW) else {
                     break;
                 };
-                let keys = self.session.query(&statement)?;
+                let keys = self.reading(|session| session.query(&statement))?;
                 let last = keys.len() < WINDOW;
                 let before = self.outcome.total_rows;
                 self.table(child, Roots::given(RootKind::Straggler, keys))?;
@@ -279,7 +283,8 @@ impl<'a> Run<'a> {
         let Some(obstacle) = &member.obstacle else {
             return Ok(());
         };
-        let count = self.session.query_count(&self.sql.count(member))?;
+        let statement = self.sql.count(member);
+        let count = self.reading(|session| session.query_count(&statement))?;
         if count == 0 {
             return Ok(());
         }
@@ -287,7 +292,7 @@ impl<'a> Run<'a> {
             [] => vec![member.table.clone()],
             _ => {
                 let statement = self.sql.candidates(member, None, LISTED_PER_REASON);
-                let keys = self.session.query(&statement)?;
+                let keys = self.reading(|session| session.query(&statement))?;
                 keys.iter()
                     .map(|key| row_name(&member.table, key))
                     .collect()
@@ -317,19 +322,22 @@ impl<'a> Run<'a> {
                 continue;
             };
             let date = member.age.as_deref().unwrap_or("the date");
-            let (mut count, mut listed) = (0, Vec::new());
-            self.session.query_each(&statement, |key| {
-                count += 1;
-                if listed.len() < LISTED_PER_REASON {
-                    let root = row_name(&member.table, &key);
-                    listed.push(Blocked {
-                        reason: "no-date".into(),
-                        path: vec![root.clone()],
-                        root,
-                        remedy: format!("set {date} of the row, or {without}"),
-                    });
-                }
-                true
+            let (count, listed) = self.reading(|session| {
+                let (mut count, mut listed) = (0, Vec::new());
+                session.query_each(&statement, |key| {
+                    count += 1;
+                    if listed.len() < LISTED_PER_REASON {
+                        let root = row_name(&member.table, &key);
+                        listed.push(Blocked {
+                            reason: "no-date".into(),
+                            path: vec![root.clone()],
+                            root,
+                            remedy: format!("set {date} of the row, or {without}"),
+                        });
+                    }
+                    true
+                })?;
+                Ok((count, listed))
             })?;
             if count > 0 {
                 self.outcome.block_all("no-date", count, listed);

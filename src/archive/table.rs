@@ -6,17 +6,22 @@ use crate::db::{DbErrorKind, Session};
 use crate::error::{Error, Result};
 use crate::schema::Member;
 
+use super::attempt::Refusal;
 use super::batch::{Batch, Done, Failure, describe};
 use super::forest::{Key, row_name};
 use super::outcome::{Blocked, StopReason};
 use super::roots::{Roots, WINDOW};
 use super::run::Run;
 
+/// What to do about a family that is larger than a transaction may be.
+const TOO_LARGE: &str = "raise the limit for this run (Galera: wsrep_max_ws_rows, wsrep_max_ws_size; a binlog: \
+                         max_binlog_cache_size) and run again: a family moves in one transaction or not at all";
+
 /// What became of a batch.
 enum Attempted {
     Done(Box<Done>),
     /// The database's last word on these families.
-    Refused(String),
+    Refused(Refusal),
     /// Rolled back, for a reason that need not be there the next time.
     Again,
 }
@@ -90,15 +95,25 @@ impl Run<'_> {
                     // One family alone is refused: that is the one.
                     Attempted::Refused(why) if keys.len() == 1 && limit == 2 => {
                         let root = row_name(&member.table, &keys[0]);
+                        let (reason, remedy) = match why.too_large {
+                            true => ("too-large", TOO_LARGE),
+                            false => (
+                                "refused",
+                                "mend what the database complains of and run again",
+                            ),
+                        };
                         self.outcome.block(Blocked {
-                            reason: "refused".into(),
-                            path: vec![root.clone(), why],
+                            reason: reason.into(),
+                            path: vec![root.clone(), why.why],
                             root,
-                            remedy: "mend what the database complains of and run again".into(),
+                            remedy: remedy.into(),
                         });
                         Vec::new()
                     }
-                    Attempted::Refused(_) => {
+                    Attempted::Refused(why) => {
+                        if why.too_large {
+                            self.pace.too_large();
+                        }
                         limit = if keys.len() == 1 { 1 } else { keys.len() / 2 };
                         keys
                     }
@@ -191,7 +206,7 @@ impl Run<'_> {
         let error = match failure {
             Failure::Fatal(error) => return Err(error),
             // The next time the run's own session looks closer.
-            Failure::Mismatch { table, .. } => return Ok(Attempted::Refused(table)),
+            Failure::Mismatch { table, .. } => return Ok(Attempted::Refused(Refusal::of(table))),
             Failure::Ambiguous(_, table, key, done) => {
                 self.outcome.retries += 1;
                 drop(session.reconnect());
@@ -211,7 +226,7 @@ impl Run<'_> {
                 }
                 Ok(Attempted::Again)
             }
-            kind if kind.refuses_rows() => Ok(Attempted::Refused(error.to_string())),
+            kind if kind.refuses_rows() => Ok(Attempted::Refused(error.into())),
             _ => Err(error.into()),
         }
     }

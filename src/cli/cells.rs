@@ -61,7 +61,7 @@ impl Unreachable {
             // The API database is everybody's.
             Err(error)
                 if self.tolerant
-                    && error.code == ExitCode::Unavailable
+                    && matches!(error.code, ExitCode::Unavailable | ExitCode::Stopped)
                     && !error.message.starts_with(API_DATABASE) =>
             {
                 let name = if name.is_empty() { "main" } else { name };

@@ -22,6 +22,10 @@ pub(crate) struct DatabaseArgs {
     /// environment's SEXTON_DATABASE.
     #[arg(value_name = "DB")]
     database: Option<String>,
+    /// Another node of DB's cluster, as a URL of the same database: where the node in use goes away, the next one is
+    /// taken. May be given several times; the first one is DB where that is not given.
+    #[arg(long = "db", value_name = "URL")]
+    nodes: Vec<String>,
     /// A nova.conf: the connections of [database] and, if it is there, [api_database].
     #[arg(long, value_name = "FILE", conflicts_with = "database")]
     pub(crate) config_file: Option<PathBuf>,
@@ -95,7 +99,7 @@ impl DatabaseArgs {
             if api.is_none() && oslo_has_connection(&text, "api_database") {
                 api = Some(connection(path, &text, "api_database").map_err(of_api)?);
             }
-        } else if let Some(database) = &self.database {
+        } else if let Some(database) = self.database.as_ref().or(self.nodes.first()) {
             first = Some(database.clone());
         } else if self.cells.is_empty() {
             first = from_environment();
@@ -104,6 +108,16 @@ impl DatabaseArgs {
             && let Some(database) = &first
         {
             cells.push((String::new(), database.parse()?));
+        }
+        let mut nodes = self.nodes.iter();
+        if self.database.is_none() && self.config_file.is_none() {
+            nodes.next();
+        }
+        for node in nodes {
+            let Some((_, target)) = cells.first_mut() else {
+                break;
+            };
+            *target = target.clone().or(node.parse()?)?;
         }
         let mut identities = BTreeMap::new();
         if self.all_cells {

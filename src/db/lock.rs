@@ -61,12 +61,19 @@ impl AdvisoryLock {
     }
 
     /// Makes sure the lock is held after the session may have reconnected: takes it again if it
-    /// was lost, waiting a while for the server to notice that the old connection is gone.
-    pub fn ensure(&self, session: &mut Session) -> Result<()> {
-        if self.is_held(session)? || self.try_take(session, PATIENCE)? {
-            return Ok(());
+    /// was lost, waiting a while for the server to notice that the old connection is gone. The inner error is the
+    /// database's.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 69 if another archiver has taken the lock meanwhile.
+    pub fn ensure(&self, session: &mut Session) -> Result<Result<(), DbError>> {
+        let held = self.is_held(session);
+        match held.and_then(|held| Ok(held || self.try_take(session, PATIENCE)?)) {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => Err(taken(session.label())),
+            Err(error) => Ok(Err(error)),
         }
-        Err(taken(session.label()))
     }
 
     /// Releases the lock.
@@ -252,7 +259,7 @@ mod tests {
             assert!(AdvisoryLock::acquire(&mut session(&link)).is_err());
         }
         first.reconnect().unwrap();
-        lock.ensure(&mut first).unwrap();
+        lock.ensure(&mut first).unwrap().unwrap();
         lock.release(&mut first).unwrap();
         assert!(!sidecar.exists());
         drop(AdvisoryLock::acquire(&mut second).unwrap());

@@ -21,38 +21,42 @@ pub struct MysqlDriver(Wire<Mysql>);
 impl MysqlDriver {
     /// Connects; gives up after ten seconds.
     pub fn connect(options: &ConnectOptions, access: Access) -> Result<Self, DbError> {
-        let mut server = MySqlConnectOptions::new()
-            .database(&options.database)
-            .charset("utf8mb4")
-            .pipes_as_concat(false)
-            .no_engine_substitution(false)
-            .ssl_mode(match options.tls.mode {
-                TlsMode::Disabled => MySqlSslMode::Disabled,
-                TlsMode::Preferred => MySqlSslMode::Preferred,
-                TlsMode::Required => MySqlSslMode::Required,
-                TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
-                TlsMode::VerifyIdentity => MySqlSslMode::VerifyIdentity,
-            })
-            .disable_statement_logging();
-        server = match &options.socket {
-            Some(socket) => server.socket(socket),
-            None => server.host(&options.host).port(options.port),
-        };
-        if let Some(user) = &options.user {
-            server = server.username(user);
-        }
-        if let Some(password) = &options.password {
-            server = server.password(password);
-        }
-        if let Some(ca) = &options.tls.ca {
-            server = server.ssl_ca(ca);
-        }
-        if let (Some(cert), Some(key)) = (&options.tls.cert, &options.tls.key) {
-            server = server.ssl_client_cert(cert).ssl_client_key(key);
-        }
-        let options = server;
-        Wire::connect(Mysql { options, access }).map(Self)
+        let nodes = options.nodes().map(login).collect();
+        Wire::connect(Mysql { nodes, access }).map(Self)
     }
+}
+
+fn login(options: &ConnectOptions) -> MySqlConnectOptions {
+    let mut server = MySqlConnectOptions::new()
+        .database(&options.database)
+        .charset("utf8mb4")
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .ssl_mode(match options.tls.mode {
+            TlsMode::Disabled => MySqlSslMode::Disabled,
+            TlsMode::Preferred => MySqlSslMode::Preferred,
+            TlsMode::Required => MySqlSslMode::Required,
+            TlsMode::VerifyCa => MySqlSslMode::VerifyCa,
+            TlsMode::VerifyIdentity => MySqlSslMode::VerifyIdentity,
+        })
+        .disable_statement_logging();
+    server = match &options.socket {
+        Some(socket) => server.socket(socket),
+        None => server.host(&options.host).port(options.port),
+    };
+    if let Some(user) = &options.user {
+        server = server.username(user);
+    }
+    if let Some(password) = &options.password {
+        server = server.password(password);
+    }
+    if let Some(ca) = &options.tls.ca {
+        server = server.ssl_ca(ca);
+    }
+    if let (Some(cert), Some(key)) = (&options.tls.cert, &options.tls.key) {
+        server = server.ssl_client_cert(cert).ssl_client_key(key);
+    }
+    server
 }
 
 impl Driver for MysqlDriver {
@@ -74,15 +78,19 @@ impl Driver for MysqlDriver {
 }
 
 struct Mysql {
-    options: MySqlConnectOptions,
+    nodes: Vec<MySqlConnectOptions>,
     access: Access,
 }
 
 impl Server for Mysql {
     type Database = MySql;
 
-    async fn connect(&self) -> Result<MySqlConnection, sqlx::Error> {
-        let mut connection = self.options.connect().await?;
+    fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    async fn connect(&self, node: usize) -> Result<MySqlConnection, sqlx::Error> {
+        let mut connection = self.nodes[node].connect().await?;
         let mut settings = vec![SETTINGS];
         if self.access == Access::ReadOnly {
             settings.push("SET SESSION TRANSACTION READ ONLY");
@@ -148,8 +156,8 @@ fn value(type_name: &str, binary: bool, bytes: &[u8]) -> Value {
 fn kind(number: u16) -> DbErrorKind {
     match number {
         // Lock timeout, deadlock (Galera's certification failure too), too many transactions,
-        // NOWAIT, MariaDB's "record has changed", a Galera node without quorum.
-        1205 | 1213 | 1637 | 3572 | 1020 | 1047 => DbErrorKind::Retryable,
+        // NOWAIT, MariaDB's "record has changed".
+        1205 | 1213 | 1637 | 3572 | 1020 => DbErrorKind::Retryable,
         // wsrep_max_ws_rows; wsrep_max_ws_size, which is told at COMMIT; binlog cache.
         1180 | 1105 | 1197 => DbErrorKind::TooLarge,
         1022 | 1062 | 1169 | 1586 => DbErrorKind::DuplicateKey,
@@ -162,7 +170,10 @@ fn kind(number: u16) -> DbErrorKind {
             DbErrorKind::Permission
         }
         1049 => DbErrorKind::NotADatabase,
-        1040 | 1053 | 1158..=1161 | 1203 | 1927 | 2006 | 2013 | 4031 => DbErrorKind::Connection,
+        // 1047: a Galera node without quorum, as good as gone; another one may be there.
+        1040 | 1047 | 1053 | 1158..=1161 | 1203 | 1927 | 2006 | 2013 | 4031 => {
+            DbErrorKind::Connection
+        }
         _ => DbErrorKind::Other,
     }
 }

@@ -17,37 +17,41 @@ pub struct PostgresDriver(Wire<Postgres>);
 impl PostgresDriver {
     /// Connects; gives up after ten seconds.
     pub fn connect(options: &ConnectOptions, access: Access) -> Result<Self, DbError> {
-        let mut server = PgConnectOptions::new_without_pgpass()
-            .database(&options.database)
-            .host(&options.host)
-            .port(options.port)
-            .application_name("sexton")
-            .ssl_mode(match options.tls.mode {
-                TlsMode::Disabled => PgSslMode::Disable,
-                TlsMode::Preferred => PgSslMode::Prefer,
-                TlsMode::Required => PgSslMode::Require,
-                TlsMode::VerifyCa => PgSslMode::VerifyCa,
-                TlsMode::VerifyIdentity => PgSslMode::VerifyFull,
-            })
-            .disable_statement_logging();
-        if let Some(socket) = &options.socket {
-            server = server.socket(socket);
-        }
-        if let Some(user) = &options.user {
-            server = server.username(user);
-        }
-        if let Some(password) = &options.password {
-            server = server.password(password);
-        }
-        if let Some(ca) = &options.tls.ca {
-            server = server.ssl_root_cert(ca);
-        }
-        if let (Some(cert), Some(key)) = (&options.tls.cert, &options.tls.key) {
-            server = server.ssl_client_cert(cert).ssl_client_key(key);
-        }
-        let options = server;
-        Wire::connect(Postgres { options, access }).map(Self)
+        let nodes = options.nodes().map(login).collect();
+        Wire::connect(Postgres { nodes, access }).map(Self)
     }
+}
+
+fn login(options: &ConnectOptions) -> PgConnectOptions {
+    let mut server = PgConnectOptions::new_without_pgpass()
+        .database(&options.database)
+        .host(&options.host)
+        .port(options.port)
+        .application_name("sexton")
+        .ssl_mode(match options.tls.mode {
+            TlsMode::Disabled => PgSslMode::Disable,
+            TlsMode::Preferred => PgSslMode::Prefer,
+            TlsMode::Required => PgSslMode::Require,
+            TlsMode::VerifyCa => PgSslMode::VerifyCa,
+            TlsMode::VerifyIdentity => PgSslMode::VerifyFull,
+        })
+        .disable_statement_logging();
+    if let Some(socket) = &options.socket {
+        server = server.socket(socket);
+    }
+    if let Some(user) = &options.user {
+        server = server.username(user);
+    }
+    if let Some(password) = &options.password {
+        server = server.password(password);
+    }
+    if let Some(ca) = &options.tls.ca {
+        server = server.ssl_root_cert(ca);
+    }
+    if let (Some(cert), Some(key)) = (&options.tls.cert, &options.tls.key) {
+        server = server.ssl_client_cert(cert).ssl_client_key(key);
+    }
+    server
 }
 
 impl Driver for PostgresDriver {
@@ -69,15 +73,19 @@ impl Driver for PostgresDriver {
 }
 
 struct Postgres {
-    options: PgConnectOptions,
+    nodes: Vec<PgConnectOptions>,
     access: Access,
 }
 
 impl Server for Postgres {
     type Database = Pg;
 
-    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut connection = self.options.connect().await?;
+    fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    async fn connect(&self, node: usize) -> Result<PgConnection, sqlx::Error> {
+        let mut connection = self.nodes[node].connect().await?;
         let mut settings = vec![SETTINGS];
         if self.access == Access::ReadOnly {
             settings.push("SET default_transaction_read_only = on");

@@ -19,6 +19,8 @@ pub struct Session {
     spent: Spent,
     /// What was set beyond the usual, to be set again on a new connection.
     settings: Vec<String>,
+    /// Whether the server is a node of a Galera cluster; known after [`Session::mind_cluster`].
+    in_cluster: bool,
 }
 
 impl Session {
@@ -33,6 +35,7 @@ impl Session {
             statements: 0,
             spent: Spent::default(),
             settings: Vec::new(),
+            in_cluster: false,
         }
     }
 
@@ -144,7 +147,8 @@ impl Session {
     /// neighbours: READ COMMITTED. Where a binlog is written as statements the server would refuse such a
     /// transaction, and nothing changes.
     pub fn lock_rows_only(&mut self) -> Result<(), DbError> {
-        if self.engine != Engine::Mysql || !self.settings.is_empty() {
+        const SETTING: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+        if self.engine != Engine::Mysql || self.settings.iter().any(|s| s == SETTING) {
             return Ok(());
         }
         let by_statement = "SELECT @@log_bin = 1 AND @@binlog_format = 'STATEMENT'";
@@ -155,11 +159,35 @@ impl Session {
             Err(error) => return Err(error),
         };
         if !by_statement {
-            let setting = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
-            self.execute(setting)?;
-            self.settings.push(setting.into());
+            self.execute(SETTING)?;
+            self.settings.push(SETTING.into());
         }
         Ok(())
+    }
+
+    /// On a node of a Galera cluster, has every SELECT wait until what the cluster has committed is there to be read:
+    /// another node than the one that was lost is asked what became of a transaction.
+    pub fn mind_cluster(&mut self) -> Result<(), DbError> {
+        const SETTING: &str = "SET SESSION wsrep_sync_wait = 1";
+        if self.engine != Engine::Mysql || self.in_cluster {
+            return Ok(());
+        }
+        self.in_cluster = match self.query_count("SELECT @@wsrep_on") {
+            Ok(on) => on == 1,
+            // A server that knows no such variable is in no cluster.
+            Err(error) if error.code == "1193" => false,
+            Err(error) => return Err(error),
+        };
+        if self.in_cluster {
+            self.execute(SETTING)?;
+            self.settings.push(SETTING.into());
+        }
+        Ok(())
+    }
+
+    /// Whether the server is a node of a Galera cluster, whose OK to a COMMIT is not believed.
+    pub fn in_cluster(&self) -> bool {
+        self.in_cluster
     }
 
     /// On SQLite, has transactions write over one rollback journal rather than make and remove a file each, until

@@ -60,6 +60,32 @@ impl Target {
         }
     }
 
+    /// The same database, to be reached through `other` too: a further node of its cluster, which a session turns
+    /// to where the one in use goes away.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 64 if `other` is a database of another kind or of another name, or a file.
+    pub fn or(self, other: Self) -> Result<Self> {
+        let refuse = |what: &str| {
+            Err(Error::usage(format!("{other} is no further node of {self}: {what}"))
+                .hint("--db takes the same database on another node; further cells are given with --cell"))
+        };
+        match (self.clone(), other.clone()) {
+            (Self::Mysql(one), Self::Mysql(more)) if one.database == more.database => {
+                Ok(Self::Mysql(one.or(more)))
+            }
+            (Self::Postgres(one), Self::Postgres(more)) if one.database == more.database => {
+                Ok(Self::Postgres(one.or(more)))
+            }
+            (Self::Mysql(_), Self::Mysql(_)) | (Self::Postgres(_), Self::Postgres(_)) => {
+                refuse("its name is another")
+            }
+            (Self::Sqlite(_), _) | (_, Self::Sqlite(_)) => refuse("a file has no nodes"),
+            _ => refuse("it is of another kind"),
+        }
+    }
+
     /// Whether both name the same database, whoever logs in and how.
     pub fn same_database(&self, other: &Self) -> bool {
         match (self, other) {
@@ -181,9 +207,21 @@ pub struct ConnectOptions {
     pub database: String,
     /// Transport encryption.
     pub tls: Tls,
+    /// Further nodes of the same database.
+    pub others: Vec<ConnectOptions>,
 }
 
 impl ConnectOptions {
+    fn or(mut self, other: Self) -> Self {
+        self.others.push(other);
+        self
+    }
+
+    /// These, and those of the further nodes.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
     fn redacted(&self, scheme: &str, default_port: u16, socket: &str) -> String {
         let mut url = format!("{scheme}://");
         if let Some(user) = &self.user {

@@ -17,9 +17,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) trait Server: Send + Sync + 'static {
     type Database: Database;
 
-    /// Connects and puts the session into the mode that sexton's SQL relies on.
+    /// How many nodes the database can be reached through.
+    fn nodes(&self) -> usize;
+
+    /// Connects to a node and puts the session into the mode that sexton's SQL relies on.
     fn connect(
         &self,
+        node: usize,
     ) -> impl Future<Output = Result<<Self::Database as Database>::Connection, sqlx::Error>>;
 
     /// The value of one column of a row that came through the text protocol.
@@ -37,6 +41,8 @@ pub(super) struct Wire<S: Server> {
     connection: Option<<S::Database as Database>::Connection>,
     runtime: Runtime,
     server: S,
+    /// The node to try first.
+    node: usize,
 }
 
 impl<S: Server> Wire<S>
@@ -52,15 +58,30 @@ where
             connection: None,
             runtime,
             server,
+            node: 0,
         };
         wire.reconnect()?;
         Ok(wire)
     }
 
+    /// Connects anew: to the node after the one that was in use, if there are several, and on to the next ones until
+    /// one answers.
     pub(super) fn reconnect(&mut self) -> Result<(), DbError> {
+        let mut result = Ok(());
+        for _ in 0..self.server.nodes().max(1) {
+            result = self.connect_to(self.node);
+            self.node = (self.node + 1) % self.server.nodes().max(1);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    fn connect_to(&mut self, node: usize) -> Result<(), DbError> {
         self.connection = None;
         let connecting =
-            async { tokio::time::timeout(CONNECT_TIMEOUT, self.server.connect()).await };
+            async { tokio::time::timeout(CONNECT_TIMEOUT, self.server.connect(node)).await };
         match self.runtime.block_on(connecting) {
             Ok(Ok(connection)) => {
                 self.connection = Some(connection);

@@ -59,7 +59,7 @@ impl PrivateMariadb {
         .fold(self, Self::argument)
     }
 
-    fn find(&self) -> Result<Mariadb> {
+    pub(super) fn find(&self) -> Result<Mariadb> {
         let directories = program_directories();
         let find = |name| {
             find_program(name, &directories).ok_or_else(|| {
@@ -73,6 +73,7 @@ impl PrivateMariadb {
             install: find("mariadb-install-db")?,
             client: find("mariadb")?,
             arguments: self.arguments.clone(),
+            user: is_root().then_some("root"),
         })
     }
 }
@@ -87,11 +88,15 @@ impl Provider for PrivateMariadb {
     }
 }
 
-struct Mariadb {
+/// The programs, and how they are called.
+#[derive(Clone)]
+pub(super) struct Mariadb {
     server: PathBuf,
     install: PathBuf,
     client: PathBuf,
-    arguments: Vec<String>,
+    pub(super) arguments: Vec<String>,
+    /// mariadbd runs as root only when told so; otherwise it stays who it is.
+    pub(super) user: Option<&'static str>,
 }
 
 impl Kind for Mariadb {
@@ -119,7 +124,7 @@ impl Kind for Mariadb {
                 .arg(format!("--datadir={}", directory.display()))
                 .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
                 .args(["--skip-name-resolve", REDO_LOG])
-                .args(user());
+                .args(is_root().then_some("--user=root"));
             run(&mut install).map(drop)
         })
     }
@@ -137,7 +142,7 @@ impl Kind for Mariadb {
             .args([REDO_LOG, "--innodb-buffer-pool-size=64M"])
             .args(["--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1"])
             .args(["--character-set-server=utf8mb4", "--performance-schema=0"])
-            .args(user());
+            .args(self.user.map(|user| format!("--user={user}")));
         if first {
             let file = place.path().join("user.sql");
             fs::write(&file, TCP_USER)
@@ -164,9 +169,4 @@ impl Kind for Mariadb {
     fn identity_query(&self) -> &'static str {
         "SELECT @@datadir, VERSION()"
     }
-}
-
-/// mariadbd runs as root only when told so; otherwise it stays who it is.
-fn user() -> Option<&'static str> {
-    is_root().then_some("--user=root")
 }

@@ -11,11 +11,13 @@
 //! and does not depend on [`crate::db`].
 
 mod copy;
+mod galera;
 mod instance;
 mod mariadb;
 mod postgres;
 mod process;
 
+pub use galera::{GaleraCluster, PrivateGalera};
 pub use mariadb::PrivateMariadb;
 pub use postgres::PrivatePostgres;
 pub use process::free_port;

@@ -4,6 +4,7 @@
 mod compare;
 mod docker;
 mod fuzz;
+mod galera;
 mod image;
 mod install;
 mod schemas;
@@ -26,6 +27,7 @@ struct Cli {
 enum Task {
     Test(test::Args),
     Fuzz(fuzz::Args),
+    Galera(galera::Args),
     Sync(service::Args),
     Schemas(schemas::Args),
     #[command(subcommand)]
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        Task::Galera(args) => galera::run(&args),
         Task::Sync(args) => service::run(&args),
         Task::Schemas(args) => schemas::run(&args),
         Task::Compare(what) => compare::run(&what),

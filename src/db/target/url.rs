@@ -108,6 +108,7 @@ fn server(user_info: Option<&str>, rest: &str, default_port: u16) -> Result<Url,
         password: password.map(decode),
         database,
         tls: Tls::default(),
+        others: Vec::new(),
     };
     set_host(&mut options, &decode(host));
     Ok(Url {
