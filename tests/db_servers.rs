@@ -397,9 +397,9 @@ fn one_holder(scratch: &Scratch) {
         error.starts_with("another archiver is at work in "),
         "{error}"
     );
-    lock.ensure(&mut first).unwrap();
+    lock.ensure(&mut first).unwrap().unwrap();
     first.reconnect().unwrap();
-    lock.ensure(&mut first).unwrap();
+    lock.ensure(&mut first).unwrap().unwrap();
     assert!(AdvisoryLock::acquire(&mut second).is_err());
     lock.release(&mut first).unwrap();
     let lock = AdvisoryLock::acquire(&mut second).unwrap();

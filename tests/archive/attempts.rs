@@ -112,7 +112,7 @@ fn it_gives_up_after_as_many_attempts_as_it_was_given() {
             let mut cloud = cloud();
             let told = run(&mut cloud, retries, &[upset("INSERT", 0, 99, how)]);
             let error = told.result.unwrap_err();
-            assert_eq!(error.code, ExitCode::Unavailable);
+            assert_eq!(error.code, ExitCode::Stopped);
             let said = format!("gave up after {attempts} attempts: ");
             assert!(error.message.starts_with(&said), "{error}");
             assert_eq!(told.reconnects, reconnects);
