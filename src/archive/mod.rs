@@ -30,6 +30,7 @@ mod shared;
 mod sql;
 mod stop;
 mod table;
+mod throttle;
 
 pub use api::{Api, Cell};
 pub use before::Before;
@@ -38,3 +39,4 @@ pub use outcome::{Blocked, Outcome, StopReason};
 pub use purge::purge;
 pub use run::{archive, archive_abreast, purge_in_place};
 pub use stop::Stop;
+pub use throttle::{Limit, StoppedReplica, Throttle};

@@ -85,6 +85,10 @@ pub trait Observer {
     fn archived(&mut self, _api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
         Ok(BTreeMap::new())
     }
+    /// The run waits before its next batch, and why.
+    fn waits(&mut self, why: &str) {
+        self.notice(&format!("waiting: {why}"));
+    }
     /// Something people want to know of.
     fn notice(&mut self, _text: &str) {}
     /// A dry run's statements for the first batch of a table.

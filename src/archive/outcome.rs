@@ -20,12 +20,16 @@ pub enum StopReason {
     Time,
     /// The stop file was there.
     StopFile,
+    /// A limit of `--critical-load` was passed, or a replica does not replicate that must.
+    Load,
+    /// It had waited for as long as `--max-wait` allows.
+    MaxWait,
 }
 
 impl StopReason {
     /// Whether somebody, or a limit of time, asked the run to stop: nothing more is to be begun.
     pub fn is_request(self) -> bool {
-        matches!(self, Self::Signal | Self::Time | Self::StopFile)
+        !matches!(self, Self::Complete | Self::MaxRows)
     }
 }
 

@@ -7,17 +7,24 @@ use std::time::{Duration, Instant};
 
 use super::options::Observer;
 use super::outcome::StopReason;
+use super::throttle::{Throttle, Verdict};
 
 /// How often a wait looks whether it is over.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How often gauges are read while one is over its limit.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// When a run stops after the batch in hand, and when it waits before the next one.
-#[derive(Debug, Default, Clone)]
+#[derive(Default, Clone)]
 pub struct Stop<'a> {
     flag: Option<&'a AtomicBool>,
     deadline: Option<Instant>,
     stop_file: Option<PathBuf>,
     pause_file: Option<PathBuf>,
+    throttle: Option<&'a Throttle>,
+    /// What a wait has come to that was not worth it.
+    given_up: Cell<Option<StopReason>>,
     waited: Cell<Duration>,
 }
 
@@ -51,6 +58,13 @@ impl<'a> Stop<'a> {
         self
     }
 
+    /// Waits before each batch for as long as a gauge is over its limit.
+    #[must_use]
+    pub fn throttled_by(mut self, throttle: &'a Throttle) -> Self {
+        self.throttle = Some(throttle);
+        self
+    }
+
     /// Why to stop now, if at all.
     pub fn reason(&self) -> Option<StopReason> {
         if self.flag.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
@@ -58,6 +72,9 @@ impl<'a> Stop<'a> {
         }
         if self.deadline.is_some_and(|moment| Instant::now() >= moment) {
             return Some(StopReason::Time);
+        }
+        if let Some(reason) = self.given_up.get() {
+            return Some(reason);
         }
         let there = self.stop_file.as_ref().is_some_and(|file| file.exists());
         there.then_some(StopReason::StopFile)
@@ -91,8 +108,50 @@ impl<'a> Stop<'a> {
         self.note(begun);
     }
 
-    /// Waits for as long as the pause file is there, or until asked to stop.
+    /// Waits before a batch: for as long as the pause file is there, and a gauge is over its limit, or until asked
+    /// to stop.
     pub(super) fn wait(&self, observer: &mut dyn Observer) {
+        self.pause(observer);
+        if let Some(throttle) = self.throttle {
+            self.slow_down(throttle, observer);
+        }
+    }
+
+    fn slow_down(&self, throttle: &Throttle, observer: &mut dyn Observer) {
+        let begun = Instant::now();
+        let mut said = String::new();
+        while !self.requested() {
+            match throttle.look() {
+                Verdict::Go => break,
+                Verdict::Stop(why) => {
+                    observer.notice(&format!("stopping: {why}"));
+                    self.given_up.set(Some(StopReason::Load));
+                }
+                Verdict::Wait(why) if begun.elapsed() >= throttle.max_wait() => {
+                    observer.notice(&format!(
+                        "stopping, after {} s: {why}",
+                        begun.elapsed().as_secs()
+                    ));
+                    self.given_up.set(Some(StopReason::MaxWait));
+                }
+                Verdict::Wait(why) => {
+                    if said.is_empty() {
+                        observer.waits(&why);
+                    }
+                    said = why;
+                    self.sleep(AGAIN);
+                }
+            }
+        }
+        if !said.is_empty() && !self.requested() {
+            observer.notice(&format!(
+                "going on after {:.1} s",
+                begun.elapsed().as_secs_f64()
+            ));
+        }
+    }
+
+    fn pause(&self, observer: &mut dyn Observer) {
         let Some(file) = self.pause_file.as_ref().filter(|file| file.exists()) else {
             return;
         };

@@ -17,6 +17,7 @@ use super::output::{Format, OutputArgs};
 use super::pace::{self, pause};
 use super::progress::Progress;
 use super::signals::stop_flag;
+use super::throttles::Throttles;
 
 /// Move soft-deleted families to the shadow tables, whole or not at all.
 ///
@@ -85,6 +86,9 @@ pub(crate) struct Args {
     quiet: bool,
     #[command(flatten)]
     output: OutputArgs,
+    // Last, for its heading holds for all that follow.
+    #[command(flatten)]
+    throttles: Throttles,
 }
 
 /// Tools whose output and exit codes can be had.
@@ -114,9 +118,12 @@ pub(super) fn exit_code(outcome: &Outcome) -> ExitCode {
         _ if !outcome.unreachable.is_empty() => ExitCode::Unavailable,
         StopReason::Complete if outcome.has_blocked() => ExitCode::Findings,
         StopReason::Complete => ExitCode::Done,
-        StopReason::MaxRows | StopReason::Signal | StopReason::Time | StopReason::StopFile => {
-            ExitCode::Stopped
-        }
+        StopReason::MaxRows
+        | StopReason::Signal
+        | StopReason::Time
+        | StopReason::StopFile
+        | StopReason::Load
+        | StopReason::MaxWait => ExitCode::Stopped,
     }
 }
 
@@ -276,7 +283,7 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
         .map(|(_, s, ..)| s.label().to_owned())
         .collect::<Vec<_>>()
         .join(", ");
-    for (name, mut session, mut helpers, graph) in opened {
+    for ((name, mut session, mut helpers, graph), (_, target)) in opened.into_iter().zip(&reached) {
         let mut options = in_directory_of(&options, several, &name)?;
         if !options.until_complete {
             options.max_rows = options.max_rows.saturating_sub(total.total_rows);
@@ -288,6 +295,11 @@ fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
         let mut watch = Watch {
             progress: &mut progress,
             api: api.as_mut(),
+        };
+        let throttle = args.throttles.on(target)?.filter(|_| !options.dry_run);
+        let stop = match &throttle {
+            Some(throttle) => stop.clone().throttled_by(throttle),
+            None => stop.clone(),
         };
         let run = archive::archive_abreast(
             &mut session,

@@ -32,6 +32,7 @@ mod prove;
 mod purge;
 mod schema;
 mod signals;
+mod throttles;
 
 use std::process::ExitCode as ProcessExit;
 

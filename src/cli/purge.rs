@@ -19,6 +19,7 @@ use super::output::{Format, OutputArgs};
 use super::pace::{Limits, max_rows, pause};
 use super::progress::Progress;
 use super::signals::stop_flag;
+use super::throttles::Throttles;
 
 /// Delete archived or soft-deleted rows for good, a family at a time.
 ///
@@ -101,6 +102,9 @@ pub(crate) struct Args {
     quiet: bool,
     #[command(flatten)]
     output: OutputArgs,
+    // Last, for its heading holds for all that follow.
+    #[command(flatten)]
+    throttles: Throttles,
 }
 
 /// Forms of export files.
@@ -384,11 +388,16 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
     let several = databases.by_name;
     let included: BTreeSet<String> = args.include.iter().cloned().collect();
     let mut columns = BTreeMap::new();
-    for (name, mut session, graph) in opened {
+    for ((name, mut session, graph), (_, target)) in opened.into_iter().zip(&reached) {
         let mut watch = Watch(&mut progress);
         let dated = graph.members.values().filter(|_| options.before.is_some());
         columns.extend(dated.filter_map(|m| Some((m.shadow.clone()?, m.age.clone()?))));
         let options = in_directory_of(&options, databases.by_name, &name)?;
+        let throttle = args.throttles.on(target)?.filter(|_| !options.dry_run);
+        let stop = match &throttle {
+            Some(throttle) => stop.clone().throttled_by(throttle),
+            None => stop.clone(),
+        };
         let run = match graph.archives() {
             true => archive::purge(&mut session, &graph, &options, &stop, &mut watch),
             false => {

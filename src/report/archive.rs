@@ -70,6 +70,13 @@ pub fn archive_text(outcome: &Outcome) -> String {
         StopReason::StopFile => {
             "Stopped by the stop file after a whole batch; run again to go on.\n"
         }
+        StopReason::Load => {
+            "Stopped after a whole batch: --critical-load was passed, or a replica does not replicate; run again to \
+             go on.\n"
+        }
+        StopReason::MaxWait => {
+            "Stopped after a whole batch: it had waited for --max-wait; run again to go on.\n"
+        }
     };
     text
 }
@@ -132,6 +139,13 @@ pub fn purge_text(outcome: &Outcome) -> String {
         }
         StopReason::StopFile => {
             "Stopped by the stop file after a whole batch; run again to go on.\n"
+        }
+        StopReason::Load => {
+            "Stopped after a whole batch: --critical-load was passed, or a replica does not replicate; run again to \
+             go on.\n"
+        }
+        StopReason::MaxWait => {
+            "Stopped after a whole batch: it had waited for --max-wait; run again to go on.\n"
         }
     };
     text
