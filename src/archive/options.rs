@@ -85,6 +85,12 @@ pub trait Observer {
     fn archived(&mut self, _api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
         Ok(BTreeMap::new())
     }
+    /// Whether [`Observer::expects`] is wanted: the roots are counted for it.
+    fn wants_estimate(&self) -> bool {
+        false
+    }
+    /// About so many families may move.
+    fn expects(&mut self, _families: u64) {}
     /// The run waits before its next batch, and why.
     fn waits(&mut self, why: &str) {
         self.notice(&format!("waiting: {why}"));

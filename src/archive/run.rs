@@ -189,6 +189,9 @@ impl<'a> Run<'a> {
     /// Passes over all tables, until nothing moves any more: what blocks a family may itself move
     /// later in the same pass. Without blocked families one pass is enough.
     fn all(&mut self) -> Result<()> {
+        if self.observer.wants_estimate() {
+            self.estimate()?;
+        }
         loop {
             let before = self.outcome.total_rows;
             self.pass()?;
@@ -199,6 +202,21 @@ impl<'a> Run<'a> {
             self.outcome.blocked.clear();
             self.outcome.blocked_families.clear();
         }
+    }
+
+    /// Counts the roots, for those who watch.
+    fn estimate(&mut self) -> Result<()> {
+        let mut families = 0;
+        for table in self.sql.graph.root_order() {
+            let member = self.sql.graph.member(table);
+            if let Some(member) = member.filter(|m| m.obstacle.is_none()) {
+                let statement = self.sql.count(member);
+                let count = self.reading(|session| session.query_count(&statement))?;
+                families += u64::try_from(count).unwrap_or(0);
+            }
+        }
+        self.observer.expects(families);
+        Ok(())
     }
 
     fn pass(&mut self) -> Result<()> {

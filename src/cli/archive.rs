@@ -4,20 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use sexton::archive::{self, Api, Before, Observer, Options, Outcome, Stop, StopReason};
-use sexton::db::{Access, Session, Target, open};
-use sexton::error::{Error, Result};
+use sexton::archive::{Before, Options, Outcome, StopReason};
+use sexton::error::Result;
 use sexton::exit::ExitCode;
 use sexton::report;
-use sexton::schema::FamilyGraph;
 
-use super::cells::{Unreachable, in_directory_of, open_api};
-use super::database::{API_DATABASE, DatabaseArgs, of_api};
+use super::database::{API_DATABASE, DatabaseArgs};
 use super::output::{Format, OutputArgs};
 use super::pace::{self, pause};
-use super::progress::Progress;
-use super::signals::stop_flag;
 use super::throttles::Throttles;
+
+mod each;
+
+use self::each::archive_all;
 
 /// Move soft-deleted families to the shadow tables, whole or not at all.
 ///
@@ -42,6 +41,9 @@ pub(crate) struct Args {
     /// With --until-complete: so many sessions archive different families at the same time. SQLite has one writer.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
     jobs: u8,
+    /// With --until-complete: so many cells are archived at the same time. Cells that share a server gain little.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    cells_at_once: u8,
     /// Go on, batch by batch, until all that may move has moved.
     #[arg(long, alias = "until_complete")]
     until_complete: bool,
@@ -217,208 +219,4 @@ fn options(args: &Args) -> Result<Options> {
         export_dir: args.export_dir.clone(),
         ..Options::default()
     })
-}
-
-/// What nova-manage's lines depend on.
-struct Had {
-    /// Whether there was an API database.
-    api: bool,
-    /// How it names the cells, by sexton's names.
-    cells: BTreeMap<String, String>,
-}
-
-/// Archives every cell, and looks after the API database.
-fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
-    let options = options(args)?;
-    let databases = args.databases.resolve()?;
-    args.output.check(databases.files())?;
-    if let (Some(_), Some(path), None) = (args.compat, &args.databases.config_file, &databases.api)
-    {
-        // nova-manage does not archive where it could not clean up the records.
-        let message = format!("{} has no section [api_database]", path.display());
-        return Err(of_api(Error::data(message).hint("add it, or give --api")));
-    }
-    let stop = stop_flag()?;
-    let stop = args.limits.stop(&stop)?;
-    let access = if options.dry_run {
-        Access::ReadOnly
-    } else {
-        Access::ReadWrite
-    };
-    let mut opened = Vec::new();
-    let mut reached = Vec::new();
-    let mut unreachable = Unreachable::new(databases.by_name && args.compat.is_none());
-    for (name, target) in &databases.cells {
-        let jobs = match target {
-            Target::Sqlite(_) => 1,
-            Target::Mysql(_) | Target::Postgres(_) if options.dry_run => 1,
-            Target::Mysql(_) | Target::Postgres(_) => args.jobs,
-        };
-        let cell = databases
-            .open_cell(target, access)
-            .and_then(|(session, graph)| {
-                let helpers = (1..jobs).map(|_| open(target, access));
-                Ok((session, helpers.collect::<Result<Vec<Session>>>()?, graph))
-            });
-        if let Some((session, helpers, graph)) = unreachable.pass(name, cell)? {
-            opened.push((name.clone(), session, helpers, graph));
-            reached.push((name.clone(), target.clone()));
-        }
-    }
-    unreachable.check(opened.is_empty())?;
-    let graphs: Vec<FamilyGraph> = opened.iter().map(|(.., graph)| graph.clone()).collect();
-    let mut api = match &databases.api {
-        Some(target) if !options.dry_run => Some(open_api(target, &reached, &graphs)?),
-        _ => None,
-    };
-    let mut progress = Progress::new(args.quiet || args.compat.is_some());
-    let mut total = Outcome {
-        version: 1,
-        dry_run: options.dry_run,
-        ..Outcome::default()
-    };
-    let several = databases.by_name;
-    total.database = opened
-        .iter()
-        .map(|(_, s, ..)| s.label().to_owned())
-        .collect::<Vec<_>>()
-        .join(", ");
-    for ((name, mut session, mut helpers, graph), (_, target)) in opened.into_iter().zip(&reached) {
-        let mut options = in_directory_of(&options, several, &name)?;
-        if !options.until_complete {
-            options.max_rows = options.max_rows.saturating_sub(total.total_rows);
-            if options.max_rows == 0 {
-                total.stopped_because = StopReason::MaxRows;
-                break;
-            }
-        }
-        let mut watch = Watch {
-            progress: &mut progress,
-            api: api.as_mut(),
-        };
-        let throttle = args.throttles.on(target)?.filter(|_| !options.dry_run);
-        let stop = match &throttle {
-            Some(throttle) => stop.clone().throttled_by(throttle),
-            None => stop.clone(),
-        };
-        let run = archive::archive_abreast(
-            &mut session,
-            &mut helpers,
-            &graph,
-            &options,
-            &stop,
-            &mut watch,
-        );
-        let Some(mut outcome) = unreachable.pass(&name, run)? else {
-            continue;
-        };
-        if let Some(api) = &mut api
-            && !outcome.stopped_because.is_request()
-        {
-            add(&mut outcome.api_records, api.sweep()?);
-        }
-        // nova-manage purges whenever it has archived anything.
-        let purges = match args.compat {
-            Some(Compat::NovaManage) => outcome.total_rows > 0,
-            None => outcome.stopped_because == StopReason::Complete,
-        };
-        if args.purge && purges && !outcome.stopped_because.is_request() {
-            purge(&mut session, &graph, &options, &stop, &mut outcome)?;
-        } else if args.purge {
-            progress.notice(
-                "nothing was purged, because the run stopped early: run again, with \
-                             --until-complete",
-            );
-        }
-        let stopped = outcome.stopped_because.is_request();
-        if several {
-            let name = if name.is_empty() {
-                "main".to_owned()
-            } else {
-                name
-            };
-            total.merge(&name, outcome);
-        } else {
-            total = outcome;
-        }
-        if stopped {
-            break;
-        }
-    }
-    total.unreachable = unreachable.cells;
-    if let Some(api) = &api {
-        total.statements += api.statements();
-        if api.elsewhere > 0 {
-            progress.notice(&format!(
-                "{} instances are mapped to a cell that was not given; their API records stay \
-                 (give it with --cell NAME=DB)",
-                api.elsewhere
-            ));
-        }
-    }
-    progress.finish();
-    let had = Had {
-        api: api.is_some(),
-        cells: databases.identities.clone(),
-    };
-    Ok((total, had))
-}
-
-/// Empties the shadow tables: whatever their age, task log and all, as `nova-manage` does.
-fn purge(
-    session: &mut Session,
-    graph: &FamilyGraph,
-    options: &Options,
-    stop: &Stop<'_>,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let options = Options {
-        before: None,
-        task_log: true,
-        ..options.clone()
-    };
-    let purged = archive::purge(session, graph, &options, stop, &mut ())?;
-    outcome.purged = purged.rows;
-    outcome.purge_kept = purged.blocked_families.values().sum();
-    outcome.statements += purged.statements;
-    outcome.retries += purged.retries;
-    outcome.elapsed_ms += purged.elapsed_ms;
-    outcome.add_spent(purged.spent_ms);
-    if purged.stopped_because.is_request() {
-        outcome.stopped_because = purged.stopped_because;
-    }
-    Ok(())
-}
-
-/// Shows progress, and cleans the API database after each batch.
-struct Watch<'a, 'c> {
-    progress: &'a mut Progress,
-    api: Option<&'a mut Api<'c>>,
-}
-
-impl Observer for Watch<'_, '_> {
-    fn batch(&mut self, rows: u64, total_rows: u64, families: u64) {
-        self.progress.batch(rows, total_rows, families);
-    }
-
-    fn archived(&mut self, api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
-        match &mut self.api {
-            Some(api) => api.remove(api_keys),
-            None => Ok(BTreeMap::new()),
-        }
-    }
-
-    fn notice(&mut self, text: &str) {
-        self.progress.notice(text);
-    }
-
-    fn plan(&mut self, table: &str, statements: &[String]) {
-        self.progress.plan(table, statements);
-    }
-}
-
-fn add(total: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
-    for (table, count) in more {
-        *total.entry(table).or_default() += count;
-    }
 }

@@ -54,16 +54,18 @@ impl Unreachable {
         }
     }
 
+    /// Whether the other cells go on after such an error. The API database is everybody's.
+    pub(super) fn tolerates(&self, error: &Error) -> bool {
+        self.tolerant
+            && matches!(error.code, ExitCode::Unavailable | ExitCode::Stopped)
+            && !error.message.starts_with(API_DATABASE)
+    }
+
     /// What a cell has come to; nothing if it could not be reached, which is noted.
     pub(super) fn pass<T>(&mut self, name: &str, result: Result<T>) -> Result<Option<T>> {
         match result {
             Ok(cell) => Ok(Some(cell)),
-            // The API database is everybody's.
-            Err(error)
-                if self.tolerant
-                    && matches!(error.code, ExitCode::Unavailable | ExitCode::Stopped)
-                    && !error.message.starts_with(API_DATABASE) =>
-            {
+            Err(error) if self.tolerates(&error) => {
                 let name = if name.is_empty() { "main" } else { name };
                 self.cells.insert(name.to_owned(), error.message.clone());
                 self.first.get_or_insert(error);

@@ -31,6 +31,10 @@ pub(crate) struct Progress {
     quiet: bool,
     started: Instant,
     last: Instant,
+    /// Families that there are about.
+    expected: Option<u64>,
+    /// Why the run waits, if it does.
+    waits: Option<String>,
 }
 
 impl Progress {
@@ -41,6 +45,8 @@ impl Progress {
             quiet,
             started: Instant::now(),
             last: Instant::now(),
+            expected: None,
+            waits: None,
         }
     }
 
@@ -63,7 +69,20 @@ impl Observer for Progress {
     fn batch(&mut self, _rows: u64, total_rows: u64, families: u64) {
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
         let rate = (total_rows as f64 / seconds) as u64;
-        let text = format!("{total_rows} rows, {families} families, {rate} rows/s");
+        let (of, left) = match self.expected {
+            Some(expected) => {
+                let left = expected.saturating_sub(families) as f64;
+                let left = left * seconds / families.max(1) as f64;
+                (
+                    format!(" of about {expected}"),
+                    format!(", {left:.0} s left"),
+                )
+            }
+            None => (String::new(), String::new()),
+        };
+        self.waits = None;
+        let text =
+            format!("moving: {total_rows} rows, {families}{of} families, {rate} rows/s{left}");
         match &self.bar {
             Some(bar) => bar.set_message(text),
             None if !self.quiet && self.last.elapsed() >= PLAIN_EVERY => {
@@ -71,6 +90,22 @@ impl Observer for Progress {
                 crate::cli::say!("{text}");
             }
             None => {}
+        }
+    }
+
+    fn expects(&mut self, families: u64) {
+        self.expected = Some(families);
+    }
+
+    fn waits(&mut self, why: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("waiting: {why}"));
+        }
+        // Once for each reason; numbers in it change all the time.
+        let reason: String = why.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if self.waits.as_ref() != Some(&reason) {
+            self.waits = Some(reason);
+            self.notice(&format!("waiting: {why}"));
         }
     }
 

@@ -60,6 +60,52 @@ fn every_cell_of_the_api_database_is_archived_and_purged() {
     assert_eq!(purged, (&4.into(), &30.into()), "{rows}");
 }
 
+/// A cell whose database is held by somebody else does not hold up another one.
+#[test]
+fn several_cells_are_archived_at_the_same_time() {
+    let (sample, configuration) = two_cells();
+    let mut holder = session(&sample.path("cell0.db"));
+    holder.begin().unwrap();
+    let arguments = [
+        "archive",
+        "--until-complete",
+        "--cells-at-once",
+        "2",
+        "--all-cells",
+        "--config-file",
+        &configuration,
+        "--format",
+        "json",
+    ];
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| succeeded(0, &arguments));
+        let mut cell1 = session(&sample.path("nova.db"));
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        // cell0 comes first and cannot begin.
+        while cell0
+            .query_count("SELECT COUNT(*) FROM shadow_instances")
+            .unwrap()
+            < 4
+        {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "cell1 waits for cell0"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert_eq!(
+            holder
+                .query_count("SELECT COUNT(*) FROM shadow_instances")
+                .unwrap(),
+            0
+        );
+        holder.rollback().unwrap();
+        let rows = running.join().unwrap().json()["rows"].clone();
+        let moved = (&rows["cell0.instances"], &rows["cell1.instances"]);
+        assert_eq!(moved, (&4.into(), &30.into()), "{rows}");
+    });
+}
+
 /// nova-manage names the cell of each table.
 #[test]
 fn under_the_name_of_nova_manage() {

@@ -14,6 +14,8 @@ use crate::install;
 mod archive;
 mod audit;
 mod ground;
+mod growth;
+mod latency;
 mod measure;
 mod script;
 
@@ -24,6 +26,10 @@ pub(crate) enum Compare {
     Archive(archive::Args),
     /// Auditing: beside hand-written anti-joins, on SQLite beside PRAGMA foreign_key_check too.
     Audit(audit::Args),
+    /// Archive and audit at one size and at ten times that: time and memory.
+    Growth(growth::Args),
+    /// A writer's transactions beside an archive run, and without one.
+    Latency(latency::Args),
 }
 
 /// How much data, and where.
@@ -49,6 +55,8 @@ pub(crate) fn run(compare: &Compare) -> Result<ExitCode> {
     let met = match compare {
         Compare::Archive(args) => archive::run(&sh, args)?,
         Compare::Audit(args) => audit::run(&sh, args)?,
+        Compare::Growth(args) => growth::run(&sh, args)?,
+        Compare::Latency(args) => latency::run(&sh, args)?,
     };
     Ok(if met {
         ExitCode::SUCCESS

@@ -1,0 +1,134 @@
+//! How time and memory grow with the rows: archive and audit at one size and at ten times that.
+
+use std::process::Command;
+
+use anyhow::Result;
+use sexton::db::{Access, open};
+use xshell::Shell;
+
+use super::ground::{Ground, Kind};
+use super::measure::{self, Cost};
+use super::{Size, median, sexton};
+
+/// Ten times the rows may take so many times as long.
+const BAR: f64 = 11.0;
+
+/// Most memory of sexton, in MiB.
+const MEMORY: f64 = 64.0;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    size: Size,
+    /// The larger size, as a multiple of the smaller one.
+    #[arg(long, default_value_t = 10)]
+    times: u32,
+    /// The larger size alone, for a run that is too long to be compared.
+    #[arg(long)]
+    alone: bool,
+}
+
+/// What one size took.
+struct Measured {
+    families: u32,
+    rows: i64,
+    audit: Cost,
+    archive: Cost,
+    audit_after: Cost,
+}
+
+/// `cargo xtask compare growth`; whether time and memory stayed within their bars.
+pub(super) fn run(sh: &Shell, args: &Args) -> Result<bool> {
+    let program = sexton(sh)?;
+    let large = args.size.families * args.times;
+    let sizes = match args.alone {
+        true => vec![large],
+        false => vec![args.size.families, large],
+    };
+    println!(
+        "| families | rows | | seconds | rows/s | its CPU, s | server's CPU, s | its memory, MiB |"
+    );
+    println!("| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |");
+    let (mut met, mut ratios) = (true, vec![Vec::new(), Vec::new(), Vec::new()]);
+    for _ in 0..args.size.rounds {
+        let mut measured = Vec::new();
+        for families in &sizes {
+            let one = measure_size(&program, args.size.on, *families)?;
+            for (what, cost) in [
+                ("audit, nothing archived", &one.audit),
+                ("archive", &one.archive),
+                ("audit, all archived", &one.audit_after),
+            ] {
+                let memory = cost.memory as f64 / 1024.0;
+                met &= memory < MEMORY;
+                println!(
+                    "| {} | {} | {what} | {:.2} | {:.0} | {:.2} | {:.2} | {memory:.0} |",
+                    one.families,
+                    one.rows,
+                    cost.seconds,
+                    one.rows as f64 / cost.seconds,
+                    cost.own_cpu,
+                    cost.server_cpu,
+                );
+            }
+            measured.push(one);
+        }
+        if let [small, large] = &measured[..] {
+            ratios[0].push(large.audit.seconds / small.audit.seconds);
+            ratios[1].push(large.archive.seconds / small.archive.seconds);
+            ratios[2].push(large.audit_after.seconds / small.audit_after.seconds);
+        }
+    }
+    println!();
+    println!(
+        "{}: at most {MEMORY} MiB",
+        if met { "met" } else { "NOT met" }
+    );
+    let what = ["audit, nothing archived", "archive", "audit, all archived"];
+    for (what, ratios) in what
+        .into_iter()
+        .zip(ratios)
+        .filter(|(_, ratios)| !ratios.is_empty())
+    {
+        let middle = median(ratios);
+        // The bar is for ten times the rows.
+        let bar = BAR * f64::from(args.times) / 10.0;
+        let good = middle <= bar;
+        met &= good;
+        println!(
+            "{}: {what}: {} times the families take at most {bar} times as long ({middle:.2})",
+            if good { "met" } else { "NOT met" },
+            args.times
+        );
+    }
+    Ok(met)
+}
+
+fn measure_size(program: &std::path::Path, on: Kind, families: u32) -> Result<Measured> {
+    let mut ground = Ground::new(on, families)?;
+    let place = ground.place("growth")?;
+    let (url, process) = (place.url.clone(), ground.process());
+    drop(place);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(&url);
+        measure::run(&arguments.join(" "), &command, process, &[0, 1], None)
+    };
+    let (audit, _) = run(&["audit"])?;
+    let (archive, _) = run(&["archive", "--quiet", "--until-complete"])?;
+    ground.analyze(&url)?;
+    let (audit_after, _) = run(&["audit"])?;
+    let mut session = open(&url.parse()?, Access::ReadWrite)?;
+    let schema = sexton::db::introspect(&mut session)?;
+    let mut rows = 0;
+    for table in schema.tables.keys().filter(|t| t.starts_with("shadow_")) {
+        rows += session.query_count(&format!("SELECT COUNT(*) FROM {table}"))?;
+    }
+    Ok(Measured {
+        families,
+        rows,
+        audit,
+        archive,
+        audit_after,
+    })
+}

@@ -1,0 +1,134 @@
+//! What a writer on other rows feels of an archive run: the time of its transactions, with and without.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use sexton::db::{Access, Session, Target, Value, open};
+use xshell::Shell;
+
+use super::ground::Ground;
+use super::{Size, median, sexton};
+
+/// The slowest hundredth may take so many times as long.
+const BAR: f64 = 2.0;
+
+/// A pause of the writer between two transactions.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// How long the writer is measured alone.
+const ALONE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    size: Size,
+    /// Further options for sexton, as in --options=--target-batch-time=50ms; may be given several times.
+    #[arg(long = "options", value_name = "OPTION", allow_hyphen_values = true)]
+    options: Vec<String>,
+}
+
+/// `cargo xtask compare latency`; whether the writer's slowest hundredth stayed within the bar.
+pub(super) fn run(sh: &Shell, args: &Args) -> Result<bool> {
+    let program = sexton(sh)?;
+    let mut ground = Ground::new(args.size.on, args.size.families)?;
+    println!(
+        "{} families on {}, sexton {}\n",
+        args.size.families,
+        ground.description(),
+        args.options.join(" ")
+    );
+    println!("| round | | transactions | median, ms | p99, ms | longest, ms |");
+    println!("| ---: | --- | ---: | ---: | ---: | ---: |");
+    let mut ratios = Vec::new();
+    for round in 1..=args.size.rounds {
+        let name = format!("latency_{round}");
+        let place = ground.place(&name)?;
+        let target: Target = place.url.parse()?;
+        let mut session = open(&target, Access::ReadWrite)?;
+        let begun = Instant::now();
+        let alone = write(&mut session, || begun.elapsed() >= ALONE)?;
+        let over = AtomicBool::new(false);
+        let beside = thread::scope(|scope| {
+            let writer = scope.spawn(|| write(&mut session, || over.load(Ordering::Relaxed)));
+            let mut command = Command::new(&program);
+            command.args([
+                "archive",
+                "--quiet",
+                "--until-complete",
+                "--output",
+                "/dev/null",
+            ]);
+            command.args(&args.options).arg(&place.url);
+            let status = command.status().context("cannot run sexton");
+            over.store(true, Ordering::Relaxed);
+            let times = writer
+                .join()
+                .map_err(|_| anyhow::anyhow!("the writer panicked"))?;
+            anyhow::ensure!(matches!(status?.code(), Some(0 | 1)), "sexton failed");
+            times
+        })?;
+        for (what, times) in [("alone", &alone), ("beside sexton", &beside)] {
+            println!(
+                "| {round} | {what} | {} | {:.2} | {:.2} | {:.2} |",
+                times.len(),
+                at(times, 0.5),
+                at(times, 0.99),
+                at(times, 1.0)
+            );
+        }
+        ratios.push(at(&beside, 0.99) / at(&alone, 0.99));
+        ground.drop(&name, place)?;
+    }
+    let middle = median(ratios);
+    let met = middle <= BAR;
+    println!(
+        "\n{}: a writer's p99 is at most {BAR} times what it is alone ({middle:.2})",
+        if met { "met" } else { "NOT met" }
+    );
+    Ok(met)
+}
+
+/// Writes as a service does to living instances, one small transaction after the other; milliseconds, in order.
+fn write(session: &mut Session, over: impl Fn() -> bool) -> Result<Vec<f64>> {
+    let rows =
+        session.query("SELECT uuid FROM instances WHERE deleted = 0 ORDER BY id LIMIT 200")?;
+    let uuids: Vec<&str> = rows
+        .iter()
+        .filter_map(|r| r.first().and_then(Value::as_text))
+        .collect();
+    let mut times = Vec::new();
+    for uuid in uuids.iter().cycle() {
+        if over() {
+            break;
+        }
+        let begun = Instant::now();
+        session.begin()?;
+        session.execute(&format!(
+            "UPDATE instances SET host = 'h{}' WHERE uuid = '{uuid}'",
+            times.len() % 100
+        ))?;
+        session.execute(&format!(
+            "INSERT INTO instance_faults (instance_uuid, code, message, deleted) VALUES ('{uuid}', 500, 'x', 0)"
+        ))?;
+        session.execute(&format!(
+            "UPDATE instance_info_caches SET network_info = '[]' WHERE instance_uuid = '{uuid}'"
+        ))?;
+        session.commit()?;
+        times.push(begun.elapsed().as_secs_f64() * 1000.0);
+        thread::sleep(PAUSE);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// The time that such a share of the transactions did not exceed.
+fn at(times: &[f64], share: f64) -> f64 {
+    let place = (times.len() as f64 * share).ceil() as usize;
+    times
+        .get(place.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
+}
