@@ -6,14 +6,14 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::Action;
 use rusqlite::types::ValueRef;
-use rusqlite::{Batch, Connection, OpenFlags};
+use rusqlite::{Batch, Connection, OpenFlags, Statement, StatementStatus};
 use rustix::fs::{Access, access};
 
 use self::error::db_error;
@@ -50,6 +50,7 @@ pub struct SqliteDriver {
     path: PathBuf,
     mode: SqliteMode,
     vfs: Option<String>,
+    steps: Arc<AtomicU64>,
 }
 
 impl SqliteDriver {
@@ -73,7 +74,20 @@ impl SqliteDriver {
             path,
             mode,
             vfs,
+            steps: Arc::default(),
         })
+    }
+
+    /// Counts the steps of SQLite's virtual machine that this driver's statements take: the same for the same
+    /// statements on the same rows, on any machine.
+    pub fn steps(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.steps)
+    }
+
+    fn note_steps(&self, statement: &Statement<'_>) {
+        let steps = statement.get_status(StatementStatus::VmStep);
+        let steps = u64::try_from(steps).unwrap_or(0);
+        self.steps.fetch_add(steps, Ordering::Relaxed);
     }
 
     /// Whether a transaction is open.
@@ -115,6 +129,8 @@ impl Driver for SqliteDriver {
             let before = connection.total_changes();
             let mut rows = statement.raw_query();
             while rows.next().map_err(db_error)?.is_some() {}
+            drop(rows);
+            self.note_steps(&statement);
             if connection.total_changes() != before {
                 affected += connection.changes();
             }
@@ -137,6 +153,8 @@ impl Driver for SqliteDriver {
                 break;
             }
         }
+        drop(rows);
+        self.note_steps(&statement);
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod attempts;
 mod blocked;
 mod by_convention;
 mod convention;
+mod counters;
 mod families;
 mod isolation;
 mod living_owners;
