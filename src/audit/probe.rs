@@ -161,9 +161,12 @@ pub(super) fn settings(engine: Engine) -> &'static [&'static str] {
         Engine::Mysql => &[
             "SET SESSION optimizer_switch = 'materialization=on,semijoin=off'",
             // MariaDB
-            "SET SESSION optimizer_switch = 'in_to_exists=off,derived_with_keys=on'",
+            "SET SESSION optimizer_switch = 'in_to_exists=off,exists_to_in=off,derived_with_keys=on'",
             // MySQL
             "SET SESSION optimizer_switch = 'subquery_materialization_cost_based=off'",
+            // Over 16 MiB a materialized list of keys goes to disk, and each look into it is one at the disk.
+            "SET SESSION max_heap_table_size = GREATEST(@@max_heap_table_size, 268435456), \
+             tmp_table_size = GREATEST(@@tmp_table_size, 268435456)",
         ],
         Engine::Sqlite | Engine::Postgres => &[],
     }
@@ -172,7 +175,10 @@ pub(super) fn settings(engine: Engine) -> &'static [&'static str] {
 /// What undoes [`settings`].
 pub(super) fn unset(engine: Engine) -> &'static [&'static str] {
     match engine {
-        Engine::Mysql => &["SET SESSION optimizer_switch = DEFAULT"],
+        Engine::Mysql => &[
+            "SET SESSION optimizer_switch = DEFAULT",
+            "SET SESSION max_heap_table_size = DEFAULT, tmp_table_size = DEFAULT",
+        ],
         Engine::Sqlite | Engine::Postgres => &[],
     }
 }

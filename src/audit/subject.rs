@@ -241,7 +241,9 @@ impl<'a> Subject<'a> {
     ) -> String {
         let not = if negated { "NOT " } else { "" };
         let from = self.aliased(inner.table, inner.alias);
-        if self.engine == Engine::Postgres {
+        // MariaDB and MySQL look into an index that is there rather than make a list of what is in it.
+        let indexed = self.engine == Engine::Mysql && inner.table.has_index_on(inner.names);
+        if self.engine == Engine::Postgres || indexed {
             let narrowed = when.map(|w| format!(" AND {w}")).unwrap_or_default();
             let equal = self.equal(inner, outer);
             return format!("{not}EXISTS (SELECT 1 FROM {from} WHERE {equal}{narrowed})");

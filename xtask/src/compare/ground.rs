@@ -42,17 +42,22 @@ impl Ground {
     /// As servers are set up that hold a cloud's database: durable, with memory for the rows in work, the same for
     /// every engine.
     pub(super) fn new(kind: Kind, families: u32) -> Result<Self> {
+        Self::with_memory(kind, families, 1)
+    }
+
+    /// The same with so many GiB of memory for rows, and a log of a quarter of that.
+    pub(super) fn with_memory(kind: Kind, families: u32, gib: u32) -> Result<Self> {
         let server = match kind {
             Kind::Mariadb => Some(
                 PrivateMariadb::new()
-                    .argument("--innodb-buffer-pool-size=1G")
-                    .argument("--innodb-log-file-size=256M")
+                    .argument(format!("--innodb-buffer-pool-size={gib}G"))
+                    .argument(format!("--innodb-log-file-size={}M", 256 * gib))
                     .start()?,
             ),
             Kind::Postgres => Some(
                 PrivatePostgres::new()
-                    .setting("shared_buffers=1GB")
-                    .setting("max_wal_size=2GB")
+                    .setting(format!("shared_buffers={gib}GB"))
+                    .setting(format!("max_wal_size={}GB", 2 * gib))
                     .start()?,
             ),
             Kind::Sqlite => None,
