@@ -5,7 +5,8 @@
 //!
 //! - "is there", "is not there": an uncorrelated `IN`/`NOT IN` subquery, which SQLite and
 //!   MariaDB/MySQL build once as a hash or a tree (the runner tells MariaDB/MySQL to); `EXISTS` and
-//!   `NOT EXISTS` on PostgreSQL, which it turns into hash joins (it does not do so for `NOT IN`).
+//!   `NOT EXISTS` on PostgreSQL, which it turns into hash joins (it does not do so for `NOT IN`), and
+//!   on MariaDB/MySQL where the columns have an index, which is looked into row by row.
 //! - joins only from a child to its parent in a live table, where the referenced columns are a key,
 //!   or to a shadow table by its primary key; the order is fixed on MariaDB/MySQL.
 
