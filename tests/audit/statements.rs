@@ -31,6 +31,7 @@ fn what_is_not_there_is_asked_as_the_engine_can_hash_it() {
             forms,
             (engine != Engine::Postgres, engine != Engine::Sqlite)
         );
+        // A shadow table has its primary key alone: instances are referred to by another one.
         if engine == Engine::Mysql {
             let looked_up = statements
                 .iter()
@@ -39,7 +40,7 @@ fn what_is_not_there_is_asked_as_the_engine_can_hash_it() {
                 .filter_map(|rest| rest.split('`').next())
                 .collect();
             assert!(
-                !tables.is_empty() && tables.iter().all(|t| !t.starts_with("shadow_")),
+                !tables.is_empty() && tables.iter().all(|t| *t != "shadow_instances"),
                 "{tables:?}"
             );
         }
