@@ -96,11 +96,13 @@ pub(super) fn run(sh: &Shell, args: &Args) -> Result<bool> {
     let mut ground = Ground::new(args.size.on, args.size.families)?;
     let mut engines: Vec<Engine> = args.with.iter().map(|peer| Engine::Peer(*peer)).collect();
     engines.push(Engine::Sexton(&[]));
-    if args.size.on != Kind::Sqlite {
-        engines.extend([
+    match args.size.on {
+        // It has one writer; a commit there is dear.
+        Kind::Sqlite => engines.push(Engine::Sexton(&["--target-batch-time", "1s"])),
+        Kind::Mariadb | Kind::Postgres => engines.extend([
             Engine::Sexton(&["--jobs", "2"]),
             Engine::Sexton(&["--jobs", "3"]),
-        ]);
+        ]),
     }
     println!(
         "{} families on {}",
