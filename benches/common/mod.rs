@@ -6,6 +6,7 @@
     reason = "a benchmark that cannot go on should say where"
 )]
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -26,21 +27,27 @@ pub(crate) fn measuring() -> bool {
 
 /// How many families a SQLite file holds. `SEXTON_BENCH_FAMILIES` has others: `10000,100000`.
 pub(crate) fn sizes() -> Vec<u32> {
-    let given = std::env::var("SEXTON_BENCH_FAMILIES").unwrap_or_default();
-    let given: Vec<u32> = given
-        .split(',')
-        .filter_map(|n| n.trim().parse().ok())
-        .collect();
+    let given = given_sizes();
     match given.is_empty() {
         false => given,
-        true if measuring() => vec![200, 2_000],
+        true if measuring() => vec![1_000, 10_000],
         true => vec![20],
     }
 }
 
-/// How many families a server holds.
+/// How many families a server holds. By default fewer than a file: it is filled again, statement by statement,
+/// where a file is copied.
 pub(crate) fn server_size() -> u32 {
-    sizes().into_iter().min().unwrap_or(200)
+    let default = if measuring() { 200 } else { 20 };
+    given_sizes().into_iter().min().unwrap_or(default)
+}
+
+fn given_sizes() -> Vec<u32> {
+    let given = std::env::var("SEXTON_BENCH_FAMILIES").unwrap_or_default();
+    given
+        .split(',')
+        .filter_map(|n| n.trim().parse().ok())
+        .collect()
 }
 
 fn dataset(families: u32) -> Dataset {
@@ -159,22 +166,33 @@ pub(crate) fn fill(session: &mut Session, families: u32) -> u64 {
 
 /// A database on a server, filled again and again.
 pub(crate) struct OnServer {
-    target: Target,
+    engine: Engine,
     families: u32,
+    /// The database, made when it is first asked for: `cargo bench -- sqlite` starts no server.
+    target: OnceCell<Target>,
 }
 
 impl OnServer {
-    /// A new database on the engine's server: the one that `SEXTON_TEST_MYSQL_URL` or
+    /// A database on the engine's server: the one that `SEXTON_TEST_MYSQL_URL` or
     /// `SEXTON_TEST_POSTGRES_URL` names, or a private one. `None`, with a line on stderr, if there
     /// is neither.
     pub(crate) fn new(engine: Engine, families: u32) -> Option<Self> {
-        let base = match server_url(engine) {
-            Ok(url) => url,
-            Err(why) => {
-                eprintln!("{engine} is left out: {why}");
-                return None;
-            }
-        };
+        if given_url(engine).is_none()
+            && let Err(why) = provider(engine).available()
+        {
+            eprintln!("{engine} is left out: {why}");
+            return None;
+        }
+        Some(Self {
+            engine,
+            families,
+            target: OnceCell::new(),
+        })
+    }
+
+    /// A new database.
+    fn create(&self) -> Target {
+        let base = server_url(self.engine);
         let name = format!("sexton_bench_{}", std::process::id());
         let mut admin = open(&base.parse().unwrap(), Access::ReadWrite).unwrap();
         admin
@@ -183,13 +201,13 @@ impl OnServer {
         admin.execute(&format!("CREATE DATABASE {name}")).unwrap();
         let (server, rest) = base.rsplit_once('/').unwrap();
         let query = rest.split_once('?').map_or("", |(_, query)| query);
-        let target = format!("{server}/{name}?{query}").parse().unwrap();
-        Some(Self { target, families })
+        format!("{server}/{name}?{query}").parse().unwrap()
     }
 
     /// A session with a database that holds the families, live and shadow tables otherwise empty.
     pub(crate) fn refilled(&self) -> Session {
-        let mut session = open(&self.target, Access::ReadWrite).unwrap();
+        let target = self.target.get_or_init(|| self.create());
+        let mut session = open(target, Access::ReadWrite).unwrap();
         empty(&mut session);
         fill(&mut session, self.families);
         session
@@ -199,12 +217,10 @@ impl OnServer {
 impl Drop for OnServer {
     /// A server that was named goes on without our database.
     fn drop(&mut self) {
-        let (Target::Mysql(options) | Target::Postgres(options)) = &self.target else {
+        let Some(Target::Mysql(options) | Target::Postgres(options)) = self.target.get() else {
             return;
         };
-        let Ok(base) = server_url(self.target.engine()) else {
-            return;
-        };
+        let base = server_url(self.engine);
         if let Ok(mut admin) = open(&base.parse().unwrap(), Access::ReadWrite) {
             drop(admin.execute(&format!("DROP DATABASE {}", options.database)));
         }
@@ -231,38 +247,42 @@ fn empty(session: &mut Session) {
     session.execute(on).unwrap();
 }
 
-fn server_url(engine: Engine) -> Result<String, String> {
-    type Slot = OnceLock<Result<Started, String>>;
-    static MARIADB: Slot = OnceLock::new();
-    static POSTGRES: Slot = OnceLock::new();
-    let (slot, variable) = match engine {
-        Engine::Mysql => (&MARIADB, "SEXTON_TEST_MYSQL_URL"),
-        _ => (&POSTGRES, "SEXTON_TEST_POSTGRES_URL"),
-    };
-    if let Some(url) = std::env::var(variable).ok().filter(|url| !url.is_empty()) {
-        return Ok(url);
+fn provider(engine: Engine) -> Box<dyn Provider> {
+    match engine {
+        Engine::Mysql => Box::new(PrivateMariadb::new()),
+        _ => Box::new(PrivatePostgres::new()),
     }
-    let started = slot.get_or_init(|| match engine {
-        Engine::Mysql => start(&PrivateMariadb::new(), "mysql"),
-        _ => start(&PrivatePostgres::new(), "postgres"),
-    });
-    started
-        .as_ref()
-        .map(|s| s.url.clone())
-        .map_err(String::clone)
+}
+
+fn given_url(engine: Engine) -> Option<String> {
+    let variable = match engine {
+        Engine::Mysql => "SEXTON_TEST_MYSQL_URL",
+        _ => "SEXTON_TEST_POSTGRES_URL",
+    };
+    std::env::var(variable).ok().filter(|url| !url.is_empty())
+}
+
+fn server_url(engine: Engine) -> String {
+    static MARIADB: OnceLock<Started> = OnceLock::new();
+    static POSTGRES: OnceLock<Started> = OnceLock::new();
+    let (slot, database) = match engine {
+        Engine::Mysql => (&MARIADB, "mysql"),
+        _ => (&POSTGRES, "postgres"),
+    };
+    given_url(engine).unwrap_or_else(|| {
+        let started = slot.get_or_init(|| {
+            let server = provider(engine).start().unwrap();
+            Started {
+                url: server.url(database),
+                _server: std::sync::Mutex::new(server),
+            }
+        });
+        started.url.clone()
+    })
 }
 
 /// A private server; its watchdog ends it with this process.
 struct Started {
     url: String,
     _server: std::sync::Mutex<Box<dyn Server>>,
-}
-
-fn start(provider: &dyn Provider, database: &str) -> Result<Started, String> {
-    let server = provider.available().and_then(|()| provider.start());
-    let server = server.map_err(|e| e.to_string())?;
-    Ok(Started {
-        url: server.url(database),
-        _server: std::sync::Mutex::new(server),
-    })
 }
