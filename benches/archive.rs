@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::cell::Cell;
+
 use criterion::measurement::WallTime;
 use criterion::{
     BatchSize, BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main,
@@ -21,9 +23,8 @@ fn archive(c: &mut Criterion) {
         let name = format!("archive/{}", common::name(Engine::Sqlite));
         let group = &mut common::group(c, &name, template.movable);
         for max_rows in MAX_ROWS {
-            run(group, families, max_rows, template.movable, || {
-                template.copy()
-            });
+            let size = (families, template.movable);
+            run(group, &name, max_rows, size, || template.copy());
         }
     }
     let families = common::server_size();
@@ -36,19 +37,22 @@ fn archive(c: &mut Criterion) {
         let name = format!("archive/{}", common::name(engine));
         let group = &mut common::group(c, &name, movable);
         for max_rows in MAX_ROWS {
-            run(group, families, max_rows, movable, || database.refilled());
+            let size = (families, movable);
+            run(group, &name, max_rows, size, || database.refilled());
         }
     }
 }
 
 fn run(
     group: &mut BenchmarkGroup<'_, WallTime>,
-    families: u32,
+    name: &str,
     max_rows: u64,
-    movable: u64,
+    (families, movable): (u32, u64),
     fresh: impl Fn() -> Session,
 ) {
-    let id = BenchmarkId::new(format!("max-rows-{max_rows}"), families);
+    let function = format!("max-rows-{max_rows}");
+    let statements = Cell::new(0);
+    let id = BenchmarkId::new(&function, families);
     group.bench_function(id, |bencher| {
         let setup = || {
             let mut session = fresh();
@@ -56,12 +60,14 @@ fn run(
             (session, graph)
         };
         let routine = |(mut session, graph)| {
-            let moved = common::archive(&mut session, &graph, max_rows);
-            assert_eq!(moved, movable);
+            let done = common::archive(&mut session, &graph, max_rows);
+            assert_eq!(done.total_rows, movable);
+            statements.set(done.statements);
             session
         };
         bencher.iter_batched(setup, routine, BatchSize::PerIteration);
     });
+    common::say_statements(&format!("{name}/{function}/{families}"), statements.get());
 }
 
 criterion_group!(benches, archive);

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -35,6 +36,7 @@ fn run(c: &mut Criterion, engine: Engine, families: u32, rows: u64, filled: impl
         .measurement_time(Duration::from_secs(3))
         .throughput(Throughput::Elements(rows));
     let options = audit::Options::default();
+    let statements = Cell::new(0);
     // Opened only if this benchmark is asked for.
     let mut opened = None;
     group.bench_function(BenchmarkId::new("all-checks", families), |bencher| {
@@ -44,11 +46,14 @@ fn run(c: &mut Criterion, engine: Engine, families: u32, rows: u64, filled: impl
             (session, graph)
         });
         bencher.iter(|| {
+            let before = session.statements();
             let report = audit::audit(session, graph, &options).expect("an audit");
             assert!(report.summary.error == 0 && report.not_checked.is_empty());
+            statements.set(session.statements() - before);
             report
         });
     });
+    common::say_statements(&format!("{name}/all-checks/{families}"), statements.get());
 }
 
 criterion_group!(benches, audit);

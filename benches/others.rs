@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ fn purge(c: &mut Criterion) {
             task_log: true,
             ..Options::default()
         };
+        let statements = Cell::new(0);
         let mut group = group(c, "purge/sqlite", template.movable);
         group.bench_function(BenchmarkId::new("all", families), |bencher| {
             let setup = || {
@@ -32,11 +34,14 @@ fn purge(c: &mut Criterion) {
             let routine = |(mut session, graph)| {
                 let stop = Stop::default();
                 let done = archive::purge(&mut session, &graph, &options, &stop, &mut ());
-                assert_eq!(done.expect("a purge").total_rows, template.movable);
+                let done = done.expect("a purge");
+                assert_eq!(done.total_rows, template.movable);
+                statements.set(done.statements);
                 session
             };
             bencher.iter_batched(setup, routine, BatchSize::PerIteration);
         });
+        common::say_statements(&format!("purge/sqlite/all/{families}"), statements.get());
     }
 }
 
@@ -45,6 +50,7 @@ fn generate(c: &mut Criterion) {
     for families in common::sizes() {
         let directory = tempfile::tempdir().expect("a directory");
         let rows = Template::new(families).rows;
+        let statements = Cell::new(0);
         let mut group = group(c, "generate/sqlite", rows);
         group.bench_function(BenchmarkId::new("nova-34.0.0", families), |bencher| {
             let path = directory.path().join("made.db");
@@ -53,9 +59,14 @@ fn generate(c: &mut Criterion) {
                 SqliteDriver::open(&path, SqliteMode::Create).expect("a file");
                 common::session(&path)
             };
-            let routine = |mut session| assert_eq!(common::fill(&mut session, families), rows);
+            let routine = |mut session| {
+                assert_eq!(common::fill(&mut session, families), rows);
+                statements.set(session.statements());
+            };
             bencher.iter_batched(setup, routine, BatchSize::PerIteration);
         });
+        let benchmark = format!("generate/sqlite/nova-34.0.0/{families}");
+        common::say_statements(&benchmark, statements.get());
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
-use sexton::archive::{self, Options, Stop};
+use sexton::archive::{self, Options, Outcome, Stop};
 use sexton::db::{Access, Engine, Session, SqliteDriver, SqliteMode, Target, introspect, open};
 use sexton::generate::{self, Dataset};
 use sexton::schema::{FamilyGraph, Profile};
@@ -48,6 +48,14 @@ fn given_sizes() -> Vec<u32> {
         .split(',')
         .filter_map(|n| n.trim().parse().ok())
         .collect()
+}
+
+/// Says how many statements a run sent, which criterion has no room for. There are none if the benchmark was
+/// filtered out.
+pub(crate) fn say_statements(benchmark: &str, statements: u64) {
+    if statements > 0 {
+        eprintln!("{benchmark}: {statements} statements a run");
+    }
 }
 
 fn dataset(families: u32) -> Dataset {
@@ -91,8 +99,8 @@ pub(crate) fn graph(session: &mut Session) -> FamilyGraph {
     Profile::detect(&schema).families(&schema).unwrap()
 }
 
-/// Archives everything, and says how many rows that were.
-pub(crate) fn archive(session: &mut Session, graph: &FamilyGraph, max_rows: u64) -> u64 {
+/// Archives everything.
+pub(crate) fn archive(session: &mut Session, graph: &FamilyGraph, max_rows: u64) -> Outcome {
     let options = Options {
         max_rows,
         until_complete: true,
@@ -100,7 +108,7 @@ pub(crate) fn archive(session: &mut Session, graph: &FamilyGraph, max_rows: u64)
     };
     let stop = Stop::default();
     let done = archive::archive(session, graph, &options, &stop, &mut ());
-    done.unwrap().total_rows
+    done.unwrap()
 }
 
 /// A generated SQLite file, and copies of it.
@@ -129,7 +137,7 @@ impl Template {
         };
         let mut copy = template.copy();
         let graph = graph(&mut copy);
-        template.movable = archive(&mut copy, &graph, 10_000);
+        template.movable = archive(&mut copy, &graph, 10_000).total_rows;
         template
     }
 
