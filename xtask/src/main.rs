@@ -1,6 +1,7 @@
 //! Tasks of the project that are not the product: tests with real servers, fuzzing, schema capture,
-//! comparisons with other engines.
+//! comparisons with other engines and between revisions.
 
+mod bench_compare;
 mod compare;
 mod docker;
 mod fuzz;
@@ -32,6 +33,7 @@ enum Task {
     Schemas(schemas::Args),
     #[command(subcommand)]
     Compare(compare::Compare),
+    BenchCompare(bench_compare::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Task::Sync(args) => service::run(&args),
         Task::Schemas(args) => schemas::run(&args),
         Task::Compare(what) => compare::run(&what),
+        Task::BenchCompare(args) => bench_compare::run(&args),
     };
     match result {
         Ok(code) => code,
