@@ -20,8 +20,10 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn of(why: String) -> Self {
-        let too_large = false;
-        Self { too_large, why }
+        Self {
+            too_large: false,
+            why,
+        }
     }
 }
 

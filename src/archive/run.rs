@@ -23,8 +23,8 @@ use super::stop::Stop;
 /// # Errors
 ///
 /// Exit code 65 if there are no shadow tables or a row does not tell which row owns it, 64 if `drop_unshadowed` names
-/// a table that is not there or has a shadow table, 69 if the database goes away for good or another archiver is at
-/// work in it.
+/// a table that is not there or has a shadow table, 75 if the database goes away for good (what was committed is
+/// whole), 69 if it refuses or another archiver is at work in it.
 pub fn archive(
     session: &mut Session,
     graph: &FamilyGraph,
@@ -59,8 +59,8 @@ pub fn archive_abreast(
 ///
 /// # Errors
 ///
-/// Exit code 65 if a row does not tell which row owns it, 69 if the database goes away for good or another
-/// archiver is at work in it.
+/// Exit code 65 if a row does not tell which row owns it, 75 if the database goes away for good
+/// (what was committed is whole), 69 if it refuses or another archiver is at work in it.
 pub fn purge_in_place(
     session: &mut Session,
     graph: &FamilyGraph,

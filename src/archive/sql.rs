@@ -255,13 +255,12 @@ impl<'a> Sql<'a> {
         parent: &Member,
         from: &str,
     ) -> String {
-        let (first, other) = match from {
-            "p" => ((parent, "p"), (child, "c", &reference.child_columns)),
-            _ => ((child, "c"), (parent, "p", &reference.parent_columns)),
+        let (member, found, found_alias, columns) = match from {
+            "p" => (parent, child, "c", &reference.child_columns),
+            _ => (child, parent, "p", &reference.parent_columns),
         };
-        let ((member, alias), (found, found_alias, columns)) = (first, other);
         let first = format!(
-            "{} {alias}{}",
+            "{} {from}{}",
             self.engine.quote(&member.table),
             self.by_index(&member.table, &member.key)
         );

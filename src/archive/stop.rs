@@ -58,10 +58,10 @@ impl<'a> Stop<'a> {
         self
     }
 
-    /// Waits before each batch for as long as a gauge is over its limit.
+    /// Waits before each batch for as long as a gauge is over its limit, if there are gauges.
     #[must_use]
-    pub fn throttled_by(mut self, throttle: &'a Throttle) -> Self {
-        self.throttle = Some(throttle);
+    pub fn throttled_by(mut self, throttle: Option<&'a Throttle>) -> Self {
+        self.throttle = throttle;
         self
     }
 

@@ -89,13 +89,13 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
             });
             continue;
         }
-        let asked = twin.as_ref().unwrap_or(&probe);
-        if let Some(from_where) = &asked.only_if
+        let here = twin.as_ref().unwrap_or(&probe);
+        if let Some(from_where) = &here.only_if
             && !may_be(session, from_where, &mut presumed)
         {
             continue;
         }
-        match answer(session, &probe, &asked.ask, options.samples) {
+        match answer(session, &probe, &here.ask, options.samples) {
             Ok(found) => findings.extend(found),
             Err(error) => gaps.push(NotChecked {
                 check: probe.check.into(),

@@ -49,10 +49,14 @@ impl Limits {
     }
 }
 
-fn run_time(text: &str) -> Result<Duration> {
+/// Reads `250ms`, `90s` or `2h`; `None` for what is no time, or below 0.
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let read = text.parse::<SignedDuration>().ok();
-    let read = read.and_then(|d| Duration::try_from(d).ok());
-    let sensible = read.filter(|d| !d.is_zero() && d.as_secs() <= 366 * 86_400);
+    read.and_then(|d| Duration::try_from(d).ok())
+}
+
+fn run_time(text: &str) -> Result<Duration> {
+    let sensible = duration(text).filter(|d| !d.is_zero() && d.as_secs() <= 366 * 86_400);
     sensible.ok_or_else(|| {
         Error::usage(format!(
             "--run-time {text} is not a time above 0 and below a year"
@@ -99,9 +103,7 @@ pub(super) fn target(text: &str) -> Result<Option<Duration>> {
     if text == "0" {
         return Ok(None);
     }
-    let read = text.parse::<SignedDuration>().ok();
-    let read = read.and_then(|d| Duration::try_from(d).ok());
-    let sensible = read.filter(|d| (1..=3_600_000).contains(&d.as_millis()));
+    let sensible = duration(text).filter(|d| (1..=3_600_000).contains(&d.as_millis()));
     sensible.map(Some).ok_or_else(|| {
         Error::usage(format!(
             "--target-batch-time {text} is not a time from 1ms to an hour"

@@ -394,10 +394,7 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
         columns.extend(dated.filter_map(|m| Some((m.shadow.clone()?, m.age.clone()?))));
         let options = in_directory_of(&options, databases.by_name, &name)?;
         let throttle = args.throttles.on(target)?.filter(|_| !options.dry_run);
-        let stop = match &throttle {
-            Some(throttle) => stop.clone().throttled_by(throttle),
-            None => stop.clone(),
-        };
+        let stop = stop.clone().throttled_by(throttle.as_ref());
         let run = match graph.archives() {
             true => archive::purge(&mut session, &graph, &options, &stop, &mut watch),
             false => {

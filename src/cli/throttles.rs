@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use jiff::SignedDuration;
 use sexton::archive::{Limit, StoppedReplica, Throttle};
 use sexton::db::{Access, Engine, Target, open};
 use sexton::error::{Error, Result};
+
+use super::pace::duration;
 
 /// Limits that are looked at before each batch. Over one of them the run waits, and says why.
 #[derive(Debug, Args)]
@@ -66,9 +67,7 @@ fn loads(text: &str) -> std::result::Result<BTreeMap<String, f64>, String> {
 }
 
 fn time(option: &str, text: &str) -> Result<Duration> {
-    let read = text.parse::<SignedDuration>().ok();
-    let read = read.and_then(|d| Duration::try_from(d).ok());
-    read.ok_or_else(|| {
+    duration(text).ok_or_else(|| {
         Error::usage(format!("{option} {text} is not a time")).hint("write 500ms, 5s or 10m")
     })
 }

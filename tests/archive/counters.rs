@@ -6,24 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sexton::archive::{self, Options, Stop};
 use sexton::audit;
-use sexton::db::{Engine, Session, SqliteDriver, SqliteMode, Value, introspect};
-use sexton::generate::{Dataset, create_schema, generate};
-use sexton::schema::{FamilyGraph, Profile};
+use sexton::db::{Engine, Session, SqliteDriver, SqliteMode, Value};
+use sexton::schema::FamilyGraph;
 
 use crate::support::databases::Database;
-
-/// A database of so many families, and its graph.
-fn filled(session: &mut Session, families: u32) -> FamilyGraph {
-    create_schema(session, "nova-34.0.0").unwrap();
-    let schema = introspect(session).unwrap();
-    let dataset = Dataset {
-        families,
-        live: families / 10,
-        ..Dataset::default()
-    };
-    generate(session, &schema, &dataset, &mut |_| {}).unwrap();
-    Profile::detect(&schema).families(&schema).unwrap()
-}
+use crate::support::filled::fill;
 
 /// Rows that moved, and statements that were sent.
 fn archived(session: &mut Session, graph: &FamilyGraph) -> (u64, u64) {
@@ -42,7 +29,7 @@ fn on_sqlite(families: u32) -> [f64; 4] {
     let driver = SqliteDriver::open(directory.path().join("nova.db"), SqliteMode::Create).unwrap();
     let steps: Arc<AtomicU64> = driver.steps();
     let mut session = Session::new(Box::new(driver), Engine::Sqlite, "nova.db");
-    let graph = filled(&mut session, families);
+    let graph = fill(&mut session, families, families / 10);
     let taken = |run: &mut dyn FnMut()| {
         let before = steps.load(Ordering::Relaxed);
         run();
@@ -95,7 +82,7 @@ fn innodb_is_read_as_often_as_there_are_rows() {
     let taken = |families: u32| {
         let database = Database::fresh(Engine::Mysql);
         let mut session = database.session();
-        let graph = filled(&mut session, families);
+        let graph = fill(&mut session, families, families / 10);
         let before = handler_reads(&mut session);
         let (rows, _) = archived(&mut session, &graph);
         (rows as f64, handler_reads(&mut session) - before)

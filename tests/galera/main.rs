@@ -6,6 +6,8 @@
 
 #[path = "../support/digest.rs"]
 mod digest;
+#[path = "../support/filled.rs"]
+mod filled;
 mod meddler;
 
 use std::sync::atomic::Ordering;
@@ -14,14 +16,13 @@ use std::time::Duration;
 
 use sexton::archive::{self, Options, Outcome, Stop, StopReason};
 use sexton::audit;
-use sexton::db::{Access, Engine, Session, Target, introspect, open};
+use sexton::db::{Access, Engine, Session, Target, open};
 use sexton::error::Result;
 use sexton::exit::ExitCode;
-use sexton::generate::{Dataset, create_schema, generate};
-use sexton::schema::{FamilyGraph, Profile};
 use sexton::server::{GaleraCluster, PrivateGalera};
 
 use digest::digest;
+use filled::{fill, graph};
 use meddler::{Meddler, Trick};
 
 /// One cluster for all tests, which take turns: some of them disturb it.
@@ -39,11 +40,6 @@ fn target(cluster: &GaleraCluster, nodes: &[usize], database: &str) -> Target {
     targets.fold(first, |target, other| target.or(other).unwrap())
 }
 
-fn graph(session: &mut Session) -> FamilyGraph {
-    let schema = introspect(session).unwrap();
-    Profile::detect(&schema).families(&schema).unwrap()
-}
-
 /// A session that sees what any node has committed.
 fn observer(cluster: &GaleraCluster, node: usize, database: &str) -> Session {
     let mut session = open(&target(cluster, &[node], database), Access::ReadWrite).unwrap();
@@ -55,14 +51,7 @@ fn observer(cluster: &GaleraCluster, node: usize, database: &str) -> Session {
 fn filled(cluster: &mut GaleraCluster, database: &str, families: u32) {
     cluster.create_database(database).unwrap();
     let mut session = open(&target(cluster, &[0], database), Access::ReadWrite).unwrap();
-    create_schema(&mut session, "nova-34.0.0").unwrap();
-    let schema = introspect(&mut session).unwrap();
-    let dataset = Dataset {
-        families,
-        live: 3,
-        ..Dataset::default()
-    };
-    generate(&mut session, &schema, &dataset, &mut |_| {}).unwrap();
+    fill(&mut session, families, 3);
 }
 
 fn options() -> Options {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use sexton::audit;
 use sexton::db::Engine;
 use sexton::db::{Session, introspect};
-use sexton::generate::{Dataset, create_schema, generate};
-use sexton::schema::{FamilyGraph, Profile};
+use sexton::schema::FamilyGraph;
 
 use crate::support::databases::Database;
+use crate::support::filled;
+pub(crate) use crate::support::filled::graph;
 
 /// A database of so many families, the same each time.
 pub(crate) fn filled(engine: Engine, families: u32) -> Database {
@@ -19,19 +20,7 @@ pub(crate) fn filled(engine: Engine, families: u32) -> Database {
 
 /// The same in an empty database that is there.
 pub(crate) fn fill(session: &mut Session, families: u32) {
-    create_schema(session, "nova-34.0.0").unwrap();
-    let schema = introspect(session).unwrap();
-    let dataset = Dataset {
-        families,
-        live: 50,
-        ..Dataset::default()
-    };
-    generate(session, &schema, &dataset, &mut |_| {}).unwrap();
-}
-
-pub(crate) fn graph(session: &mut Session) -> FamilyGraph {
-    let schema = introspect(session).unwrap();
-    Profile::detect(&schema).families(&schema).unwrap()
+    filled::fill(session, families, 50);
 }
 
 /// Rows of every table.

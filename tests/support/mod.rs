@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod cloud;
 pub(crate) mod databases;
 pub(crate) mod docker;
+pub(crate) mod filled;
 pub(crate) mod nova;
 pub(crate) mod records;
 pub(crate) mod service;

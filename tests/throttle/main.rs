@@ -3,16 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../support/filled.rs"]
+mod filled;
+
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use sexton::archive::{
     self, Limit, Observer, Options, Outcome, Stop, StopReason, StoppedReplica, Throttle,
 };
-use sexton::db::{Access, Session, Target, introspect, open};
-use sexton::generate::{Dataset, create_schema, generate};
-use sexton::schema::Profile;
+use sexton::db::{Access, Session, Target, open};
 use sexton::server::{PrivateMariadb, PrivatePostgres, Provider, Server};
+
+use filled::{fill, graph};
 
 /// Servers have more to do at once than is good for what is measured here.
 static TURN: Mutex<()> = Mutex::new(());
@@ -25,13 +28,7 @@ fn session(server: &dyn Server, database: &str) -> Session {
 fn filled(server: &mut dyn Server) -> Session {
     server.create_database("nova").unwrap();
     let mut session = session(server, "nova");
-    create_schema(&mut session, "nova-34.0.0").unwrap();
-    let schema = introspect(&mut session).unwrap();
-    let dataset = Dataset {
-        families: 60,
-        ..Dataset::default()
-    };
-    generate(&mut session, &schema, &dataset, &mut |_| {}).unwrap();
+    fill(&mut session, 60, 100);
     session
 }
 
@@ -60,8 +57,7 @@ impl<F: FnMut(&str)> Observer for Ear<F> {
 
 /// Archives under one limit; what the run came to, and what was heard.
 fn run<F: FnMut(&str)>(session: &mut Session, throttle: &Throttle, during: F) -> (Outcome, Ear<F>) {
-    let schema = introspect(session).unwrap();
-    let graph = Profile::detect(&schema).families(&schema).unwrap();
+    let graph = graph(session);
     let options = Options {
         max_rows: 200,
         until_complete: true,
@@ -73,7 +69,7 @@ fn run<F: FnMut(&str)>(session: &mut Session, throttle: &Throttle, during: F) ->
         batches: 0,
         during,
     };
-    let stop = Stop::default().throttled_by(throttle);
+    let stop = Stop::default().throttled_by(Some(throttle));
     let outcome = archive::archive(session, &graph, &options, &stop, &mut ear).unwrap();
     (outcome, ear)
 }

@@ -13,7 +13,7 @@ use crate::install;
 
 mod archive;
 mod audit;
-mod ground;
+pub(crate) mod ground;
 mod growth;
 mod latency;
 mod measure;

@@ -13,12 +13,12 @@ use anyhow::{Context, Result, bail, ensure};
 use sexton::archive::{self, Options, Stop};
 use sexton::audit;
 use sexton::db::{Access, Session, Target, introspect, open};
-use sexton::generate::{Dataset, create_schema, generate};
 use sexton::schema::{FamilyGraph, Profile};
 use sexton::server::{GaleraCluster, PrivateGalera};
 use xshell::{Shell, cmd};
 
 use self::digest::{Digest, digest};
+use crate::compare::ground;
 use crate::install;
 
 #[path = "../../tests/support/digest.rs"]
@@ -135,13 +135,7 @@ fn fill(cluster: &mut GaleraCluster, families: u32) -> Result<()> {
     cluster.create_database(DATABASE)?;
     let target: Target = cluster.url(0, DATABASE).parse()?;
     let mut session = open(&target, Access::ReadWrite)?;
-    create_schema(&mut session, "nova-34.0.0")?;
-    let schema = introspect(&mut session)?;
-    let dataset = Dataset {
-        families,
-        ..Dataset::default()
-    };
-    generate(&mut session, &schema, &dataset, &mut |_| {})?;
+    ground::fill(&mut session, families)?;
     // What no archiver may touch, for the writer at the other node.
     session
         .execute("CREATE TABLE written (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(36))")?;

@@ -220,10 +220,7 @@ fn archive_one(
         .throttles
         .on(&cell.target)?
         .filter(|_| !options.dry_run);
-    let stop = match &throttle {
-        Some(throttle) => stop.throttled_by(throttle),
-        None => stop,
-    };
+    let stop = stop.throttled_by(throttle.as_ref());
     let mut watch = Watch {
         cell: cell.name.clone(),
         shared,

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use sexton::db::{Engine as Database, Session, Target, Value};
 use xshell::Shell;
 
-use super::ground::{Ground, Kind, Place};
+use super::ground::{Ground, Kind};
 use super::measure::{self, Cost};
 use super::{Size, median, script, sexton};
 use crate::{install, service};
@@ -216,7 +216,7 @@ impl Tools {
             (None, Engine::Peer(_)) => sent,
         };
         let measured = Measured {
-            rows: moved(&mut place)?,
+            rows: place.archived()?,
             statements,
             cost,
         };
@@ -295,15 +295,9 @@ pub(super) fn client(target: &Target) -> Result<Command> {
 
 /// The statements that sexton says it has sent.
 fn reported(output: &str) -> Result<i64> {
-    let text = output.split("\"statements\":").nth(1).unwrap_or_default();
-    let number: String = text
-        .trim_start()
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    number
-        .parse()
-        .with_context(|| format!("no statements in {output}"))
+    let report: serde_json::Value = serde_json::from_str(output)?;
+    let statements = report["statements"].as_i64();
+    statements.with_context(|| format!("no statements in {output}"))
 }
 
 /// The server's count of statements, on MariaDB.
@@ -314,22 +308,6 @@ fn questions(session: &mut Session) -> Result<Option<i64>> {
     let row = session.query_row("SHOW GLOBAL STATUS LIKE 'Questions'")?;
     let number = row.and_then(|r| r.get(1).and_then(Value::as_int));
     number.map(Some).context("no Questions counter")
-}
-
-/// Rows in the shadow tables.
-fn moved(place: &mut Place) -> Result<i64> {
-    let tables = place
-        .schema
-        .tables
-        .keys()
-        .filter(|t| t.starts_with("shadow_"));
-    let mut rows = 0;
-    for table in tables {
-        rows += place
-            .session
-            .query_count(&format!("SELECT COUNT(*) FROM {table}"))?;
-    }
-    Ok(rows)
 }
 
 /// That sexton moved at least what the others did.

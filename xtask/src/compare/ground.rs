@@ -38,6 +38,24 @@ pub(super) struct Place {
     pub(super) schema: Schema,
 }
 
+impl Place {
+    /// Rows in the shadow tables.
+    pub(super) fn archived(&mut self) -> Result<i64> {
+        let shadows = self
+            .schema
+            .tables
+            .keys()
+            .filter(|t| t.starts_with("shadow_"));
+        let mut rows = 0;
+        for table in shadows {
+            rows += self
+                .session
+                .query_count(&format!("SELECT COUNT(*) FROM {table}"))?;
+        }
+        Ok(rows)
+    }
+}
+
 impl Ground {
     /// As servers are set up that hold a cloud's database: durable, with memory for the rows in work, the same for
     /// every engine.
@@ -176,17 +194,7 @@ impl Ground {
 
     fn fill(&self, url: &str) -> Result<()> {
         let mut session = open(&url.parse::<Target>()?, Access::ReadWrite)?;
-        let mut schema = introspect(&mut session)?;
-        if schema.tables.is_empty() {
-            create_schema(&mut session, "nova-34.0.0")?;
-            schema = introspect(&mut session)?;
-        }
-        let dataset = Dataset {
-            families: self.families,
-            ..Dataset::default()
-        };
-        generate(&mut session, &schema, &dataset, &mut |_| {})?;
-        Ok(())
+        fill(&mut session, self.families)
     }
 
     /// What a server does by itself soon after so many rows have come.
@@ -208,4 +216,19 @@ fn opened(url: String, api: Option<String>) -> Result<Place> {
         session,
         schema,
     })
+}
+
+/// Generates so many families into a database, which gets the schema first where it has none.
+pub(crate) fn fill(session: &mut Session, families: u32) -> Result<()> {
+    let mut schema = introspect(session)?;
+    if schema.tables.is_empty() {
+        create_schema(session, "nova-34.0.0")?;
+        schema = introspect(session)?;
+    }
+    let dataset = Dataset {
+        families,
+        ..Dataset::default()
+    };
+    generate(session, &schema, &dataset, &mut |_| {})?;
+    Ok(())
 }
