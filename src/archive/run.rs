@@ -151,6 +151,8 @@ pub(super) struct Run<'a> {
     pub(super) planned: Option<String>,
     /// In a dry run: what would be gone by now.
     pub(super) gone: Gone,
+    /// Families that are known of, for those who watch.
+    expected: u64,
     /// Why no further batch may begin.
     halted: Option<StopReason>,
     /// What keeps a second archiver out; not taken in a dry run.
@@ -181,6 +183,7 @@ impl<'a> Run<'a> {
             rows_per_root: BTreeMap::new(),
             planned: None,
             gone: Gone::new(),
+            expected: 0,
             halted: None,
             lock: None,
         }
@@ -189,12 +192,18 @@ impl<'a> Run<'a> {
     /// Passes over all tables, until nothing moves any more: what blocks a family may itself move
     /// later in the same pass. Without blocked families one pass is enough.
     fn all(&mut self) -> Result<()> {
-        if self.observer.wants_estimate() {
-            self.estimate()?;
+        let mut estimates = self.observer.wants_estimate();
+        if estimates {
+            let graph = self.sql.graph;
+            for table in graph.root_order() {
+                if graph.owners(table).next().is_none() {
+                    self.estimate(table)?;
+                }
+            }
         }
         loop {
             let before = self.outcome.total_rows;
-            self.pass()?;
+            self.pass(std::mem::take(&mut estimates))?;
             let again = self.outcome.total_rows > before && self.outcome.has_blocked();
             if !again || self.halted.is_some() || self.sql.options.dry_run {
                 return Ok(());
@@ -204,22 +213,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Counts the roots, for those who watch.
-    fn estimate(&mut self) -> Result<()> {
-        let mut families = 0;
-        for table in self.sql.graph.root_order() {
-            let member = self.sql.graph.member(table);
-            if let Some(member) = member.filter(|m| m.obstacle.is_none()) {
-                let statement = self.sql.count(member);
-                let count = self.reading(|session| session.query_count(&statement))?;
-                families += u64::try_from(count).unwrap_or(0);
-            }
+    /// Counts the roots of a table, for those who watch. Of a table that others own only when its turn comes: until
+    /// then nearly all its rows are asked about, one by one, and are no roots.
+    fn estimate(&mut self, table: &str) -> Result<()> {
+        let member = self.sql.graph.member(table);
+        if let Some(member) = member.filter(|m| m.obstacle.is_none()) {
+            let statement = self.sql.count(member);
+            let count = self.reading(|session| session.query_count(&statement))?;
+            self.expected += u64::try_from(count).unwrap_or(0);
+            self.observer.expects(self.expected);
         }
-        self.observer.expects(families);
         Ok(())
     }
 
-    fn pass(&mut self) -> Result<()> {
+    fn pass(&mut self, estimates: bool) -> Result<()> {
         self.ageless()?;
         let mut deferred: BTreeMap<&str, Vec<(Key, Blocked)>> = BTreeMap::new();
         for table in self.sql.graph.root_order() {
@@ -233,6 +240,9 @@ impl<'a> Run<'a> {
             match member.obstacle {
                 Some(_) if !dropped => self.obstructed(member)?,
                 _ => {
+                    if estimates && self.sql.graph.owners(table).next().is_some() {
+                        self.estimate(table)?;
+                    }
                     let waiting = self.table(member, Roots::of_table())?;
                     deferred.entry(table).or_default().extend(waiting);
                 }

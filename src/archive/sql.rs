@@ -129,6 +129,11 @@ impl<'a> Sql<'a> {
     /// Keys of roots after `after`, in key order, without a lock.
     pub(super) fn candidates(&self, member: &Member, after: Option<&Key>, limit: usize) -> String {
         let key = self.columns("t", &member.key);
+        // Once there were many of them they are read on from there; MariaDB would find all the rest and sort them.
+        let index = match after {
+            Some(_) => self.by_index(&member.table, &member.key),
+            None => String::new(),
+        };
         let after = after.map_or_else(String::new, |after| {
             let values: Vec<_> = after.iter().map(|v| self.engine.literal(v)).collect();
             match values.as_slice() {
@@ -137,7 +142,7 @@ impl<'a> Sql<'a> {
             }
         });
         format!(
-            "SELECT {key} FROM {} t WHERE {}{after} ORDER BY {key} LIMIT {limit}",
+            "SELECT {key} FROM {} t{index} WHERE {}{after} ORDER BY {key} LIMIT {limit}",
             self.engine.quote(&member.table),
             self.root_predicate(member, "t"),
         )

@@ -184,27 +184,26 @@ impl FamilyGraph {
     }
 
     /// Tables whose soft-deleted rows can be roots, in the order in which to move them: over a
-    /// blocking reference the child before its parent.
+    /// blocking reference the child before its parent; and, where that allows it, owners before what they own, for
+    /// then there is little left to be asked whether it has a deleted owner.
     pub fn root_order(&self) -> Vec<&str> {
-        fn visit<'a>(graph: &'a FamilyGraph, table: &'a str, done: &mut Vec<&'a str>) {
-            let mut stack = vec![(table, false)];
-            let mut open = BTreeSet::new();
-            while let Some((table, children_done)) = stack.pop() {
-                if done.contains(&table) {
-                    continue;
-                }
-                if children_done {
-                    done.push(table);
-                } else if open.insert(table) {
-                    stack.push((table, true));
-                    let children = graph.children(table).filter(|(_, r)| r.blocks());
-                    stack.extend(children.map(|(_, r)| (r.child.as_str(), false)));
-                }
+        let mut before: DiGraphMap<&str, ()> = DiGraphMap::new();
+        for table in self.members.keys() {
+            before.add_node(table);
+        }
+        for reference in self.references.iter().filter(|r| !r.is_self()) {
+            let (child, parent) = (reference.child.as_str(), reference.parent.as_str());
+            // An edge leads to what goes first, as `tarjan_scc` begins with that to which edges lead.
+            if reference.blocks() {
+                before.add_edge(parent, child, ());
+            }
+            if reference.is_owned() {
+                before.add_edge(child, parent, ());
             }
         }
         let mut order = Vec::new();
-        for table in self.members.keys() {
-            visit(self, table, &mut order);
+        for together in tarjan_scc(&before) {
+            self.children_first(together, &mut order);
         }
         order.retain(|t| {
             self.members
@@ -212,6 +211,24 @@ impl FamilyGraph {
                 .is_some_and(|m| m.marker.is_some() || m.on_request)
         });
         order
+    }
+
+    /// Appends these tables, over a blocking reference between two of them the child before its parent; a cycle is
+    /// cut somewhere.
+    fn children_first<'a>(&'a self, mut tables: Vec<&'a str>, order: &mut Vec<&'a str>) {
+        tables.sort_unstable();
+        let mut open = BTreeSet::new();
+        let mut stack: Vec<_> = tables.iter().rev().map(|table| (*table, false)).collect();
+        while let Some((table, children_done)) = stack.pop() {
+            if children_done {
+                order.push(table);
+            } else if open.insert(table) {
+                stack.push((table, true));
+                let children = self.children(table).filter(|(_, r)| r.blocks());
+                let children = children.map(|(_, r)| r.child.as_str());
+                stack.extend(children.filter(|c| tables.contains(c)).map(|c| (c, false)));
+            }
+        }
     }
 
     /// Chains of owned references that end at `table`, the root's first; the empty chain is not

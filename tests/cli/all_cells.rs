@@ -145,13 +145,14 @@ fn cells_of_one_name_and_a_cell_without_a_database() {
         "--format",
         "json",
     ];
-    let rows =
+    let begun =
         succeeded(75, &[&archive[..], &["--max-rows", "100"]].concat()).json()["rows"].clone();
-    assert!(rows["x(1).instances"].is_number(), "{rows}");
+    assert!(begun["x(1).instances"].is_number(), "{begun}");
     api.execute("UPDATE cell_mappings SET database_connection = 'none:///' WHERE id = 1")
         .unwrap();
     let rows = succeeded(0, &[&archive[..], &["--until-complete"]].concat()).json()["rows"].clone();
-    assert_eq!(rows["x.instances"], 30);
+    let both = rows["x.instances"].as_i64().unwrap() + begun["x(2).instances"].as_i64().unwrap();
+    assert_eq!(both, 30, "{begun} {rows}");
 }
 
 /// Each cell's rows lie apart: what is purged has to be put back where it was.

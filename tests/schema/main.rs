@@ -141,6 +141,49 @@ fn every_child_comes_before_its_parents() {
     }
 }
 
+/// A child that blocks goes first, so that it blocks no more; other owners before what they own, so that few rows are
+/// left to be asked for a deleted owner.
+#[test]
+fn roots_are_taken_in_an_order_that_spares_questions() {
+    let (mut held, mut late) = (0, BTreeSet::new());
+    for service in Profile::names() {
+        for schema in releases(service) {
+            let graph = Profile::built_in(service)
+                .unwrap()
+                .families(&schema)
+                .unwrap();
+            let order = graph.root_order();
+            let place = |table: &str| order.iter().position(|t| *t == table);
+            for reference in graph.references.iter().filter(|r| !r.is_self()) {
+                let (Some(child), Some(parent)) =
+                    (place(&reference.child), place(&reference.parent))
+                else {
+                    continue;
+                };
+                if reference.blocks() {
+                    assert!(child < parent, "{service}: {reference}");
+                    held += 1;
+                } else if reference.is_owned() && parent < child {
+                    held += 1;
+                } else if reference.is_owned() {
+                    late.insert(format!("{service}: {reference}"));
+                }
+            }
+        }
+    }
+    assert!(held > 100, "{held} references");
+    // There the references run in a circle, and one of them blocks.
+    let late: Vec<_> = late.iter().map(String::as_str).collect();
+    assert_eq!(
+        late,
+        [
+            "barbican: preferred_certificate_authorities.project_id -> projects.id",
+            "nova: security_group_rules.parent_group_id -> security_groups.id",
+            "trove: security_group_rules.group_id -> security_groups.id",
+        ]
+    );
+}
+
 /// No shadow table of a fresh Nova stops an archiver.
 #[test]
 fn a_fresh_nova_has_no_obstacle_but_the_tables_without_shadow() {
