@@ -36,9 +36,12 @@ impl From<DbError> for Refusal {
     }
 }
 
+/// What to do after a run that could not go on.
+const WHOLE: &str = "what was committed is whole; run again to go on";
+
 fn given_up(attempt: u32, message: &str) -> Error {
     let message = format!("gave up after {} attempts: {message}", attempt + 1);
-    Error::new(ExitCode::Stopped, message).hint("what was committed is whole; run again to go on")
+    Error::new(ExitCode::Stopped, message).hint(WHOLE)
 }
 
 impl Run<'_> {
@@ -144,6 +147,10 @@ impl Run<'_> {
             if !lost {
                 return Ok(());
             }
+            if self.stop.requested() {
+                let message = format!("told to stop while the connection was lost: {error}");
+                return Err(Error::new(ExitCode::Stopped, message).hint(WHOLE));
+            }
             match self.regain()? {
                 Ok(()) => return Ok(()),
                 Err(again) if again.kind.may_pass_again() => error = again,
@@ -164,7 +171,12 @@ impl Run<'_> {
 
     /// Whether a row is gone, asked for as long as it takes to be connected again: it tells whether
     /// a COMMIT whose answer was lost has happened.
-    fn is_gone_after(&mut self, mut error: DbError, table: &str, key: &Key) -> Result<bool> {
+    pub(super) fn is_gone_after(
+        &mut self,
+        mut error: DbError,
+        table: &str,
+        key: &Key,
+    ) -> Result<bool> {
         for attempt in 0.. {
             self.wait(attempt, &error)?;
             match self.is_gone(table, key) {
@@ -176,7 +188,8 @@ impl Run<'_> {
         Err(Error::internal("a commit was asked about without end"))
     }
 
+    /// Whether a row is gone. Where the connection that was lost is at its COMMIT still, the answer waits for it.
     pub(super) fn is_gone(&mut self, table: &str, key: &Key) -> Result<bool, DbError> {
-        is_gone(self.session, self.sql, table, key)
+        is_gone(self.session, self.sql, table, key, true)
     }
 }

@@ -127,7 +127,7 @@ impl Batch<'_> {
         table: String,
         key: Key,
     ) -> Result<Done, Failure> {
-        match is_gone(session, self.sql, &table, &key) {
+        match is_gone(session, self.sql, &table, &key, false) {
             Ok(true) => Ok(done),
             Ok(false) => Err(Failure::Refused(DbError::new(
                 DbErrorKind::Retryable,
@@ -261,22 +261,27 @@ fn sized(mut error: DbError, rows: u64) -> DbError {
     error
 }
 
-/// Whether a row is no longer there.
+/// Whether a row is no longer there; `locked` waits for whoever may be deleting it.
 pub(super) fn is_gone(
     session: &mut Session,
     sql: Sql<'_>,
     table: &str,
     key: &Key,
+    locked: bool,
 ) -> Result<bool, DbError> {
     let Some(member) = sql.graph.member(table) else {
         return Ok(false);
     };
+    let lock = match locked {
+        true => sql.lock(None),
+        false => String::new(),
+    };
     let statement = format!(
-        "SELECT COUNT(*) FROM {} t WHERE {}",
+        "SELECT 1 FROM {} t WHERE {}{lock}",
         sql.engine.quote(table),
         sql.key_in("t", &member.key, std::slice::from_ref(key))
     );
-    Ok(session.query_count(&statement)? == 0)
+    Ok(session.query_row(&statement)?.is_none())
 }
 
 /// Keys of the family's roots in the table the batch started from.

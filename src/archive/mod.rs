@@ -31,6 +31,7 @@ mod sql;
 mod stop;
 mod table;
 mod throttle;
+mod unindexed;
 
 pub use api::{Api, Cell};
 pub use before::Before;

@@ -14,6 +14,9 @@ const LEAST: u64 = 50;
 #[derive(Debug)]
 pub(super) struct Pace {
     target: Option<Duration>,
+    /// What was asked for.
+    wanted: u64,
+    /// What the database was found to take.
     most: u64,
     rows: u64,
 }
@@ -24,6 +27,7 @@ impl Pace {
         let (target, most) = (options.target_batch_time, options.max_rows);
         Self {
             target,
+            wanted: most,
             most,
             rows: if target.is_some() {
                 most.min(FIRST)
@@ -42,6 +46,15 @@ impl Pace {
     pub(super) fn too_large(&mut self) {
         self.most = (self.rows / 2).max(1);
         self.rows = self.most;
+    }
+
+    /// Learns that it was one family that no transaction takes: what was learnt from the batches that it was in says
+    /// nothing of others.
+    pub(super) fn one_was_too_large(&mut self) {
+        self.most = self.wanted;
+        if self.target.is_none() {
+            self.rows = self.wanted;
+        }
     }
 
     /// Learns from a batch that moved so many rows in this time; by a factor of two at most, and up only from one
@@ -108,6 +121,21 @@ mod tests {
         assert_eq!(pace.rows(), 1000);
         (0..20).for_each(|_| pace.too_large());
         assert_eq!(pace.rows(), 1);
+    }
+
+    #[test]
+    fn one_family_that_is_too_large_leaves_the_others_their_room() {
+        let mut pace = pace(50_000, Some(250));
+        (0..6).for_each(|_| pace.too_large());
+        assert_eq!(pace.rows(), 15);
+        pace.one_was_too_large();
+        (0..3).for_each(|_| pace.note(pace.rows(), Duration::from_millis(1)));
+        assert_eq!(pace.rows(), 200);
+        let mut pace = self::pace(800, None);
+        pace.too_large();
+        assert_eq!(pace.rows(), 400);
+        pace.one_was_too_large();
+        assert_eq!(pace.rows(), 800);
     }
 
     #[test]

@@ -16,15 +16,16 @@ mod tangle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::db::{AdvisoryLock, DbErrorKind, Session, Value};
+use crate::db::{AdvisoryLock, DbError, DbErrorKind, Session, Value};
 use crate::error::{Error, Result};
+use crate::exit::ExitCode;
 use crate::schema::{FamilyGraph, Member};
 
 use super::batch::Failure;
 use super::export;
-use super::forest::Key;
+use super::forest::{Key, row_name};
 use super::options::{Observer, Options};
-use super::outcome::Outcome;
+use super::outcome::{Blocked, Outcome};
 use super::preflight::check_owners;
 use super::sql::Sql;
 use super::stop::Stop;
@@ -41,8 +42,8 @@ type Doomed<'a> = BTreeMap<&'a str, (&'a Member, BTreeSet<String>, Vec<Key>)>;
 ///
 /// # Errors
 ///
-/// Exit code 65 if a row does not tell which row owns it, 69 if another archiver is at work, the database goes away, or a file of
-/// `options.export` cannot be written; what was purged by then was purged whole.
+/// Exit code 65 if a row does not tell which row owns it, 69 if another archiver is at work or a file of
+/// `options.export` cannot be written, 75 if the database goes away; what was purged by then was purged whole.
 pub fn purge(
     session: &mut Session,
     graph: &FamilyGraph,
@@ -57,7 +58,10 @@ pub fn purge(
     let (spent, waited) = (session.spent(), stop.waited());
     let lock = match options.dry_run {
         true => None,
-        false => Some(AdvisoryLock::acquire(session)?),
+        false => {
+            session.mind_cluster()?;
+            Some(AdvisoryLock::acquire(session)?)
+        }
     };
     let mut outcome = Outcome {
         version: 1,
@@ -102,7 +106,8 @@ pub fn purge(
         outcome.stopped_because = reason;
     }
     if let Some(lock) = lock {
-        lock.release(session)?;
+        // Where that fails the connection is gone, and the lock with it; the purge is done all the same.
+        drop(lock.release(session));
     }
     outcome.statements = session.statements() - before;
     outcome.add_spent((session.spent() - spent).milliseconds());
@@ -177,26 +182,40 @@ impl<'a> Purge<'a, '_> {
     fn batches(&mut self, lists: &[Listed<'a>], roots: i64) -> Result<()> {
         let sizes = self.sizes(lists, roots)?;
         let mut from = 0;
+        let mut most = self.sql.options.max_rows;
         while from < roots && !self.stop.requested() {
             self.stop.wait(self.observer);
             if self.stop.requested() {
                 break;
             }
-            let to = from + fitting(&sizes[from as usize..], self.sql.options.max_rows);
+            let to = from + fitting(&sizes[from as usize..], most);
             let kept = self.session.query_count(&format!(
                 "SELECT COUNT(DISTINCT sexton_root) FROM {KEPT} \
                  WHERE sexton_root > {from} AND sexton_root <= {to}"
             ))?;
             let families = u64::try_from(to - from - kept).unwrap_or_default();
             let doomed = self.doomed(lists, from, to)?;
-            from = to;
             if families == 0 {
+                from = to;
                 continue;
             }
             let rows = match self.sql.options.dry_run {
                 true => counts(&doomed),
-                false => self.delete(&doomed)?,
+                false => match self.delete(&doomed)? {
+                    Ok(rows) => rows,
+                    Err(_) if to - from > 1 => {
+                        most = (counts(&doomed).values().sum::<u64>() / 2).max(1);
+                        continue;
+                    }
+                    Err(error) => {
+                        self.too_large(&doomed, &error);
+                        most = self.sql.options.max_rows;
+                        from = to;
+                        continue;
+                    }
+                },
             };
+            from = to;
             let total = rows.values().sum::<u64>();
             for (shadow, rows) in rows {
                 *self.outcome.rows.entry(shadow).or_default() += rows;
@@ -210,6 +229,22 @@ impl<'a> Purge<'a, '_> {
             self.stop.sleep(self.sql.options.sleep);
         }
         Ok(())
+    }
+
+    /// One family that is more than the cluster takes in a transaction.
+    fn too_large(&mut self, doomed: &Doomed<'_>, error: &DbError) {
+        let rows = counts(doomed).values().sum::<u64>();
+        let first = doomed.values().find_map(|(member, _, keys)| {
+            let shadow = member.shadow.as_ref()?;
+            Some(row_name(shadow, keys.first()?))
+        });
+        let root = first.unwrap_or_default();
+        self.outcome.block(Blocked {
+            reason: "too-large".into(),
+            path: vec![root.clone(), format!("{} ({rows} rows)", error.message)],
+            root,
+            remedy: super::table::TOO_LARGE.into(),
+        });
     }
 
     /// How many rows each family has, by its number from 0; nothing where it stays.
@@ -234,35 +269,40 @@ impl<'a> Purge<'a, '_> {
         Ok(sizes)
     }
 
-    /// Deletes them in one transaction; again after a deadlock or the like.
-    fn delete(&mut self, doomed: &Doomed<'_>) -> Result<BTreeMap<String, u64>> {
+    /// Deletes them in one transaction; again after a deadlock or the like. The inner error is that they are more than
+    /// a transaction may hold.
+    fn delete(
+        &mut self,
+        doomed: &Doomed<'_>,
+    ) -> Result<std::result::Result<BTreeMap<String, u64>, DbError>> {
         for attempt in 0.. {
-            match self.try_delete(doomed) {
-                Ok(()) => return Ok(counts(doomed)),
-                Err(Failure::Fatal(error)) => {
-                    drop(self.session.rollback());
-                    return Err(error);
+            let failure = match self.try_delete(doomed) {
+                Ok(()) => return Ok(Ok(counts(doomed))),
+                Err(failure) => failure,
+            };
+            drop(self.session.rollback());
+            let error = match failure {
+                Failure::Fatal(error) => return Err(error),
+                Failure::Mismatch {
+                    table,
+                    expected,
+                    found,
+                } => return Err(changed_meanwhile(&table, expected, found)),
+                Failure::Ambiguous(error, ..) | Failure::Refused(error) => error,
+            };
+            match error.kind {
+                DbErrorKind::TooLarge => return Ok(Err(error)),
+                // The lists went with the connection.
+                DbErrorKind::Connection => {
+                    let message = format!("the database was lost: {error}");
+                    return Err(Error::new(ExitCode::Stopped, message)
+                        .hint("what was purged was purged whole; run again to go on"));
                 }
-                Err(failure) => {
-                    drop(self.session.rollback());
-                    let (again, error) = match failure {
-                        Failure::Refused(error) => {
-                            (error.kind == DbErrorKind::Retryable, Error::from(error))
-                        }
-                        Failure::Mismatch {
-                            table,
-                            expected,
-                            found,
-                        } => (false, changed_meanwhile(&table, expected, found)),
-                        Failure::Ambiguous(error, ..) => (false, error.into()),
-                        Failure::Fatal(error) => (false, error),
-                    };
-                    if !again || attempt >= self.sql.options.retries {
-                        return Err(error);
-                    }
+                DbErrorKind::Retryable if attempt < self.sql.options.retries => {
                     self.outcome.retries += 1;
                     self.stop.sleep(Duration::from_millis(20 << attempt.min(8)));
                 }
+                _ => return Err(error.into()),
             }
         }
         Err(Error::internal("a batch was tried without end"))
@@ -301,7 +341,31 @@ impl<'a> Purge<'a, '_> {
             export.write()?;
         }
         self.session.commit()?;
-        Ok(())
+        match self.session.in_cluster() {
+            true => self.believe(doomed),
+            false => Ok(()),
+        }
+    }
+
+    /// A Galera node says OK to a COMMIT that commits nothing, where the transaction had been rolled back before.
+    fn believe(&mut self, doomed: &Doomed<'_>) -> Result<(), Failure> {
+        let first = doomed.values().find_map(|(member, _, keys)| {
+            let key = std::slice::from_ref(keys.first()?);
+            let shadow = self.sql.engine.quote(member.shadow.as_ref()?);
+            let key = self.sql.key_in("", &member.key, key);
+            Some(format!("SELECT COUNT(*) FROM {shadow} WHERE {key}"))
+        });
+        let Some(count) = first else {
+            return Ok(());
+        };
+        match self.session.query_count(&count)? {
+            0 => Ok(()),
+            _ => Err(Failure::Refused(DbError::new(
+                DbErrorKind::Retryable,
+                "",
+                "COMMIT was answered OK, and nothing was committed",
+            ))),
+        }
     }
 }
 

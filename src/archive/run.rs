@@ -17,6 +17,7 @@ use super::preflight::{check, check_owners};
 use super::roots::{Roots, WINDOW};
 use super::sql::Sql;
 use super::stop::Stop;
+use super::unindexed;
 
 /// Moves the soft-deleted families of one database to its shadow tables.
 ///
@@ -116,6 +117,7 @@ fn run(
     run.outcome = outcome;
     run.helpers = &mut *helpers;
     run.lock = lock.as_ref();
+    unindexed::tell(run.session, graph, run.observer)?;
     if !options.dry_run {
         run.session.keep_journal()?;
     }
@@ -126,7 +128,8 @@ fn run(
     ended?;
     tidied?;
     if let Some(lock) = lock {
-        lock.release(session)?;
+        // Where that fails the connection is gone, and the lock with it; the run is done all the same.
+        drop(lock.release(session));
     }
     outcome.stopped_because = halted.unwrap_or_default();
     outcome.statements = sent(session, helpers) - statements;
@@ -190,7 +193,8 @@ impl<'a> Run<'a> {
     }
 
     /// Passes over all tables, until nothing moves any more: what blocks a family may itself move
-    /// later in the same pass. Without blocked families one pass is enough.
+    /// later in the same pass. Without blocked families one pass is enough; where a pass has left the same ones as
+    /// that before it, what it moved has come meanwhile, and more may come for ever.
     fn all(&mut self) -> Result<()> {
         let mut estimates = self.observer.wants_estimate();
         if estimates {
@@ -201,6 +205,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        let mut left = None;
         loop {
             let before = self.outcome.total_rows;
             self.pass(std::mem::take(&mut estimates))?;
@@ -208,6 +213,15 @@ impl<'a> Run<'a> {
             if !again || self.halted.is_some() || self.sql.options.dry_run {
                 return Ok(());
             }
+            let listed = self.outcome.blocked.iter().map(|b| b.root.clone());
+            let blocked = (
+                self.outcome.blocked_families.clone(),
+                listed.collect::<BTreeSet<_>>(),
+            );
+            if left.as_ref() == Some(&blocked) {
+                return Ok(());
+            }
+            left = Some(blocked);
             self.outcome.blocked.clear();
             self.outcome.blocked_families.clear();
         }

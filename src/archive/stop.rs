@@ -121,7 +121,7 @@ impl<'a> Stop<'a> {
         let begun = Instant::now();
         let mut said = String::new();
         while !self.requested() {
-            match throttle.look() {
+            match throttle.look(&mut |text| observer.notice(text)) {
                 Verdict::Go => break,
                 Verdict::Stop(why) => {
                     observer.notice(&format!("stopping: {why}"));
@@ -135,9 +135,8 @@ impl<'a> Stop<'a> {
                     self.given_up.set(Some(StopReason::MaxWait));
                 }
                 Verdict::Wait(why) => {
-                    if said.is_empty() {
-                        observer.waits(&why);
-                    }
+                    // Each time: what is shown moves on, what is printed is told once for a reason.
+                    observer.waits(&why);
                     said = why;
                     self.sleep(AGAIN);
                 }

@@ -14,7 +14,7 @@ use super::roots::{Roots, WINDOW};
 use super::run::Run;
 
 /// What to do about a family that is larger than a transaction may be.
-const TOO_LARGE: &str = "raise the limit for this run (Galera: wsrep_max_ws_rows, wsrep_max_ws_size; a binlog: \
+pub(super) const TOO_LARGE: &str = "raise the limit for this run (Galera: wsrep_max_ws_rows, wsrep_max_ws_size; a binlog: \
                          max_binlog_cache_size) and run again: a family moves in one transaction or not at all";
 
 /// What became of a batch.
@@ -96,7 +96,10 @@ impl Run<'_> {
                     Attempted::Refused(why) if keys.len() == 1 && limit == 2 => {
                         let root = row_name(&member.table, &keys[0]);
                         let (reason, remedy) = match why.too_large {
-                            true => ("too-large", TOO_LARGE),
+                            true => {
+                                self.pace.one_was_too_large();
+                                ("too-large", TOO_LARGE)
+                            }
                             false => (
                                 "refused",
                                 "mend what the database complains of and run again",
@@ -207,10 +210,17 @@ impl Run<'_> {
             Failure::Fatal(error) => return Err(error),
             // The next time the run's own session looks closer.
             Failure::Mismatch { table, .. } => return Ok(Attempted::Refused(Refusal::of(table))),
-            Failure::Ambiguous(_, table, key, done) => {
+            Failure::Ambiguous(error, table, key, done) => {
                 self.outcome.retries += 1;
                 drop(session.reconnect());
-                return Ok(match self.is_gone(&table, &key)? {
+                let gone = match self.is_gone(&table, &key) {
+                    // This run's own session was lost with the other one's.
+                    Err(lost) if lost.kind.may_pass_again() => {
+                        self.is_gone_after(error, &table, &key)?
+                    }
+                    gone => gone?,
+                };
+                return Ok(match gone {
                     true => Attempted::Done(done),
                     false => Attempted::Again,
                 });

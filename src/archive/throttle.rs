@@ -8,8 +8,14 @@ use crate::db::{DbError, DbErrorKind, Engine, Session, Value};
 /// How often gauges are read at most.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// Where `SHOW REPLICA STATUS` has Seconds_Behind_Master (Seconds_Behind_Source), in every MariaDB and MySQL.
-const SECONDS_BEHIND: usize = 32;
+/// How long a gauge may take to answer: nothing else happens meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often one that does not answer is tried again at most.
+const REVIVE_EVERY: Duration = Duration::from_secs(30);
+
+/// What `SHOW REPLICA STATUS` calls it, on MariaDB and on MySQL.
+const SECONDS_BEHIND: [&str; 2] = ["Seconds_Behind_Master", "Seconds_Behind_Source"];
 
 /// What to do about a replica that does not replicate, or does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,8 +72,10 @@ struct Gauge {
     session: Session,
     /// Time paused by flow control and when it was read.
     paused: Option<(f64, Instant)>,
-    /// Whether the session must be made anew.
-    lost: bool,
+    /// Where the session must be made anew: when that was tried last, and why.
+    lost: Option<(Instant, DbError)>,
+    /// Whether it was said that a replica is gone on without.
+    told: bool,
 }
 
 /// Gauges that are read before each batch. Each has a session of its own, so that nothing disturbs a transaction.
@@ -91,12 +99,14 @@ impl Throttle {
     ///
     /// What the database says where it cannot be read at all: no such variable, no right to see it, no SQLite. A
     /// replica that does not replicate is no error.
-    pub fn with(mut self, limit: Limit, session: Session) -> Result<Self, DbError> {
+    pub fn with(mut self, limit: Limit, mut session: Session) -> Result<Self, DbError> {
+        session.expect_answers_within(PATIENCE);
         let mut gauge = Gauge {
             limit,
             session,
             paused: None,
-            lost: false,
+            lost: None,
+            told: false,
         };
         gauge.read()?;
         let (gauges, _) = self
@@ -111,15 +121,15 @@ impl Throttle {
         self.max_wait
     }
 
-    /// Looks at every gauge, unless that was done a moment ago.
-    pub(super) fn look(&self) -> Verdict {
+    /// Looks at every gauge, unless that was done a moment ago; says which replicas are gone on without.
+    pub(super) fn look(&self, notice: &mut dyn FnMut(&str)) -> Verdict {
         let (gauges, last) = &mut *self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| last.elapsed() < EVERY) {
             return Verdict::Go;
         }
         let mut verdict = Verdict::Go;
         for gauge in gauges.iter_mut() {
-            match gauge.verdict() {
+            match gauge.verdict(notice) {
                 stop @ Verdict::Stop(_) => return stop,
                 wait @ Verdict::Wait(_) if verdict == Verdict::Go => verdict = wait,
                 _ => {}
@@ -131,30 +141,37 @@ impl Throttle {
 }
 
 impl Gauge {
-    fn verdict(&mut self) -> Verdict {
-        if self.lost && self.session.reconnect().is_ok() {
-            self.lost = false;
+    fn verdict(&mut self, notice: &mut dyn FnMut(&str)) -> Verdict {
+        let read = self.revived().and_then(|()| self.read());
+        if let Err(error) = &read
+            && error.kind == DbErrorKind::Connection
+            && self.lost.is_none()
+        {
+            // A moment of silence is made up for at once, a longer one does not hold up the run each time.
+            let long_ago = Instant::now().checked_sub(REVIVE_EVERY);
+            self.lost = Some((long_ago.unwrap_or_else(Instant::now), error.clone()));
         }
         let label = self.session.label().to_owned();
-        let read = match self.lost {
-            true => Err(DbError::new(
-                DbErrorKind::Connection,
-                "",
-                "it does not answer",
-            )),
-            false => self.read(),
-        };
-        self.lost = read
-            .as_ref()
-            .is_err_and(|error| error.kind == DbErrorKind::Connection);
         match (&self.limit, read) {
-            (Limit::Lag { most, .. }, Ok(Some(seconds))) if seconds > most.as_secs_f64() => {
-                Verdict::Wait(format!("replica {label} is {seconds:.0} s behind"))
+            (Limit::Lag { most, .. }, Ok(Some(seconds))) => {
+                self.told = false;
+                match seconds > most.as_secs_f64() {
+                    true => Verdict::Wait(format!("replica {label} is {seconds:.0} s behind")),
+                    false => Verdict::Go,
+                }
             }
-            (Limit::Lag { stopped, .. }, Ok(None) | Err(_)) => {
-                let why = format!("replica {label} does not replicate");
+            (Limit::Lag { stopped, .. }, read) => {
+                let why = match read {
+                    Err(error) => format!("replica {label} cannot be asked: {error}"),
+                    Ok(_) => format!("replica {label} does not replicate"),
+                };
                 match stopped {
-                    StoppedReplica::GoOn => Verdict::Go,
+                    StoppedReplica::GoOn => {
+                        if !std::mem::replace(&mut self.told, true) {
+                            notice(&format!("{why}; going on without it"));
+                        }
+                        Verdict::Go
+                    }
                     StoppedReplica::Wait => Verdict::Wait(why),
                     StoppedReplica::Stop => Verdict::Stop(why),
                 }
@@ -184,6 +201,28 @@ impl Gauge {
         }
     }
 
+    /// Makes a lost session anew, if that has not been tried a moment ago.
+    fn revived(&mut self) -> Result<(), DbError> {
+        let Some((tried, error)) = &self.lost else {
+            return Ok(());
+        };
+        if tried.elapsed() < REVIVE_EVERY {
+            return Err(error.clone());
+        }
+        match self.session.reconnect() {
+            Ok(()) => {
+                self.lost = None;
+                // Another node may have answered, with another clock.
+                self.paused = None;
+                Ok(())
+            }
+            Err(error) => {
+                self.lost = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
     /// What it shows now; nothing where a replica does not replicate.
     fn read(&mut self) -> Result<Option<f64>, DbError> {
         match &self.limit {
@@ -209,12 +248,16 @@ fn lag(session: &mut Session) -> Result<Option<f64>, DbError> {
         )?;
         return Ok(row.and_then(|row| row.first().and_then(number)));
     }
-    let row = match session.query_row("SHOW REPLICA STATUS") {
+    let row = match session.named_row("SHOW REPLICA STATUS") {
         // Servers before MariaDB 10.5 and MySQL 8.0.22.
-        Err(error) if error.code == "1064" => session.query_row("SHOW SLAVE STATUS")?,
+        Err(error) if error.code == "1064" => session.named_row("SHOW SLAVE STATUS")?,
         row => row?,
     };
-    Ok(row.and_then(|row| row.get(SECONDS_BEHIND).and_then(number)))
+    let behind = row
+        .into_iter()
+        .flatten()
+        .find(|(name, _)| SECONDS_BEHIND.contains(&name.as_str()));
+    Ok(behind.and_then(|(_, seconds)| number(&seconds)))
 }
 
 /// A status variable's value.
@@ -224,12 +267,17 @@ fn load(session: &mut Session, variable: &str) -> Result<f64, DbError> {
         (Engine::Mysql, _) => {
             let name = Engine::Mysql.literal(&Value::Text(variable.into()));
             (
-                format!("SHOW GLOBAL STATUS WHERE Variable_name = {name}"),
+                format!(
+                    "SHOW GLOBAL STATUS WHERE Variable_name = {name} \
+                     OR Variable_name = 'wsrep_cluster_status' AND Value = 'non-Primary'"
+                ),
                 1,
             )
         }
         (Engine::Postgres, "active") => {
-            let others = "state = 'active' AND pid <> pg_backend_pid()";
+            // Not those that send a replica its log, which are always active.
+            let others = "state = 'active' AND backend_type = 'client backend' \
+                          AND pid <> pg_backend_pid()";
             (
                 format!("SELECT COUNT(*) FROM pg_stat_activity WHERE {others}"),
                 0,
@@ -246,9 +294,15 @@ fn load(session: &mut Session, variable: &str) -> Result<f64, DbError> {
         }
         (Engine::Sqlite, _) => return Err(unknown("cannot be asked for: SQLite has no server")),
     };
-    let row = session.query_row(&sql)?;
-    let value = row
-        .as_ref()
+    let rows = session.query(&sql)?;
+    let parted = |row: &Vec<Value>| row.get(1).and_then(Value::as_text) == Some("non-Primary");
+    if rows.iter().any(parted) {
+        // The run has left that node too; what it shows is of no use.
+        let message = "the node is parted from its cluster";
+        return Err(DbError::new(DbErrorKind::Connection, "", message));
+    }
+    let value = rows
+        .first()
         .and_then(|row| row.get(column))
         .and_then(number);
     value.ok_or_else(|| unknown("is no status variable with a number"))

@@ -1,5 +1,7 @@
 //! MariaDB and MySQL through sqlx, text protocol.
 
+use std::time::Duration;
+
 use sqlx::error::DatabaseError;
 use sqlx::mysql::{
     MySql, MySqlConnectOptions, MySqlDatabaseError, MySqlQueryResult, MySqlRow, MySqlSslMode,
@@ -72,6 +74,14 @@ impl Driver for MysqlDriver {
         self.0.query(sql, each)
     }
 
+    fn named_row(&mut self, sql: &str) -> Result<Option<Vec<(String, Value)>>, DbError> {
+        self.0.named_row(sql)
+    }
+
+    fn expect_answers_within(&mut self, patience: Duration) {
+        self.0.expect_answers_within(patience);
+    }
+
     fn reconnect(&mut self) -> Result<(), DbError> {
         self.0.reconnect()
     }
@@ -100,6 +110,10 @@ impl Server for Mysql {
                 .execute(&mut connection)
                 .await?;
         }
+        if self.nodes.len() > 1 {
+            let writes = self.access == Access::ReadWrite;
+            pass_over(&mut connection, writes).await?;
+        }
         Ok(connection)
     }
 
@@ -121,7 +135,7 @@ impl Server for Mysql {
     fn classify(error: &dyn DatabaseError) -> (DbErrorKind, String) {
         let error = error.try_downcast_ref::<MySqlDatabaseError>();
         error.map_or((DbErrorKind::Other, String::new()), |e| {
-            (kind(e.number()), e.number().to_string())
+            (kind(e.number(), e.message()), e.number().to_string())
         })
     }
 }
@@ -153,13 +167,15 @@ fn value(type_name: &str, binary: bool, bytes: &[u8]) -> Value {
     }
 }
 
-fn kind(number: u16) -> DbErrorKind {
+fn kind(number: u16, message: &str) -> DbErrorKind {
     match number {
         // Lock timeout, deadlock (Galera's certification failure too), too many transactions,
         // NOWAIT, MariaDB's "record has changed".
         1205 | 1213 | 1637 | 3572 | 1020 => DbErrorKind::Retryable,
-        // wsrep_max_ws_rows; wsrep_max_ws_size, which is told at COMMIT; binlog cache.
-        1180 | 1105 | 1197 => DbErrorKind::TooLarge,
+        // wsrep_max_ws_rows; wsrep_max_ws_size, which is told at COMMIT. The same numbers tell of a full disk.
+        1180 | 1105 if names_limit(message) => DbErrorKind::TooLarge,
+        // The cache of the binlog.
+        1197 => DbErrorKind::TooLarge,
         1022 | 1062 | 1169 | 1586 => DbErrorKind::DuplicateKey,
         1216 | 1217 | 1451 | 1452 | 1557 => DbErrorKind::ForeignKey,
         1048 | 1264 | 1265 | 1292 | 1364 | 1366 | 1406 | 1690 | 3819 | 4025 => {
@@ -176,6 +192,33 @@ fn kind(number: u16) -> DbErrorKind {
         }
         _ => DbErrorKind::Other,
     }
+}
+
+/// Whether it is the size of a write set that is complained of.
+fn names_limit(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let limits = ["wsrep_max_ws", "writeset size", "message too long"];
+    limits.iter().any(|limit| message.contains(limit))
+}
+
+/// An error if a run should turn to another node: one that the cluster has parted with, or that takes no writes where
+/// there are to be some.
+async fn pass_over(connection: &mut MySqlConnection, writes: bool) -> Result<(), sqlx::Error> {
+    let parted = "SHOW GLOBAL STATUS WHERE Variable_name = 'wsrep_cluster_status' \
+                  AND Value = 'non-Primary'";
+    let read_only = "SELECT 1 FROM DUAL WHERE @@global.read_only";
+    let unfit = |why: &str| Err(sqlx::Error::Io(std::io::Error::other(why.to_owned())));
+    if (sqlx::raw_sql(parted)
+        .fetch_optional(&mut *connection)
+        .await?)
+        .is_some()
+    {
+        return unfit("the node is parted from its cluster");
+    }
+    if writes && (sqlx::raw_sql(read_only).fetch_optional(connection).await?).is_some() {
+        return unfit("the server is read only");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -200,8 +243,18 @@ mod tests {
 
     #[test]
     fn errors_are_sorted() {
-        assert_eq!(kind(1213), DbErrorKind::Retryable);
-        assert_eq!(kind(1180), DbErrorKind::TooLarge);
-        assert_eq!(kind(1451), DbErrorKind::ForeignKey);
+        assert_eq!(kind(1213, ""), DbErrorKind::Retryable);
+        assert_eq!(kind(1451, ""), DbErrorKind::ForeignKey);
+        for limit in [
+            "wsrep_max_ws_rows exceeded",
+            "Maximum writeset size exceeded by 1",
+            "Got error 90 \"Message too long\" during COMMIT",
+        ] {
+            assert_eq!(kind(1180, limit), DbErrorKind::TooLarge, "{limit}");
+            assert_eq!(kind(1105, limit), DbErrorKind::TooLarge, "{limit}");
+        }
+        let full = "Got error 28 \"No space left on device\" during COMMIT";
+        assert_eq!(kind(1180, full), DbErrorKind::Other);
+        assert_eq!(kind(1197, ""), DbErrorKind::TooLarge);
     }
 }

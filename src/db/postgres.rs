@@ -1,5 +1,7 @@
 //! PostgreSQL through sqlx, simple query protocol.
 
+use std::time::Duration;
+
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgSslMode, Postgres as Pg};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection, Row, TypeInfo, ValueRef};
@@ -67,6 +69,10 @@ impl Driver for PostgresDriver {
         self.0.query(sql, each)
     }
 
+    fn expect_answers_within(&mut self, patience: Duration) {
+        self.0.expect_answers_within(patience);
+    }
+
     fn reconnect(&mut self) -> Result<(), DbError> {
         self.0.reconnect()
     }
@@ -94,6 +100,15 @@ impl Server for Postgres {
             sqlx::raw_sql(AssertSqlSafe(setting))
                 .execute(&mut connection)
                 .await?;
+        }
+        if self.nodes.len() > 1 && self.access == Access::ReadWrite {
+            let standby = "SELECT pg_is_in_recovery()::int";
+            let row = sqlx::raw_sql(standby).fetch_one(&mut connection).await?;
+            if row.try_get_unchecked::<&str, _>(0)? == "1" {
+                return Err(sqlx::Error::Io(std::io::Error::other(
+                    "it is a standby, which cannot be written to",
+                )));
+            }
         }
         Ok(connection)
     }
@@ -144,7 +159,10 @@ fn kind(code: &str) -> DbErrorKind {
         // 25006: the transaction is read only.
         "42501" | "25006" => DbErrorKind::Permission,
         "3D000" => DbErrorKind::NotADatabase,
-        "57P01" | "57P02" | "57P03" | "53300" | "40003" => DbErrorKind::Connection,
+        // 57P05 and 25P03: the session was idle for too long, for this server.
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300" | "40003" => {
+            DbErrorKind::Connection
+        }
         _ => match code.get(..2) {
             Some("22" | "23") => DbErrorKind::Constraint,
             Some("28") => DbErrorKind::Permission,

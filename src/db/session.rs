@@ -1,10 +1,14 @@
 //! The one session type: a driver, what it is connected to, and a count of statements.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{DbError, Driver, Engine, Spent, Value};
 
 /// The journal mode that keeps the file.
+/// After so long a node of a cluster that does not answer is taken for lost: one without power sends no word of it.
+/// Longer than what a statement may wait for locks, or for the cluster.
+const SILENT_NODE: Duration = Duration::from_secs(600);
+
 const KEEP_JOURNAL: &str = "PRAGMA main.journal_mode = PERSIST";
 
 /// A blocking session with one database.
@@ -113,6 +117,21 @@ impl Session {
         Ok(self.query(sql)?.into_iter().next())
     }
 
+    /// The first row of a query, each value with its column's name; MariaDB and MySQL alone.
+    pub fn named_row(&mut self, sql: &str) -> Result<Option<Vec<(String, Value)>>, DbError> {
+        self.statements += 1;
+        let begun = Instant::now();
+        let result = self.driver.named_row(sql);
+        self.spent.note(sql, begun.elapsed());
+        result
+    }
+
+    /// Has a server that is silent for so long count as lost, for every statement from here on, and for connecting
+    /// where that is less than what it may take anyway.
+    pub fn expect_answers_within(&mut self, patience: Duration) {
+        self.driver.expect_answers_within(patience);
+    }
+
     /// The single number a query yields; NULL and no row count as 0.
     pub fn query_count(&mut self, sql: &str) -> Result<i64, DbError> {
         let row = self.query_row(sql)?;
@@ -181,6 +200,7 @@ impl Session {
         if self.in_cluster {
             self.execute(SETTING)?;
             self.settings.push(SETTING.into());
+            self.expect_answers_within(SILENT_NODE);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sqlx::error::DatabaseError;
-use sqlx::{AssertSqlSafe, Database, Either, Executor, Row};
+use sqlx::{AssertSqlSafe, Column as _, Database, Either, Executor, Row};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{DbError, DbErrorKind, Value};
@@ -43,6 +43,8 @@ pub(super) struct Wire<S: Server> {
     server: S,
     /// The node to try first.
     node: usize,
+    /// After how long without an answer the connection is lost.
+    patience: Option<Duration>,
 }
 
 impl<S: Server> Wire<S>
@@ -59,6 +61,7 @@ where
             runtime,
             server,
             node: 0,
+            patience: None,
         };
         wire.reconnect()?;
         Ok(wire)
@@ -78,36 +81,35 @@ where
         result
     }
 
+    pub(super) fn expect_answers_within(&mut self, patience: Duration) {
+        self.patience = Some(patience);
+    }
+
     fn connect_to(&mut self, node: usize) -> Result<(), DbError> {
         self.connection = None;
-        let connecting =
-            async { tokio::time::timeout(CONNECT_TIMEOUT, self.server.connect(node)).await };
+        let most = self
+            .patience
+            .map_or(CONNECT_TIMEOUT, |patience| patience.min(CONNECT_TIMEOUT));
+        let connecting = async { tokio::time::timeout(most, self.server.connect(node)).await };
         match self.runtime.block_on(connecting) {
             Ok(Ok(connection)) => {
                 self.connection = Some(connection);
                 Ok(())
             }
             Ok(Err(error)) => Err(db_error::<S>(&error)),
-            Err(_) => {
-                let message = format!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
-                Err(DbError::new(DbErrorKind::Connection, "", message))
-            }
+            Err(_) => Err(silent(most)),
         }
     }
 
     pub(super) fn execute(&mut self, sql: &str) -> Result<u64, DbError> {
-        let connection = self.connection.as_mut().ok_or_else(not_connected)?;
-        let mut results = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
-        let affected = self.runtime.block_on(async {
-            let mut affected = 0;
-            while let Some(item) = results.try_next().await? {
-                if let Either::Left(result) = item {
-                    affected += S::affected(&result);
-                }
+        let mut affected = 0;
+        self.results(sql, |item| {
+            if let Either::Left(result) = item {
+                affected += S::affected(&result);
             }
-            Ok(affected)
-        });
-        affected.map_err(|e| db_error::<S>(&e))
+            Ok(true)
+        })?;
+        Ok(affected)
     }
 
     pub(super) fn query(
@@ -115,26 +117,76 @@ where
         sql: &str,
         each: &mut dyn FnMut(Vec<Value>) -> bool,
     ) -> Result<(), DbError> {
+        self.results(sql, |item| match item {
+            Either::Left(_) => Ok(true),
+            Either::Right(row) => {
+                let values: Result<Vec<_>, _> = (0..row.len()).map(|i| S::value(&row, i)).collect();
+                Ok(each(values.map_err(|e| db_error::<S>(&e))?))
+            }
+        })
+    }
+
+    /// The first row of a query, each value with its column's name.
+    pub(super) fn named_row(&mut self, sql: &str) -> Result<Option<Vec<(String, Value)>>, DbError> {
+        let mut first = None;
+        self.results(sql, |item| {
+            let Either::Right(row) = item else {
+                return Ok(true);
+            };
+            let named = |(i, column): (usize, &<S::Database as Database>::Column)| {
+                Ok((column.name().to_owned(), S::value(&row, i)?))
+            };
+            let values: Result<Vec<_>, _> = row.columns().iter().enumerate().map(named).collect();
+            first = Some(values.map_err(|e| db_error::<S>(&e))?);
+            Ok(false)
+        })?;
+        Ok(first)
+    }
+
+    /// Hands over what comes of a statement, one by one, until `each` returns false; what is left then is read and
+    /// dropped before the next statement.
+    fn results(
+        &mut self,
+        sql: &str,
+        mut each: impl FnMut(Item<S>) -> Result<bool, DbError>,
+    ) -> Result<(), DbError> {
         let connection = self.connection.as_mut().ok_or_else(not_connected)?;
         let mut results = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
-        // `each` runs outside the runtime: it may itself use another session, and runtimes do not
-        // nest.
-        loop {
-            let item = self.runtime.block_on(results.try_next());
-            match item.map_err(|e| db_error::<S>(&e))? {
-                None => return Ok(()),
-                Some(Either::Left(_)) => {}
-                Some(Either::Right(row)) => {
-                    let values: Result<Vec<_>, _> =
-                        (0..row.len()).map(|i| S::value(&row, i)).collect();
-                    // What is left of the result is read and dropped before the next statement.
-                    if !each(values.map_err(|e| db_error::<S>(&e))?) {
-                        return Ok(());
+        // `each` runs outside the runtime: it may itself use another session, and runtimes do not nest.
+        let lost = loop {
+            let item = match self.patience {
+                None => self.runtime.block_on(results.try_next()),
+                Some(patience) => {
+                    let next = async { tokio::time::timeout(patience, results.try_next()).await };
+                    match self.runtime.block_on(next) {
+                        Ok(item) => item,
+                        Err(_) => break silent(patience),
                     }
                 }
+            };
+            let Some(item) = item.map_err(|e| db_error::<S>(&e))? else {
+                return Ok(());
+            };
+            if !each(item)? {
+                return Ok(());
             }
-        }
+        };
+        drop(results);
+        // Whatever it may still say is not what the next statement asks for.
+        self.connection = None;
+        Err(lost)
     }
+}
+
+/// Something that comes of a statement: that it is done, or a row.
+type Item<S> = Either<
+    <<S as Server>::Database as Database>::QueryResult,
+    <<S as Server>::Database as Database>::Row,
+>;
+
+fn silent(patience: Duration) -> DbError {
+    let message = format!("no answer within {} s", patience.as_secs());
+    DbError::new(DbErrorKind::Connection, "", message)
 }
 
 fn not_connected() -> DbError {

@@ -6,6 +6,9 @@ use crate::db::Engine;
 
 use super::Ownership;
 
+/// The longest name that all engines take.
+const LONGEST_NAME: usize = 63;
+
 /// A reference between two live tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
@@ -47,6 +50,18 @@ impl Reference {
     /// Whether parent and child are the same table.
     pub fn is_self(&self) -> bool {
         self.child == self.parent
+    }
+
+    /// The index that it wants: without one whoever deletes a parent has the database read the whole child table.
+    pub fn create_index(&self, engine: Engine) -> String {
+        let mut name = format!("ix_{}_{}", self.child, self.child_columns.join("_"));
+        name.truncate(name.floor_char_boundary(LONGEST_NAME));
+        format!(
+            "CREATE INDEX {} ON {} ({})",
+            engine.quote(&name),
+            engine.quote(&self.child),
+            engine.quote_all(&self.child_columns)
+        )
     }
 
     /// SQL that joins a child to its parent.

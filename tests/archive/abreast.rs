@@ -1,5 +1,7 @@
 //! Several sessions that archive different families at the same time.
 
+use std::time::Duration;
+
 use sexton::archive::{self, Options, Outcome, Stop};
 use sexton::db::{DbErrorKind, Engine, Session};
 
@@ -96,6 +98,31 @@ fn whatever_happens_to_one_of_them() {
             assert!((1..=INSTANCES).all(|id| cloud.is_archived(id)));
             assert!(seen.count(starts) > after, "{starts} was never met");
         }
+    }
+}
+
+/// A server that goes away takes all sessions with it: what became of the further one's COMMIT is asked as long as it
+/// takes to be connected again.
+#[test]
+fn a_commit_of_one_is_looked_up_though_all_were_lost() {
+    for how in [How::Unheard, LOST] {
+        let mut cloud = Cloud::new(Engine::Sqlite);
+        cloud_of_40(&mut cloud);
+        let contents = cloud.contents();
+        let asks = r#"SELECT 1 FROM "instances" t WHERE"#;
+        let (mut main, seen) = session(&cloud, &[upset(asks, 0, 2, LOST)]);
+        let (helper, _) = session(&cloud, &[upset("COMMIT", 1, 1, how)]);
+        let (graph, stop) = (cloud.graph(), Stop::default());
+        let options = Options {
+            backoff: Duration::from_millis(2),
+            ..options()
+        };
+        let helpers = &mut [helper];
+        let ran =
+            archive::archive_abreast(&mut main, helpers, &graph, &options, &stop, &mut ()).unwrap();
+        assert_eq!(ran.total_rows, INSTANCES as u64 * ROWS_PER_INSTANCE);
+        assert_eq!(cloud.contents(), contents);
+        assert_eq!(seen.count(asks), 3);
     }
 }
 

@@ -11,6 +11,9 @@ use sexton::exit::ExitCode;
 use crate::rough::{DEADLOCK, How, LOST, Upset, session, upset};
 use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE};
 
+/// How a run asks what became of a COMMIT.
+const ASKS: &str = r#"SELECT 1 FROM "instances" t WHERE"#;
+
 /// What a run said of itself.
 struct Told {
     result: Result<Outcome, Error>,
@@ -136,7 +139,7 @@ fn a_commit_without_an_answer_is_looked_up() {
 /// The connection is lost again while it asks: that is waited for too.
 #[test]
 fn a_commit_is_looked_up_as_long_as_there_is_no_answer() {
-    let asks = r#"SELECT COUNT(*) FROM "instances" t WHERE"#;
+    let asks = ASKS;
     for how in [How::Unheard, LOST] {
         let mut cloud = cloud();
         let lost = [upset("COMMIT", 0, 1, how), upset(asks, 0, 2, LOST)];
@@ -191,12 +194,32 @@ fn a_count_that_does_not_agree_is_read_again_three_times() {
 #[test]
 fn a_request_to_stop_is_heard_between_two_attempts() {
     let mut cloud = cloud();
-    let told = run(&mut cloud, 9, &[upset("DELETE", 8, 1, How::Stopped)]);
+    let stopped = How::Stopped(DbErrorKind::Retryable);
+    let told = run(&mut cloud, 9, &[upset("DELETE", 8, 1, stopped)]);
     let outcome = told.result.unwrap();
     assert_eq!(outcome.stopped_because, StopReason::Signal);
     assert_eq!(outcome.retries, 0);
     assert_eq!(outcome.total_rows % ROWS_PER_INSTANCE, 0);
     assert!(outcome.total_rows < 4 * ROWS_PER_INSTANCE);
+}
+
+/// Nobody waits for ten more attempts to connect, who has asked for the end.
+#[test]
+fn a_request_to_stop_is_heard_while_the_connection_is_lost() {
+    let stopped = How::Stopped(DbErrorKind::Connection);
+    let candidates = r#"SELECT t."id" FROM "instances" t WHERE"#;
+    for upsets in [
+        vec![upset(candidates, 0, 1, stopped)],
+        vec![upset("COMMIT", 0, 1, LOST), upset(ASKS, 0, 1, stopped)],
+    ] {
+        let mut cloud = cloud();
+        let before = upsets.len() as u32 - 1;
+        let told = run(&mut cloud, 9, &upsets);
+        let error = told.result.unwrap_err();
+        assert_eq!(error.code, ExitCode::Stopped);
+        assert!(error.message.starts_with("told to stop"), "{error}");
+        assert_eq!(told.reconnects, before);
+    }
 }
 
 /// An error that will not pass is nobody's family: the run ends with it at once.

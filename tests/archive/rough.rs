@@ -25,8 +25,8 @@ pub(crate) enum How {
     Unheard,
     /// Done, but one row less is reported.
     Miscounted,
-    /// Refused as by a deadlock, while somebody asks the run to stop.
-    Stopped,
+    /// Refused with an error of this kind, while somebody asks the run to stop.
+    Stopped(DbErrorKind),
 }
 
 /// A SQLite driver that things go wrong with.
@@ -98,9 +98,9 @@ impl Driver for Rough {
                 Err(self.refuse(DbErrorKind::Connection))
             }
             Some(How::Miscounted) => self.inner.execute(sql).map(|rows| rows - 1),
-            Some(How::Stopped) => {
+            Some(How::Stopped(kind)) => {
                 self.seen.stop.store(true, Ordering::Relaxed);
-                Err(self.refuse(DbErrorKind::Retryable))
+                Err(self.refuse(kind))
             }
         }
     }
@@ -112,6 +112,10 @@ impl Driver for Rough {
     ) -> Result<(), DbError> {
         match self.upset(sql) {
             Some(How::Refused(kind)) => Err(self.refuse(kind)),
+            Some(How::Stopped(kind)) => {
+                self.seen.stop.store(true, Ordering::Relaxed);
+                Err(self.refuse(kind))
+            }
             _ => self.inner.query(sql, each),
         }
     }

@@ -292,3 +292,101 @@ fn an_observer_hears_of_the_roots_of_each_batch_and_a_dry_run_shows_a_plan_a_tab
         [("request_specs".to_owned(), 3)].into()
     );
 }
+
+/// Deletes one more living instance after each batch, as a cloud in use does.
+struct Users {
+    session: sexton::db::Session,
+    deleted: i64,
+}
+
+impl Observer for Users {
+    fn batch(&mut self, _: u64, _: u64, _: u64) {
+        self.deleted += 1;
+        let id = self.deleted;
+        let delete =
+            format!("UPDATE instances SET deleted = id, deleted_at = '2025-01-01' WHERE id = {id}");
+        self.session.execute(&delete).unwrap();
+    }
+}
+
+/// A family that stays blocked is no reason to look for more for as long as there is more.
+#[test]
+fn a_run_ends_though_users_go_on_deleting() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    (1..=30).for_each(|id| cloud.live_instance(id));
+    (31..=32).for_each(|id| cloud.dead_instance(id));
+    cloud.sql(&format!(
+        "INSERT INTO share_mapping (id, instance_uuid) VALUES (5, '{}')",
+        uuid(32)
+    ));
+    let mut users = Users {
+        session: cloud.database.session(),
+        deleted: 0,
+    };
+    let graph = cloud.graph();
+    let options = Options {
+        max_rows: ROWS_PER_INSTANCE,
+        until_complete: true,
+        ..Options::default()
+    };
+    let outcome = archive::archive(
+        &mut cloud.session,
+        &graph,
+        &options,
+        &Stop::default(),
+        &mut users,
+    )
+    .unwrap();
+    assert_eq!(outcome.blocked_families["no-shadow-table"], 1);
+    assert_eq!((outcome.families, users.deleted), (2, 2));
+}
+
+/// Hears notices.
+#[derive(Default)]
+struct Notices(Vec<String>);
+
+impl Observer for Notices {
+    fn notice(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+}
+
+/// PostgreSQL makes no index for a foreign key, and nobody sees why a run is slow.
+#[test]
+fn a_large_child_without_an_index_is_said_before_the_run() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.sql(
+            "CREATE TABLE parents (id INTEGER PRIMARY KEY, deleted INTEGER);\
+             CREATE TABLE shadow_parents (id INTEGER PRIMARY KEY, deleted INTEGER);\
+             CREATE TABLE items (id INTEGER PRIMARY KEY, parent_id INTEGER NOT NULL, \
+             CONSTRAINT item_of FOREIGN KEY (parent_id) REFERENCES parents (id));\
+             CREATE TABLE shadow_items (id INTEGER PRIMARY KEY, parent_id INTEGER NOT NULL);\
+             INSERT INTO parents VALUES (1, 0)",
+        );
+        let items = |from: i64, to: i64| {
+            let rows: Vec<_> = (from..to).map(|id| format!("({id}, 1)")).collect();
+            format!("INSERT INTO items VALUES {}", rows.join(", "))
+        };
+        let said = |cloud: &mut Cloud| {
+            let graph = cloud.graph();
+            let (session, mut heard) = (&mut cloud.session, Notices::default());
+            let (options, stop) = (Options::default(), Stop::default());
+            archive::archive(session, &graph, &options, &stop, &mut heard).unwrap();
+            heard.0
+        };
+        cloud.sql(&items(0, 9_999));
+        assert_eq!(said(&mut cloud), Vec::<String>::new());
+        cloud.sql(&items(9_999, 10_000));
+        let heard = said(&mut cloud);
+        if cloud.engine() == Engine::Mysql {
+            // InnoDB makes one for the foreign key.
+            assert_eq!(heard, Vec::<String>::new());
+            return;
+        }
+        assert_eq!(heard.len(), 1, "{heard:?}");
+        let index = r#"CREATE INDEX "ix_items_parent_id" ON "items" ("parent_id")"#;
+        assert!(heard[0].ends_with(index), "{heard:?}");
+        cloud.sql(index);
+        assert_eq!(said(&mut cloud), Vec::<String>::new());
+    });
+}

@@ -57,10 +57,21 @@ impl<F: FnMut(&str)> Observer for Ear<F> {
 
 /// Archives under one limit; what the run came to, and what was heard.
 fn run<F: FnMut(&str)>(session: &mut Session, throttle: &Throttle, during: F) -> (Outcome, Ear<F>) {
+    run_slowly(session, throttle, Duration::ZERO, during)
+}
+
+/// The same with a pause after each batch.
+fn run_slowly<F: FnMut(&str)>(
+    session: &mut Session,
+    throttle: &Throttle,
+    sleep: Duration,
+    during: F,
+) -> (Outcome, Ear<F>) {
     let graph = graph(session);
     let options = Options {
         max_rows: 200,
         until_complete: true,
+        sleep,
         ..Options::default()
     };
     let mut ear = Ear {
@@ -130,6 +141,45 @@ fn caught_up(source: &mut Session, replica: &mut Session) {
 fn lag(most: u64, stopped: StoppedReplica) -> Limit {
     let most = Duration::from_secs(most);
     Limit::Lag { most, stopped }
+}
+
+/// Sends a signal to a process of this test.
+fn signal(process: u32, name: &str) {
+    let status = std::process::Command::new("kill")
+        .args([name, &process.to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn a_replica_that_says_nothing_holds_up_nobody() {
+    let _turn = TURN.lock();
+    let mut source = PrivateMariadb::new().not_durable().start().unwrap();
+    let mut main = filled(&mut *source);
+    // Connected, and then as silent as a machine without power.
+    let replica = PrivateMariadb::new().not_durable().start().unwrap();
+    let process = replica.process().unwrap();
+    let throttle = Throttle::new(Duration::from_secs(60))
+        .with(lag(1, StoppedReplica::GoOn), session(&*replica, "mysql"))
+        .unwrap();
+    signal(process, "-STOP");
+    let begun = Instant::now();
+    // So that it would be asked before each batch.
+    let pause = Duration::from_millis(250);
+    let (outcome, ear) = run_slowly(&mut main, &throttle, pause, |_| {});
+    let took = begun.elapsed();
+    signal(process, "-CONT");
+    assert_eq!(outcome.stopped_because, StopReason::Complete);
+    // Once it is asked, once it is connected to anew, and then it is left alone for a while.
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(ear.batches > 5, "{}", ear.batches);
+    let without: Vec<_> = ear
+        .notices
+        .iter()
+        .filter(|n| n.ends_with("going on without it"))
+        .collect();
+    assert_eq!(without.len(), 1, "{:?}", ear.notices);
+    assert!(without[0].contains("no answer within 3 s"), "{without:?}");
 }
 
 #[test]

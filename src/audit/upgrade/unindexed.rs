@@ -11,9 +11,6 @@ pub(super) const ID: &str = "unindexed-reference";
 /// From so many rows on it is slow enough to be seen.
 const MANY: u64 = 10_000;
 
-/// The longest name that all engines take.
-const NAME: usize = 63;
-
 pub(super) fn look(
     session: &mut Session,
     prefix: &str,
@@ -44,19 +41,7 @@ pub(super) fn look(
             reference.parent,
             reference.child
         );
-        let engine = session.origin();
-        let mut name = format!(
-            "ix_{}_{}",
-            reference.child,
-            reference.child_columns.join("_")
-        );
-        name.truncate(name.floor_char_boundary(NAME));
-        found.remedy = format!(
-            "CREATE INDEX {} ON {} ({})",
-            engine.quote(&name),
-            engine.quote(&reference.child),
-            engine.quote_all(&reference.child_columns)
-        );
+        found.remedy = reference.create_index(session.origin());
         answers.findings.push(found);
     }
 }
