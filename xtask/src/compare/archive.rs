@@ -3,7 +3,7 @@
 //! Rows are those that arrived in the shadow tables, seconds the whole life of the process. Statements are the
 //! server's own count on MariaDB, elsewhere those of the script, or of sexton's report.
 
-use std::io::{Seek as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -18,9 +18,6 @@ use crate::{install, service};
 
 /// The release to compare with.
 const NOVA: &str = "34.0.0";
-
-/// Instances in a transaction of the script.
-const INSTANCES: usize = 1000;
 
 /// The one table that pt-archiver is given.
 const ONE_TABLE: &str = "instance_system_metadata";
@@ -69,7 +66,9 @@ impl Engine {
         match self {
             Self::Peer(Peer::Nova) => format!("nova-manage {NOVA} --max_rows 1000"),
             Self::Peer(Peer::PtArchiver) => format!("pt-archiver, {ONE_TABLE} alone"),
-            Self::Peer(Peer::Script) => format!("script, {INSTANCES} instances a transaction"),
+            Self::Peer(Peer::Script) => {
+                format!("script, {} instances a transaction", script::INSTANCES)
+            }
             Self::Sexton(options) => format!("sexton {}", options.join(" "))
                 .trim_end()
                 .to_owned(),
@@ -188,12 +187,9 @@ impl Tools {
             }
             Engine::Peer(Peer::PtArchiver) => pt_archiver(&place.url.parse()?)?,
             Engine::Peer(Peer::Script) => {
-                let text = script::script(&mut place.session, &place.schema, INSTANCES)?;
-                sent = i64::try_from(text.matches(";\n").count())?;
-                file.write_all(text.as_bytes())?;
-                file.rewind()?;
-                input = Some(file.reopen()?);
-                client(&place.url.parse()?)?
+                let script = script::prepared(&mut place)?;
+                (input, sent) = (Some(script.input), script.statements);
+                script.command
             }
             Engine::Sexton(options) => {
                 let mut command = Command::new(&self.sexton);
@@ -256,41 +252,6 @@ fn pt_archiver(target: &Target) -> Result<Command> {
         "--no-version-check",
     ]);
     Ok(command)
-}
-
-/// The database's own client, which reads a script.
-pub(super) fn client(target: &Target) -> Result<Command> {
-    Ok(match target {
-        Target::Mysql(options) => {
-            let mut command = Command::new("mariadb");
-            command.args(["--no-defaults", "--user=root", "--host", &options.host]);
-            command.args([
-                "--port",
-                &options.port.to_string(),
-                "--database",
-                &options.database,
-            ]);
-            command
-        }
-        Target::Postgres(options) => {
-            let mut command = Command::new("psql");
-            command.args([
-                "--no-psqlrc",
-                "--quiet",
-                "--set",
-                "ON_ERROR_STOP=1",
-                "--username=postgres",
-            ]);
-            command.args(["--host", &options.host, "--port", &options.port.to_string()]);
-            command.args(["--dbname", &options.database]);
-            command
-        }
-        Target::Sqlite(path) => {
-            let mut command = Command::new("/usr/bin/sqlite3");
-            command.arg("-bail").arg(path);
-            command
-        }
-    })
 }
 
 /// The statements that sexton says it has sent.

@@ -8,9 +8,9 @@ use sexton::db::{Engine, Target};
 use sexton::schema::{FamilyGraph, Profile, Reference};
 use xshell::Shell;
 
-use super::archive::client;
 use super::ground::{Ground, Kind, Place};
 use super::measure::{self, Cost};
+use super::script::client;
 use super::{Size, median, sexton};
 use crate::install;
 

@@ -10,7 +10,7 @@ use sexton::db::{Access, Session, Target, Value, open};
 use xshell::Shell;
 
 use super::ground::Ground;
-use super::{Size, median, sexton};
+use super::{Size, median, script, sexton};
 
 /// The slowest hundredth may take so many times as long.
 const BAR: f64 = 2.0;
@@ -18,7 +18,7 @@ const BAR: f64 = 2.0;
 /// A pause of the writer between two transactions.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// How long the writer is measured alone.
+/// How long the writer is measured alone, and beside loops.
 const ALONE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
@@ -48,29 +48,37 @@ pub(super) fn run(sh: &Shell, args: &Args) -> Result<bool> {
         let place = ground.place(&name)?;
         let target: Target = place.url.parse()?;
         let mut session = open(&target, Access::ReadWrite)?;
-        let begun = Instant::now();
-        let alone = write(&mut session, || begun.elapsed() >= ALONE)?;
-        let over = AtomicBool::new(false);
-        let beside = thread::scope(|scope| {
-            let writer = scope.spawn(|| write(&mut session, || over.load(Ordering::Relaxed)));
+        let lasting = |session: &mut Session| {
+            let begun = Instant::now();
+            write(session, || begun.elapsed() >= ALONE)
+        };
+        let alone = lasting(&mut session)?;
+        let loops = beside_loops(|| lasting(&mut session))?;
+        let beside = beside_command(&mut session, {
             let mut command = Command::new(&program);
-            command.args([
-                "archive",
-                "--quiet",
-                "--until-complete",
-                "--output",
-                "/dev/null",
-            ]);
+            command.args(["archive", "--quiet", "--until-complete"]);
+            command.args(["--output", "/dev/null"]);
             command.args(&args.options).arg(&place.url);
-            let status = command.status().context("cannot run sexton");
-            over.store(true, Ordering::Relaxed);
-            let times = writer
-                .join()
-                .map_err(|_| anyhow::anyhow!("the writer panicked"))?;
-            anyhow::ensure!(matches!(status?.code(), Some(0 | 1)), "sexton failed");
-            times
+            command
         })?;
-        for (what, times) in [("alone", &alone), ("beside sexton", &beside)] {
+        drop(session);
+        ground.drop(&name, place)?;
+        let name = format!("latency_script_{round}");
+        let mut place = ground.place(&name)?;
+        let mut session = open(&place.url.parse()?, Access::ReadWrite)?;
+        let prepared = script::prepared(&mut place)?;
+        let mut command = prepared.command;
+        command.stdin(prepared.input);
+        let script = beside_command(&mut session, command)?;
+        for (what, times) in [
+            ("alone", &alone),
+            ("beside sexton", &beside),
+            ("beside the script", &script),
+            (
+                "beside loops that do nothing, one for each processor",
+                &loops,
+            ),
+        ] {
             println!(
                 "| {round} | {what} | {} | {:.2} | {:.2} | {:.2} |",
                 times.len(),
@@ -89,6 +97,41 @@ pub(super) fn run(sh: &Shell, args: &Args) -> Result<bool> {
         if met { "met" } else { "NOT met" }
     );
     Ok(met)
+}
+
+/// What a writer's transactions take while a command runs.
+fn beside_command(session: &mut Session, mut command: Command) -> Result<Vec<f64>> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| write(session, || over.load(Ordering::Relaxed)));
+        let status = command
+            .status()
+            .context("cannot run what is written beside");
+        over.store(true, Ordering::Relaxed);
+        let times = writer
+            .join()
+            .map_err(|_| anyhow::anyhow!("the writer panicked"))?;
+        anyhow::ensure!(matches!(status?.code(), Some(0 | 1)), "{command:?} failed");
+        times
+    })
+}
+
+/// What comes of it while every processor is kept busy with nothing.
+fn beside_loops<T>(of: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..processors {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let result = of();
+        over.store(true, Ordering::Relaxed);
+        result
+    })
 }
 
 /// Writes as a service does to living instances, one small transaction after the other; milliseconds, in order.

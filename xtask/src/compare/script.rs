@@ -2,13 +2,41 @@
 //! predicate in INSERT .. SELECT and DELETE, so many instances a transaction.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::process::Command;
 
 use anyhow::{Context, Result};
-use sexton::db::{Engine, Session, Value};
+use sexton::db::{Engine, Session, Target, Value};
 use sexton::schema::{ColumnType, Schema};
 
+use super::ground::Place;
+
+/// Instances in a transaction of the script.
+pub(super) const INSTANCES: usize = 1000;
+
+/// A script as it is run: the database's own client, what it reads, and how many statements that has.
+pub(super) struct Prepared {
+    pub(super) command: Command,
+    pub(super) input: File,
+    pub(super) statements: i64,
+}
+
+/// The script for what is soft-deleted in a database now.
+pub(super) fn prepared(place: &mut Place) -> Result<Prepared> {
+    let text = script(&mut place.session, &place.schema, INSTANCES)?;
+    let mut input = tempfile::tempfile()?;
+    input.write_all(text.as_bytes())?;
+    input.rewind()?;
+    Ok(Prepared {
+        command: client(&place.url.parse()?)?,
+        input,
+        statements: i64::try_from(text.matches(";\n").count())?,
+    })
+}
+
 /// The script, as text for the database's own client.
-pub(super) fn script(session: &mut Session, schema: &Schema, instances: usize) -> Result<String> {
+fn script(session: &mut Session, schema: &Schema, instances: usize) -> Result<String> {
     let rows = session.query("SELECT id FROM instances WHERE deleted <> 0 ORDER BY id")?;
     let ids: Vec<i64> = rows
         .iter()
@@ -133,4 +161,39 @@ impl Script<'_> {
         }
         Ok((names.join(", "), values.join(", ")))
     }
+}
+
+/// The database's own client, which reads a script.
+pub(super) fn client(target: &Target) -> Result<Command> {
+    Ok(match target {
+        Target::Mysql(options) => {
+            let mut command = Command::new("mariadb");
+            command.args(["--no-defaults", "--user=root", "--host", &options.host]);
+            command.args([
+                "--port",
+                &options.port.to_string(),
+                "--database",
+                &options.database,
+            ]);
+            command
+        }
+        Target::Postgres(options) => {
+            let mut command = Command::new("psql");
+            command.args([
+                "--no-psqlrc",
+                "--quiet",
+                "--set",
+                "ON_ERROR_STOP=1",
+                "--username=postgres",
+            ]);
+            command.args(["--host", &options.host, "--port", &options.port.to_string()]);
+            command.args(["--dbname", &options.database]);
+            command
+        }
+        Target::Sqlite(path) => {
+            let mut command = Command::new("/usr/bin/sqlite3");
+            command.arg("-bail").arg(path);
+            command
+        }
+    })
 }
