@@ -6,7 +6,8 @@
 #[path = "../support/filled.rs"]
 mod filled;
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sexton::archive::{
@@ -278,7 +279,7 @@ fn load_is_waited_for_and_critical_load_ends_the_run() {
             .unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| idle.query(sleep).unwrap());
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(900));
             let (outcome, ear) = run(&mut main, &critical, |_| {});
             assert_eq!(
                 (outcome.stopped_because, outcome.total_rows),
@@ -359,4 +360,97 @@ fn what_cannot_be_read_is_said_before_the_run() {
         .with(lag(1, StoppedReplica::Stop), session(&*server, "nova"))
         .ok()
         .unwrap();
+}
+
+/// A replica that applies what it receives for a small part of the time, until this is dropped.
+struct Slowed {
+    over: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Slowed {
+    fn of(mut replica: Session) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&over);
+        let thread = std::thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                replica.execute("FLUSH TABLES WITH READ LOCK").unwrap();
+                std::thread::sleep(Duration::from_millis(900));
+                replica.execute("UNLOCK TABLES").unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self {
+            over,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// The most that a replica is behind while something is done and until it has caught up, in seconds.
+fn most_behind<T>(mut own: Session, doing: impl FnOnce() -> T) -> (i64, T) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut most = 0;
+            loop {
+                let last = over.load(Ordering::Relaxed);
+                let row = own.named_row("SHOW REPLICA STATUS").unwrap().unwrap();
+                let behind = row.iter().find(|(name, _)| name == "Seconds_Behind_Master");
+                let behind = behind.and_then(|(_, value)| value.as_int()).unwrap();
+                most = most.max(behind);
+                if last && behind == 0 {
+                    return most;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let done = doing();
+        over.store(true, Ordering::Relaxed);
+        (watch.join().unwrap(), done)
+    })
+}
+
+/// A run that is faster than the replica can follow: no batch begins while it is behind. What was committed until that
+/// showed it has to work off all the same, which takes it the longer the slower it is.
+#[test]
+#[ignore = "takes two minutes: cargo test --test throttle -- --ignored --nocapture"]
+fn a_replica_is_let_fall_behind_no_further_than_it_was_when_that_showed() {
+    // So that the run is much longer than the limit.
+    const PAUSE: Duration = Duration::from_millis(40);
+    let _turn = TURN.lock();
+    let (mut source, replica) = replicated();
+    let mut fill_one = |database: &str| {
+        source.create_database(database).unwrap();
+        let mut main = session(&*source, database);
+        fill(&mut main, 1200, 0);
+        main
+    };
+    let (mut without, mut within) = (fill_one("without"), fill_one("within"));
+    let watch = || session(&*replica, "mysql");
+    most_behind(watch(), || ());
+    let slowed = Slowed::of(watch());
+    let none = Throttle::new(Duration::from_secs(60));
+    let (free, _) = most_behind(watch(), || run_slowly(&mut without, &none, PAUSE, |_| {}));
+    let throttle = Throttle::new(Duration::from_secs(60));
+    let throttle = throttle
+        .with(lag(1, StoppedReplica::GoOn), watch())
+        .unwrap();
+    let (kept, (outcome, ear)) = most_behind(watch(), || {
+        run_slowly(&mut within, &throttle, PAUSE, |_| {})
+    });
+    drop(slowed);
+    println!("{kept} s behind with --max-lag 1s, {free} s without");
+    assert_eq!(outcome.stopped_because, StopReason::Complete);
+    assert!(!ear.waits.is_empty());
+    assert!(free >= 2 * kept, "{free} s without a limit, {kept} with it");
 }
