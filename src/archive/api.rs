@@ -4,21 +4,21 @@
 //! between the two leaves records behind (nova-manage never comes back for them). Here the truth is
 //! looked up instead of remembered: whatever lies in a shadow table, lies in no live table of any
 //! given cell, and is not mapped to a cell that was not given, has its records removed; by this run
-//! or by the next.
+//! or by the next. While a given cell cannot be asked nothing is removed: it may hold any instance.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::cells::{listed_cells, record_tables};
 use crate::db::{DbError, DbErrorKind, Engine, Session, Value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::schema::{ApiRecords, FamilyGraph, Schema};
 
 use super::keys::KEYS_PER_STATEMENT;
 
-/// How often to try again after a deadlock in the API database, and how long to wait before the
-/// first time; doubled with each.
-const RETRIES: (u32, Duration) = (8, Duration::from_millis(20));
+/// How often to try again after a deadlock or a lost connection, and how long to wait before the
+/// first time; doubled with each, up to 256 times as long. As a batch is.
+const RETRIES: (u32, Duration) = (10, Duration::from_millis(20));
 
 /// Roots looked up at a time while sweeping.
 const PAGE: usize = 900;
@@ -42,8 +42,11 @@ pub struct Api<'a> {
     cells: Vec<Cell<'a>>,
     covered: BTreeSet<String>,
     retries: (u32, Duration),
-    /// Records that were left because their mapping names a cell that was not given.
+    away: BTreeMap<String, String>,
+    /// Instances whose records were left because their mapping names a cell that was not given.
     pub elsewhere: u64,
+    /// Instances whose records were left because a given cell could not be asked whether it holds them.
+    pub unasked: u64,
 }
 
 impl<'a> Api<'a> {
@@ -77,28 +80,43 @@ impl<'a> Api<'a> {
             cells,
             covered,
             retries: RETRIES,
+            away: BTreeMap::new(),
             elsewhere: 0,
+            unasked: 0,
         })
     }
 
-    /// The same, trying so often again after a deadlock, with that pause before the first time.
+    /// The same, trying so often again after a deadlock or a lost connection, with that pause before the first time.
     #[must_use]
     pub fn retrying(mut self, retries: u32, backoff: Duration) -> Self {
         self.retries = (retries, backoff);
         self
     }
 
+    /// The same where a cell that was given too could not be reached; `why` is what was said of it.
+    #[must_use]
+    pub fn without(mut self, cell: &str, why: &str) -> Self {
+        self.away.insert(cell.to_owned(), why.to_owned());
+        self
+    }
+
+    /// The given cells that cannot be asked, and what was said of each.
+    pub fn away(&self) -> &BTreeMap<String, String> {
+        &self.away
+    }
+
     /// Removes the records of those roots that no given cell holds any more; counts by table.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 69 if the API database refuses, or is lost and does not come back. A cell that is lost is no error:
+    /// it is in [`Api::away`], and the records that it was asked about stay.
     pub fn remove(&mut self, roots: &[String]) -> Result<BTreeMap<String, u64>> {
         let mut removed = BTreeMap::new();
         for chunk in roots.chunks(KEYS_PER_STATEMENT) {
             let recorded = self.recorded(chunk)?;
-            let mut gone = self.not_elsewhere(recorded)?;
-            for cell in &mut self.cells {
-                if !gone.is_empty() {
-                    living(cell, &self.records, &mut gone)?;
-                }
-            }
+            let gone = self.not_elsewhere(recorded)?;
+            let gone = self.not_living(gone)?;
             if gone.is_empty() {
                 continue;
             }
@@ -110,17 +128,33 @@ impl<'a> Api<'a> {
     }
 
     /// Removes what earlier runs left: looks at every root in the given cells' shadow tables.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::remove`].
     pub fn sweep(&mut self) -> Result<BTreeMap<String, u64>> {
         let mut removed: BTreeMap<String, u64> = BTreeMap::new();
         // The sweep sees everything that the batches before it saw.
-        self.elsewhere = 0;
+        (self.elsewhere, self.unasked) = (0, 0);
+        for cell in &mut self.cells {
+            if self.away.contains_key(&cell.name) && reconnect(&mut cell.session).is_ok() {
+                self.away.remove(&cell.name);
+            }
+        }
         for number in 0..self.cells.len() {
             let mut after: Option<Value> = None;
-            loop {
-                let page = archived_roots(&mut self.cells[number], &self.records, after.as_ref())?;
+            while let Some(page) =
+                archived_roots(&self.cells[number], &self.records, after.as_ref())
+            {
+                let Some(page) = self.ask(number, &page)? else {
+                    break;
+                };
                 let full = page.len() == PAGE;
-                after = page.last().map(|(key, _)| key.clone());
-                let names: Vec<_> = page.into_iter().filter_map(|(_, name)| name).collect();
+                after = page.last().map(|row| row[0].clone());
+                let names = page
+                    .iter()
+                    .filter_map(|row| row[1].as_text().map(str::to_owned));
+                let names: Vec<_> = names.collect();
                 for (table, count) in self.remove(&names)? {
                     *removed.entry(table).or_default() += count;
                 }
@@ -153,12 +187,59 @@ impl<'a> Api<'a> {
                 "SELECT {column} FROM {} WHERE {column} IN ({list})",
                 engine.quote(table)
             );
-            self.session.query_each(&sql, |row| {
-                found.extend(row.first().and_then(Value::as_text).map(str::to_owned));
-                true
+            again(&mut self.session, self.retries, |session| {
+                session.query_each(&sql, |row| {
+                    found.extend(row.first().and_then(Value::as_text).map(str::to_owned));
+                    true
+                })
             })?;
         }
         Ok(found)
+    }
+
+    /// Leaves out roots that are in the live table of a given cell, and all of them where one cannot be asked.
+    fn not_living(&mut self, mut roots: BTreeSet<String>) -> Result<BTreeSet<String>> {
+        for number in 0..self.cells.len() {
+            if roots.is_empty() || !self.away.is_empty() {
+                break;
+            }
+            let question = living(&self.cells[number], &self.records, &roots);
+            for row in self.ask(number, &question)?.unwrap_or_default() {
+                // As the database compares, or more loosely: a root that may be living keeps its records.
+                if let Some(name) = row.first().and_then(Value::as_text) {
+                    roots.retain(|root| !root.eq_ignore_ascii_case(name));
+                }
+            }
+        }
+        if !self.away.is_empty() {
+            self.unasked += roots.len() as u64;
+            roots.clear();
+        }
+        Ok(roots)
+    }
+
+    /// Asks a cell; nothing if it is lost.
+    fn ask(&mut self, number: usize, question: &str) -> Result<Option<Vec<Vec<Value>>>> {
+        let cell = &mut self.cells[number];
+        if self.away.contains_key(&cell.name) {
+            return Ok(None);
+        }
+        match again(&mut cell.session, self.retries, |session| {
+            session.query(question)
+        }) {
+            Ok(rows) => Ok(Some(rows)),
+            Err(error) if error.kind.may_pass_again() => {
+                self.away.insert(cell.name.clone(), error.message);
+                Ok(None)
+            }
+            Err(error) => {
+                let message = format!(
+                    "{} cannot be asked which instances it holds: {error}",
+                    cell.session.label()
+                );
+                Err(Error::unavailable(message))
+            }
+        }
     }
 
     /// Leaves out roots that are mapped to a cell which was not given.
@@ -174,7 +255,10 @@ impl<'a> Api<'a> {
             engine.quote(&self.records.mapping),
             literals(engine, roots.iter())
         );
-        for row in self.session.query(&sql)? {
+        let rows = again(&mut self.session, self.retries, |session| {
+            session.query(&sql)
+        })?;
+        for row in rows {
             let (Some(name), cell) = (row[0].as_text(), &row[1]) else {
                 continue;
             };
@@ -186,90 +270,114 @@ impl<'a> Api<'a> {
         Ok(roots)
     }
 
-    /// Deletes the records of all those roots or of none; again after a deadlock or the like.
+    /// Deletes the records of all those roots or of none; again after a deadlock or a lost connection.
     fn delete(&mut self, roots: &BTreeSet<String>) -> Result<Vec<(String, u64)>> {
-        let list = literals(self.session.engine(), roots.iter());
-        let mut tries = 0;
-        loop {
-            let done = self.try_delete(&list);
-            match done {
-                Err(error) if error.kind == DbErrorKind::Retryable && tries < self.retries.0 => {
-                    std::thread::sleep(self.retries.1 * (1 << tries));
-                    tries += 1;
-                }
-                other => return Ok(other?),
-            }
-        }
-    }
-
-    fn try_delete(&mut self, list: &str) -> Result<Vec<(String, u64)>, DbError> {
         let engine = self.session.engine();
         let column = engine.quote(&self.records.column);
-        let session = &mut self.session;
-        session.begin()?;
-        let mut delete = || {
-            let mut counts = Vec::new();
-            for table in &self.tables {
-                let sql = format!(
-                    "DELETE FROM {} WHERE {column} IN ({list})",
-                    engine.quote(table)
-                );
-                counts.push((table.clone(), session.execute(&sql)?));
-            }
-            session.commit()?;
-            Ok(counts)
-        };
-        delete().inspect_err(|_| drop(session.rollback()))
+        let list = literals(engine, roots.iter());
+        let deletes: Vec<_> = self
+            .tables
+            .iter()
+            .map(|table| {
+                let table = engine.quote(table);
+                format!("DELETE FROM {table} WHERE {column} IN ({list})")
+            })
+            .collect();
+        // What a COMMIT would have deleted whose answer was lost: it has, where the next try finds nothing.
+        let mut unheard = Vec::new();
+        let counts = again(&mut self.session, self.retries, |session| {
+            let counts = try_delete(session, &deletes, &mut unheard)?;
+            let nothing = counts.iter().all(|count| *count == 0);
+            Ok(match nothing && !unheard.is_empty() {
+                true => unheard.clone(),
+                false => counts,
+            })
+        })?;
+        Ok(self.tables.iter().cloned().zip(counts).collect())
     }
 }
 
-/// Takes out of `roots` those that are in the cell's live table.
-fn living(cell: &mut Cell<'_>, records: &ApiRecords, roots: &mut BTreeSet<String>) -> Result<()> {
+fn try_delete(
+    session: &mut Session,
+    deletes: &[String],
+    unheard: &mut Vec<u64>,
+) -> Result<Vec<u64>, DbError> {
+    session.begin()?;
+    let counts = deletes.iter().map(|delete| session.execute(delete));
+    let counts = match counts.collect::<Result<Vec<u64>, DbError>>() {
+        Ok(counts) => counts,
+        Err(error) => {
+            drop(session.rollback());
+            return Err(error);
+        }
+    };
+    session.commit().inspect_err(|error| {
+        drop(session.rollback());
+        if error.kind == DbErrorKind::Connection && counts.iter().any(|count| *count > 0) {
+            unheard.clone_from(&counts);
+        }
+    })?;
+    Ok(counts)
+}
+
+/// Does something with a session, again and again where it may pass the next time: after a pause that gets longer,
+/// and over a new connection where the old one is lost.
+fn again<T>(
+    session: &mut Session,
+    (retries, pause): (u32, Duration),
+    mut attempt: impl FnMut(&mut Session) -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    let mut tries = 0;
+    let mut lost = false;
+    loop {
+        let done = match lost {
+            true => reconnect(session).and_then(|()| attempt(session)),
+            false => attempt(session),
+        };
+        match done {
+            Err(error) if error.kind.may_pass_again() && tries < retries => {
+                lost = error.kind == DbErrorKind::Connection;
+                std::thread::sleep(pause * (1 << tries.min(8)));
+                tries += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// A new connection, to another node where there are several; which is asked only when it has caught up.
+fn reconnect(session: &mut Session) -> Result<(), DbError> {
+    session.reconnect()?;
+    session.mind_cluster()
+}
+
+/// Which of the roots are in the cell's live table.
+fn living(cell: &Cell<'_>, records: &ApiRecords, roots: &BTreeSet<String>) -> String {
     let engine = cell.session.engine();
     let key = engine.quote(&records.key);
-    let sql = format!(
+    format!(
         "SELECT {key} FROM {} WHERE {key} IN ({})",
         engine.quote(&records.root),
         literals(engine, roots.iter())
-    );
-    for row in cell.session.query(&sql)? {
-        // As the database compares, or more loosely: a root that may be living keeps its records.
-        if let Some(name) = row.first().and_then(Value::as_text) {
-            roots.retain(|root| !root.eq_ignore_ascii_case(name));
-        }
-    }
-    Ok(())
+    )
 }
 
-/// A page of the cell's shadow table: key and API name of each root.
-fn archived_roots(
-    cell: &mut Cell<'_>,
-    records: &ApiRecords,
-    after: Option<&Value>,
-) -> Result<Vec<(Value, Option<String>)>> {
+/// A page of the cell's shadow table: key and API name of each root. Nothing where it has none.
+fn archived_roots(cell: &Cell<'_>, records: &ApiRecords, after: Option<&Value>) -> Option<String> {
     let engine = cell.session.engine();
-    let Some((shadow, [id])) = cell
-        .graph
-        .member(&records.root)
-        .and_then(|m| Some((m.shadow.as_ref()?, m.key.as_slice())))
-    else {
-        return Ok(Vec::new());
+    let member = cell.graph.member(&records.root)?;
+    let (Some(shadow), [id]) = (member.shadow.as_ref(), member.key.as_slice()) else {
+        return None;
     };
     let id = engine.quote(id);
     let after = after.map_or_else(String::new, |v| {
         format!("WHERE {id} > {}", engine.literal(v))
     });
-    let sql = format!(
+    Some(format!(
         "SELECT {id}, {} FROM {} {after} ORDER BY {id} LIMIT {PAGE}",
         engine.quote(&records.key),
         engine.quote(shadow)
-    );
-    let rows = cell.session.query(&sql)?;
-    let name = |value: &Value| value.as_text().map(str::to_owned);
-    Ok(rows
-        .into_iter()
-        .map(|r| (r[0].clone(), name(&r[1])))
-        .collect())
+    ))
 }
 
 fn literals<'v>(engine: Engine, values: impl Iterator<Item = &'v String>) -> String {

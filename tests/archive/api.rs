@@ -7,8 +7,8 @@ use sexton::db::{DbErrorKind, Engine, introspect};
 use sexton::error::Result;
 use sexton::schema::{Model, ddl};
 
-use crate::rough::{self, DEADLOCK, How, Upset, upset};
-use crate::support::cloud::Cloud;
+use crate::rough::{self, DEADLOCK, How, LOST, Upset, upset};
+use crate::support::cloud::{Cloud, uuid};
 use crate::support::databases::Database;
 use crate::support::records::{self, api, archive, list_cells, records_of};
 
@@ -114,4 +114,91 @@ fn records_are_deleted_again_after_a_deadlock_with_a_pause_that_doubles() {
     let refused = How::Refused(DbErrorKind::ForeignKey);
     let (removed, deletes, _) = swept(&[upset(TABLE, 0, 1, refused)]);
     assert_eq!((removed.is_err(), deletes), (true, 1));
+}
+
+/// The server of the API database is started anew in the middle of a run.
+#[test]
+fn the_api_database_is_connected_to_again() {
+    for lost in [
+        upset(
+            "SELECT \"instance_uuid\" FROM \"request_specs\"",
+            0,
+            3,
+            LOST,
+        ),
+        upset("SELECT \"instance_uuid\", \"cell_id\"", 0, 3, LOST),
+        upset("DELETE FROM \"request_specs\"", 0, 3, LOST),
+    ] {
+        let (removed, _, _) = swept(std::slice::from_ref(&lost));
+        assert_eq!(removed.unwrap(), 3, "{}", lost.starts);
+        let error = swept(&[Upset { times: 4, ..lost }]).0.unwrap_err();
+        assert_eq!(error.message, "it went wrong");
+    }
+    // It has committed, and the answer was lost: what went is counted once.
+    let (removed, deletes, _) = swept(&[upset("COMMIT", 0, 1, How::Unheard)]);
+    assert_eq!((removed.unwrap(), deletes), (3, 2));
+    let (removed, deletes, _) = swept(&[upset("COMMIT", 0, 1, LOST)]);
+    assert_eq!((removed.unwrap(), deletes), (3, 2));
+}
+
+/// A record goes only where no cell holds its instance, and a cell that is lost may hold any.
+#[test]
+fn records_stay_while_another_cell_cannot_be_asked() {
+    const LIVING: &str = "SELECT \"uuid\" FROM \"instances\"";
+    let mut cell = Cloud::new(Engine::Sqlite);
+    let other = Cloud::new(Engine::Sqlite);
+    let records_db = Cloud::on(records_db(Engine::Sqlite));
+    let mut session = records_db.database.session();
+    let (url, other_url) = (cell.database.url.clone(), other.database.url.clone());
+    list_cells(&mut session, &[("cell1", &url), ("cell2", &other_url)]);
+    for id in [1, 2] {
+        cell.dead_instance(id);
+        records::records(&mut session, id, 2);
+    }
+    cell.archive_all();
+    let graph = cell.graph();
+    let schema = introspect(&mut session).unwrap();
+    let open = |upsets: &[Upset]| {
+        let (asked, seen) = rough::session(&other, upsets);
+        let cells = [("cell1", cell.database.session()), ("cell2", asked)];
+        let cells = cells.map(|(name, session)| Cell {
+            name: name.into(),
+            session,
+            graph: &graph,
+        });
+        let records = graph.profile.api.clone().unwrap();
+        let api = Api::new(
+            records_db.database.session(),
+            &schema,
+            records,
+            cells.into(),
+        );
+        (api.unwrap().retrying(2, Duration::ZERO), seen)
+    };
+    let (one, two) = ([uuid(1)], [uuid(2)]);
+    let (mut api, seen) = open(&[upset(LIVING, 0, 3, LOST)]);
+    assert_eq!(api.remove(&one).unwrap().values().sum::<u64>(), 0);
+    assert_eq!(api.away()["cell2"], "it went wrong");
+    // It is not asked once more for each batch: that would hold up the other cells.
+    assert_eq!(api.remove(&two).unwrap().values().sum::<u64>(), 0);
+    assert_eq!((api.unasked, seen.count(LIVING)), (2, 3));
+    assert_eq!([1, 2].map(|id| records_of(&mut session, id)), [3, 3]);
+    // At the end it is, for it may be there again.
+    assert_eq!(api.sweep().unwrap().values().sum::<u64>(), 6);
+    assert!(api.away().is_empty() && api.unasked == 0);
+    assert_eq!(*seen.reconnects.lock().unwrap(), 3);
+
+    records::records(&mut session, 1, 2);
+    // One that was never reached.
+    let mut api = open(&[]).0.without("cell3", "no route to it");
+    assert_eq!(api.sweep().unwrap().values().sum::<u64>(), 0);
+    assert_eq!((api.unasked, records_of(&mut session, 1)), (1, 3));
+    // One that will not have us is another matter.
+    let (mut api, _) = open(&[upset(LIVING, 0, 1, How::Refused(DbErrorKind::Permission))]);
+    let error = api.sweep().unwrap_err();
+    assert_eq!(
+        error.message,
+        "rough cannot be asked which instances it holds: it went wrong"
+    );
+    assert_eq!(open(&[]).0.sweep().unwrap().values().sum::<u64>(), 3);
 }
