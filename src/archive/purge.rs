@@ -80,6 +80,7 @@ pub fn purge(
         stop,
         observer,
         outcome: &mut outcome,
+        cut: false,
     };
     let tangles = tangles(graph);
     let mut done: BTreeSet<&str> = BTreeSet::new();
@@ -90,7 +91,11 @@ pub fn purge(
         .collect();
     for member in &order {
         let table = member.table.as_str();
-        if stop.requested() || done.contains(table) {
+        if done.contains(table) {
+            continue;
+        }
+        if stop.requested() {
+            purge.cut |= shadow_with_key(member).is_some();
             continue;
         }
         match tangles.iter().find(|tables| tables.contains(table)) {
@@ -102,8 +107,9 @@ pub fn purge(
             None => purge.roots(member)?,
         }
     }
-    if let Some(reason) = stop.reason() {
-        outcome.stopped_because = reason;
+    // A request that came when all had been done has stopped nothing.
+    if let Some(reason) = stop.reason().filter(|_| purge.cut) {
+        purge.outcome.stopped_because = reason;
     }
     if let Some(lock) = lock {
         // Where that fails the connection is gone, and the lock with it; the purge is done all the same.
@@ -147,6 +153,8 @@ struct Purge<'a, 's> {
     stop: &'s Stop<'s>,
     observer: &'s mut dyn Observer,
     outcome: &'s mut Outcome,
+    /// Whether a request to stop has left something undone.
+    cut: bool,
 }
 
 impl<'a> Purge<'a, '_> {
@@ -228,6 +236,7 @@ impl<'a> Purge<'a, '_> {
                 .batch(total, outcome.total_rows, outcome.families);
             self.stop.sleep(self.sql.options.sleep);
         }
+        self.cut |= from < roots;
         Ok(())
     }
 

@@ -1,15 +1,18 @@
 //! `--purge`: shadow tables emptied family by family.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sexton::archive::{self, Before, ExportFormat, Options, Outcome, Stop};
-use sexton::db::{DbErrorKind, Engine, Session};
+use sexton::archive::{self, Before, ExportFormat, Observer, Options, Outcome, Stop, StopReason};
+use sexton::db::{DbErrorKind, Engine, Session, introspect};
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
+use sexton::schema::Profile;
 
 use crate::rough::{DEADLOCK, How, session, upset};
 use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE, uuid};
+use crate::support::databases::Database;
 
 /// 20 families of 8 rows.
 fn cloud_of_20(cloud: &mut Cloud) {
@@ -463,4 +466,47 @@ fn the_statements_of_a_purge() {
         3 * ROWS_PER_INSTANCE + 2
     );
     insta::assert_snapshot!(seen.statements.lock().unwrap().join("\n"));
+}
+
+/// Asks the run to stop after each batch.
+struct Hasty<'a>(&'a AtomicBool);
+
+impl Observer for Hasty<'_> {
+    fn batch(&mut self, _: u64, _: u64, _: u64) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A request that comes after the last batch of the last table has stopped nothing.
+#[test]
+fn a_purge_that_had_done_everything_is_complete() {
+    let database = Database::fresh(Engine::Sqlite);
+    let mut session = database.session();
+    for table in ["t", "shadow_t"] {
+        let columns = "id INTEGER PRIMARY KEY, deleted INTEGER, deleted_at TEXT";
+        session
+            .execute(&format!("CREATE TABLE {table} ({columns})"))
+            .unwrap();
+    }
+    let schema = introspect(&mut session).unwrap();
+    let graph = Profile::detect(&schema).families(&schema).unwrap();
+    for (rows, reason) in [(3, StopReason::Signal), (2, StopReason::Complete)] {
+        for row in 0..rows {
+            session
+                .execute(&format!(
+                    "INSERT INTO shadow_t VALUES ({row}, 1, '2025-01-01')"
+                ))
+                .unwrap();
+        }
+        let options = Options {
+            max_rows: 2,
+            ..Options::default()
+        };
+        let flag = AtomicBool::new(false);
+        let stop = Stop::on(&flag);
+        let outcome = archive::purge(&mut session, &graph, &options, &stop, &mut Hasty(&flag));
+        let outcome = outcome.unwrap();
+        assert_eq!((outcome.total_rows, outcome.stopped_because), (2, reason));
+        session.execute("DELETE FROM shadow_t").unwrap();
+    }
 }
