@@ -24,6 +24,8 @@ pub enum StopReason {
     Load,
     /// It had waited for as long as `--max-wait` allows.
     MaxWait,
+    /// An error ended it before all cells were done.
+    Failed,
 }
 
 impl StopReason {
@@ -88,9 +90,10 @@ pub struct Outcome {
     pub statements: u64,
     /// Batches tried again after a deadlock, a lock timeout or a lost connection.
     pub retries: u64,
-    /// Wall time in milliseconds.
+    /// Wall time in milliseconds: of this database; of several cells from the beginning of the first to the end of
+    /// the last.
     pub elapsed_ms: u64,
-    /// Of that, milliseconds by what the statements did (read, copy, move, delete, commit ...) and of waiting
+    /// Milliseconds by what the statements did (read, copy, move, delete, commit ...) and of waiting
     /// between batches (wait). Where several sessions work at the same time theirs are added up.
     pub spent_ms: BTreeMap<String, u64>,
     /// Why the run ended.
@@ -123,6 +126,13 @@ impl Outcome {
         }
     }
 
+    /// Adds API-database records that were removed.
+    pub fn add_api_records(&mut self, more: &BTreeMap<String, u64>) {
+        for (table, records) in more {
+            *self.api_records.entry(table.clone()).or_default() += records;
+        }
+    }
+
     /// Adds time by kind.
     pub fn add_spent(&mut self, more: BTreeMap<String, u64>) {
         for (kind, milliseconds) in more {
@@ -137,7 +147,8 @@ impl Outcome {
         }
     }
 
-    /// Adds the outcome of another cell, its tables under the cell's name.
+    /// Adds the outcome of another cell, its tables under the cell's name. Cells may be worked on at the same time:
+    /// the wall time is not theirs to add up, and is left as it is.
     pub fn merge(&mut self, cell: &str, other: Outcome) {
         let named = |table: &str| format!("{cell}.{table}");
         let pairs = [
@@ -151,9 +162,7 @@ impl Outcome {
                 *mine.entry(named(&table)).or_default() += rows;
             }
         }
-        for (table, rows) in other.api_records {
-            *self.api_records.entry(table).or_default() += rows;
-        }
+        self.add_api_records(&other.api_records);
         for (reason, count) in other.blocked_families {
             *self.blocked_families.entry(reason).or_default() += count;
         }
@@ -171,7 +180,6 @@ impl Outcome {
         self.batches += other.batches;
         self.statements += other.statements;
         self.retries += other.retries;
-        self.elapsed_ms += other.elapsed_ms;
         self.add_spent(other.spent_ms);
         self.unreachable.extend(other.unreachable);
         if other.stopped_because != StopReason::Complete {

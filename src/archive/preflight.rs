@@ -5,6 +5,18 @@ use crate::schema::{FamilyGraph, Member, Obstacle};
 
 use super::options::Options;
 
+/// What [`super::archive`] refuses before its first statement, for whoever has several databases and wants to know of
+/// all of them before the first one moves.
+///
+/// # Errors
+///
+/// Exit code 65 if there are no shadow tables or a row does not tell which row owns it, 64 if `drop_unshadowed` names
+/// a table that is not there or has a shadow table.
+pub fn preflight(database: &str, graph: &FamilyGraph, options: &Options) -> Result<()> {
+    check(database, graph, options)?;
+    check_owners(database, graph)
+}
+
 /// Shadow tables to archive into, and `drop_unshadowed` tables that are what the name says.
 pub(super) fn check(database: &str, graph: &FamilyGraph, options: &Options) -> Result<()> {
     if !graph.has_shadow_tables() {

@@ -15,6 +15,7 @@ use super::pace::{self, pause};
 use super::throttles::Throttles;
 
 mod each;
+mod watch;
 
 use self::each::archive_all;
 
@@ -25,7 +26,8 @@ use self::each::archive_all;
 /// any point leaves whole families; run it again to go on.
 ///
 /// Exit code 0: all that may move has moved. 1: done, but blocked families remain. 75: stopped
-/// early (--max-rows without --until-complete, or a signal); run again to go on.
+/// early (--max-rows without --until-complete, a signal, a limit), or the database was lost; run
+/// again to go on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -103,13 +105,19 @@ enum Compat {
 pub(crate) fn run(args: &Args) -> Result<u8> {
     match args.compat {
         None => {
-            let (outcome, _) = archive_all(args)?;
+            let archived = archive_all(args)?;
+            let outcome = &archived.outcome;
+            // An error is worse than whatever else a run may end with.
+            let code = match &archived.failed {
+                Some(error) => super::complain(error),
+                None => exit_code(outcome) as u8,
+            };
             let report = match args.output.format {
-                Format::Text => report::archive_text(&outcome),
-                Format::Json => report::json(&outcome)?,
+                Format::Text => report::archive_text(outcome),
+                Format::Json => report::json(outcome)?,
             };
             args.output.write(&report)?;
-            Ok(exit_code(&outcome) as u8)
+            Ok(code)
         }
         Some(Compat::NovaManage) => Ok(run_compat(args)),
     }
@@ -125,7 +133,8 @@ pub(super) fn exit_code(outcome: &Outcome) -> ExitCode {
         | StopReason::Time
         | StopReason::StopFile
         | StopReason::Load
-        | StopReason::MaxWait => ExitCode::Stopped,
+        | StopReason::MaxWait
+        | StopReason::Failed => ExitCode::Stopped,
     }
 }
 
@@ -149,24 +158,31 @@ fn run_compat(args: &Args) -> u8 {
         return compat::BAD_BEFORE;
     }
     match archive_all(args) {
-        Ok((outcome, had)) => {
+        Ok(archived) => {
+            let outcome = archived.outcome;
             let interrupted = outcome.stopped_because.is_request();
             if args.until_complete && args.verbose {
                 println!("{}", compat::closing_dots(outcome.batches, interrupted));
             }
             if args.verbose {
-                println!("{}", compat::table(&outcome, had.api));
+                println!("{}", compat::table(&outcome, archived.api));
             }
             if args.purge && args.verbose && outcome.total_rows > 0 && !interrupted {
                 println!("{}", compat::PURGING);
-                compat::purged(&outcome.purged, &BTreeMap::new(), &had.cells)
+                compat::purged(&outcome.purged, &BTreeMap::new(), &archived.cells)
                     .iter()
                     .for_each(|line| println!("{line}"));
             }
             if outcome.has_blocked() {
                 crate::cli::tell!("{}", report::blocked_text(&outcome));
             }
-            compat::exit_code(&outcome)
+            for (cell, why) in &outcome.unreachable {
+                crate::cli::say!("sexton: cell {cell}: {why}");
+            }
+            match outcome.unreachable.is_empty() {
+                true => compat::exit_code(&outcome),
+                false => compat::EXCEPTION,
+            }
         }
         Err(error) => {
             super::complain(&error);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sexton::archive::{Api, Cell, Options};
+use sexton::archive::{Api, Cell, Options, Outcome};
 use sexton::db::{Access, Target, open};
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
@@ -11,12 +11,17 @@ use sexton::schema::{ApiRecords, FamilyGraph};
 
 use super::database::{API_DATABASE, of_api, open_with_schema};
 
+/// How a cell is named in reports.
+pub(super) fn shown(cell: &str) -> &str {
+    if cell.is_empty() { "main" } else { cell }
+}
+
 /// Files of several cells lie apart: in a directory of the cell's name.
 pub(super) fn in_directory_of(options: &Options, by_name: bool, cell: &str) -> Result<Options> {
     let writes = options.export.is_some() || !options.drop_unshadowed.is_empty();
     let mut options = options.clone();
     if by_name && writes {
-        let name = if cell.is_empty() { "main" } else { cell };
+        let name = shown(cell);
         if name.contains('/') || name.starts_with('.') {
             return Err(Error::usage(format!(
                 "the cell's name '{name}' is no name of a directory"
@@ -66,13 +71,18 @@ impl Unreachable {
         match result {
             Ok(cell) => Ok(Some(cell)),
             Err(error) if self.tolerates(&error) => {
-                let name = if name.is_empty() { "main" } else { name };
-                self.cells.insert(name.to_owned(), error.message.clone());
+                self.cells
+                    .insert(shown(name).to_owned(), error.message.clone());
                 self.first.get_or_insert(error);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Notes a cell that has ended with an error. Gives back one that does not concern this cell alone.
+    pub(super) fn lost(&mut self, name: &str, error: Error) -> Option<Error> {
+        self.pass::<()>(name, Err(error)).err()
     }
 
     /// Fails where no cell was reached at all.
@@ -84,10 +94,26 @@ impl Unreachable {
     }
 }
 
+/// The error with what had gone by then.
+pub(super) fn with_rows(error: Error, so_far: &Outcome) -> Error {
+    let (rows, families) = (so_far.total_rows, so_far.families);
+    let message = match rows {
+        0 => error.message,
+        _ => {
+            let said = error.message;
+            format!("{said} ({rows} rows of {families} families had gone by then)")
+        }
+    };
+    Error { message, ..error }
+}
+
+/// Opens the API database, and each cell that was reached for asking. The others that were given, too, are not
+/// forgotten: they may hold any instance.
 pub(super) fn open_api<'a>(
     target: &Target,
     reached: &[(String, Target)],
     graphs: &'a [FamilyGraph],
+    unreachable: &Unreachable,
 ) -> Result<Api<'a>> {
     let (session, schema) = open_with_schema(target, Access::ReadWrite).map_err(of_api)?;
     let records: ApiRecords = graphs
@@ -105,5 +131,36 @@ pub(super) fn open_api<'a>(
             graph,
         });
     }
-    Api::new(session, &schema, records, cells)
+    let mut api = Api::new(session, &schema, records, cells)?;
+    for (cell, why) in &unreachable.cells {
+        api = api.without(cell, why);
+    }
+    Ok(api)
+}
+
+/// What is to be said of API records that stay.
+pub(super) fn api_notices(api: &Api<'_>) -> Vec<String> {
+    let mut notices = Vec::new();
+    if api.elsewhere > 0 {
+        notices.push(format!(
+            "{} instances are mapped to a cell that was not given; their API records stay (give it with --cell \
+             NAME=DB)",
+            api.elsewhere
+        ));
+    }
+    if api.unasked > 0 {
+        notices.push(format!(
+            "the API records of {} instances stay: {} could not be asked whether it holds them (run again with it, \
+             or name the other cells with --cell NAME=DB)",
+            api.unasked,
+            of_cells(api)
+        ));
+    }
+    notices
+}
+
+/// The cells that could not be asked.
+pub(super) fn of_cells(api: &Api<'_>) -> String {
+    let names: Vec<_> = api.away().keys().map(|cell| shown(cell)).collect();
+    format!("cell {}", names.join(", "))
 }

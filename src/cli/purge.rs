@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
-use sexton::archive::{self, Before, ExportFormat, Observer, Options, Outcome};
-use sexton::db::Access;
+use sexton::archive::{self, Before, ExportFormat, Observer, Options, Outcome, StopReason};
+use sexton::db::{Access, Target};
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
 use sexton::report::{self, compat};
 use sexton::schema::FamilyGraph;
 
 use super::archive::exit_code;
-use super::cells::{Unreachable, in_directory_of, open_api};
+use super::cells::{
+    Unreachable, api_notices, in_directory_of, of_cells, open_api, shown, with_rows,
+};
 use super::database::{API_DATABASE, DatabaseArgs, of_api};
 use super::output::{Format, OutputArgs};
 use super::pace::{Limits, max_rows, pause};
@@ -28,8 +31,8 @@ use super::throttles::Throttles;
 /// their family is soft-deleted and old enough and nothing that stays refers to it. What may not go
 /// is kept, counted and explained; it never holds up another.
 ///
-/// Exit code 0: all that may go has gone. 1: done, but families were kept. 75: stopped early on a
-/// signal; run again to go on.
+/// Exit code 0: all that may go has gone. 1: done, but families were kept. 75: stopped early (a
+/// signal, a limit), or the database was lost; run again to go on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -130,13 +133,18 @@ enum Compat {
 /// Runs the command; the exit code.
 pub(crate) fn run(args: &Args) -> Result<u8> {
     let Some(tool) = args.compat else {
-        let (outcome, _) = purge_all(args, options(args)?)?;
+        let (outcome, _, failed) = purge_all(args, options(args)?)?;
+        // An error is worse than whatever else a run may end with.
+        let code = match &failed {
+            Some(error) => super::complain(error),
+            None => exit_code(&outcome) as u8,
+        };
         let report = match args.output.format {
             Format::Text => report::purge_text(&outcome),
             Format::Json => report::json(&outcome)?,
         };
         args.output.write(&report)?;
-        return Ok(exit_code(&outcome) as u8);
+        return Ok(code);
     };
     Ok(match tool {
         Compat::Nova => as_nova_manage(args),
@@ -173,7 +181,7 @@ fn as_nova_manage(args: &Args) -> u8 {
         ..options
     };
     match purge_all(args, options) {
-        Ok((outcome, names)) => {
+        Ok((outcome, names, _)) => {
             if args.verbose {
                 let lines = compat::purged(&outcome.rows, &names.columns, &names.cells);
                 lines.iter().for_each(|line| println!("{line}"));
@@ -255,7 +263,7 @@ fn by_age(args: &Args, manner: &Manner) -> Result<u8> {
     };
     let purged = options_at(args, Some(cut_off)).and_then(|o| purge_all(args, o));
     Ok(match purged {
-        Ok((outcome, _)) => {
+        Ok((outcome, ..)) => {
             if outcome.has_blocked() {
                 crate::cli::tell!("{}", report::blocked_text(&outcome));
             }
@@ -338,10 +346,13 @@ struct Names {
     cells: BTreeMap<String, String>,
 }
 
-/// Purges every cell, one after the other.
-fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
+/// Purges every cell, one after the other. An error beside the outcome has ended it, after other cells were purged.
+fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names, Option<Error>)> {
     let databases = args.databases.resolve()?;
     args.output.check(databases.files())?;
+    for (_, target) in &databases.cells {
+        args.throttles.gauges(target)?;
+    }
     let stop = stop_flag()?;
     let stop = args.limits.stop(&stop)?;
     let mut opened = Vec::new();
@@ -364,6 +375,15 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
         ))
         .hint("make it first"));
     }
+    let mut throttles = Vec::new();
+    let mut directories = Vec::new();
+    for (name, target) in &reached {
+        directories.push(in_directory_of(&options, databases.by_name, name)?);
+        throttles.push(match options.dry_run {
+            true => None,
+            false => args.throttles.open(target)?,
+        });
+    }
     let graphs: Vec<FamilyGraph> = opened.iter().map(|(_, _, graph)| graph.clone()).collect();
     let mut progress = Progress::new(args.quiet || args.compat.is_some());
     let mut total = Outcome {
@@ -379,35 +399,63 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
     total.database = labels.join(", ");
     if let Some(target) = &databases.api {
         // By the archived roots alone is it known whose records are to go.
-        let mut api = open_api(target, &reached, &graphs)?;
+        let mut api = open_api(target, &reached, &graphs, &unreachable)?;
         if !options.dry_run {
             total.api_records = api.sweep().map_err(of_api)?;
             total.statements += api.statements();
+            for notice in api_notices(&api) {
+                progress.notice(&notice);
+            }
+            let away = |(name, _): &(String, Target)| api.away().contains_key(name);
+            if api.unasked > 0 || reached.iter().any(away) {
+                let cells = of_cells(&api);
+                return Err(Error::unavailable(format!(
+                    "{cells} could not be asked whose API records may go, and what is purged names them no more"
+                ))
+                .hint("run again with it, or name the other cells with --cell NAME=DB"));
+            }
         }
     }
     let several = databases.by_name;
     let included: BTreeSet<String> = args.include.iter().cloned().collect();
     let mut columns = BTreeMap::new();
-    for ((name, mut session, graph), (_, target)) in opened.into_iter().zip(&reached) {
-        let mut watch = Watch(&mut progress);
+    let mut failed = None;
+    let begun = Instant::now();
+    let prepared = directories.iter().zip(&throttles);
+    for ((name, mut session, graph), (options, throttle)) in opened.into_iter().zip(prepared) {
+        let mut watch = Watch {
+            progress: &mut progress,
+            so_far: Outcome::default(),
+        };
         let dated = graph.members.values().filter(|_| options.before.is_some());
         columns.extend(dated.filter_map(|m| Some((m.shadow.clone()?, m.age.clone()?))));
-        let options = in_directory_of(&options, databases.by_name, &name)?;
-        let throttle = args.throttles.on(target)?.filter(|_| !options.dry_run);
         let stop = stop.clone().throttled_by(throttle.as_ref());
         let run = match graph.archives() {
-            true => archive::purge(&mut session, &graph, &options, &stop, &mut watch),
+            true => archive::purge(&mut session, &graph, options, &stop, &mut watch),
             false => {
                 let graph = graph.in_place(&included);
-                archive::purge_in_place(&mut session, &graph, &options, &stop, &mut watch)
+                archive::purge_in_place(&mut session, &graph, options, &stop, &mut watch)
             }
         };
-        let Some(outcome) = unreachable.pass(&name, run)? else {
-            continue;
+        let outcome = match run {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let so_far = watch.so_far;
+                failed = unreachable.lost(&name, with_rows(error, &so_far));
+                total.merge(shown(&name), so_far);
+                match failed {
+                    // Nothing was purged of which there is more to say.
+                    Some(error) if args.compat.is_some() || total.total_rows == 0 || !several => {
+                        return Err(error);
+                    }
+                    Some(_) => break,
+                    None => continue,
+                }
+            }
         };
         let stopped = outcome.stopped_because.is_request();
         if several {
-            total.merge(if name.is_empty() { "main" } else { &name }, outcome);
+            total.merge(shown(&name), outcome);
         } else {
             total = Outcome {
                 api_records: total.api_records,
@@ -420,9 +468,13 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names)> {
         }
     }
     progress.finish();
+    total.elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     total.unreachable = unreachable.cells;
+    if failed.is_some() {
+        total.stopped_because = StopReason::Failed;
+    }
     let cells = databases.identities;
-    Ok((total, Names { columns, cells }))
+    Ok((total, Names { columns, cells }, failed))
 }
 
 /// What must hold before the first statement.
@@ -468,14 +520,24 @@ fn check(args: &Args, graph: &FamilyGraph, database: &str) -> Result<()> {
     Ok(())
 }
 
-struct Watch<'a>(&'a mut Progress);
+struct Watch<'a> {
+    progress: &'a mut Progress,
+    /// What has gone, for a purge that does not live to tell it.
+    so_far: Outcome,
+}
 
 impl Observer for Watch<'_> {
     fn batch(&mut self, rows: u64, total_rows: u64, families: u64) {
-        self.0.batch(rows, total_rows, families);
+        self.so_far.batches += 1;
+        (self.so_far.total_rows, self.so_far.families) = (total_rows, families);
+        self.progress.batch(rows, total_rows, families);
+    }
+
+    fn waits(&mut self, why: &str) {
+        self.progress.waits(why);
     }
 
     fn notice(&mut self, text: &str) {
-        self.0.notice(text);
+        self.progress.notice(text);
     }
 }

@@ -73,8 +73,12 @@ fn time(option: &str, text: &str) -> Result<Duration> {
 }
 
 impl Throttles {
-    /// What to look at before each batch on this database; nothing where nothing was asked for.
-    pub(super) fn on(&self, target: &Target) -> Result<Option<Throttle>> {
+    /// What to look at before each batch on this database, and where: not opened yet.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 64 if that cannot be meant.
+    pub(super) fn gauges(&self, target: &Target) -> Result<Vec<(Limit, Target)>> {
         let mut gauges = Vec::new();
         let lag = Limit::Lag {
             most: time("--max-lag", &self.max_lag)?,
@@ -84,7 +88,7 @@ impl Throttles {
                 Stopped::Stop => StoppedReplica::Stop,
             },
         };
-        let max_wait = time("--max-wait", &self.max_wait)?;
+        self.max_wait()?;
         for replica in &self.replica {
             gauges.push((lag.clone(), replica.parse()?));
         }
@@ -110,19 +114,31 @@ impl Throttles {
             let most = f64::from(percent) / 100.0;
             gauges.push((Limit::FlowControl { most }, target.clone()));
         }
+        match gauges.iter().find(|(_, t)| t.engine() == Engine::Sqlite) {
+            Some((_, file)) => Err(Error::usage(format!(
+                "{file} is a file: it has no server and no replicas to look at"
+            ))
+            .hint("leave out --replica and the --max- and --critical- options but --max-rows")),
+            None => Ok(gauges),
+        }
+    }
+
+    fn max_wait(&self) -> Result<Duration> {
+        time("--max-wait", &self.max_wait)
+    }
+
+    /// Opens what is looked at before each batch on this database; nothing where nothing was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Throttles::gauges`], and 69 if a replica is not reached or something cannot be looked at.
+    pub(super) fn open(&self, target: &Target) -> Result<Option<Throttle>> {
+        let gauges = self.gauges(target)?;
         if gauges.is_empty() {
             return Ok(None);
         }
-        let mut throttle = Throttle::new(max_wait);
+        let mut throttle = Throttle::new(self.max_wait()?);
         for (limit, target) in gauges {
-            if target.engine() == Engine::Sqlite {
-                return Err(Error::usage(format!(
-                    "{target} is a file: it has no server and no replicas to look at"
-                ))
-                .hint(
-                    "leave out --replica and the --max- and --critical- options but --max-rows",
-                ));
-            }
             let session = open(&target, Access::ReadOnly)?;
             throttle = throttle.with(limit, session).map_err(|e| {
                 Error::unavailable(format!("{target}: {e}")).hint("see docs/archive.md, Throttles")

@@ -10,6 +10,13 @@ use crate::archive::{Outcome, StopReason};
 /// How many blocked families of one reason are shown one by one.
 const SHOWN: usize = 3;
 
+/// The last line where cells are missing.
+const NOT_ALL: &str =
+    "Not complete: this is all but the cells above that were not reached; run again with them.\n";
+
+/// The last line where an error ended the run, which is on stderr.
+const FAILED: &str = "Ended by an error; what was committed is whole; run again to go on.\n";
+
 /// The whole report.
 pub fn archive_text(outcome: &Outcome) -> String {
     let mut text = String::new();
@@ -57,6 +64,7 @@ pub fn archive_text(outcome: &Outcome) -> String {
         );
     }
     text += match outcome.stopped_because {
+        StopReason::Complete if !outcome.unreachable.is_empty() => NOT_ALL,
         StopReason::Complete if outcome.dry_run => "A dry run: nothing was written.\n",
         StopReason::Complete if outcome.has_blocked() => {
             "Complete: all that may move has moved; the blocked families above remain.\n"
@@ -77,6 +85,7 @@ pub fn archive_text(outcome: &Outcome) -> String {
         StopReason::MaxWait => {
             "Stopped after a whole batch: it had waited for --max-wait; run again to go on.\n"
         }
+        StopReason::Failed => FAILED,
     };
     text
 }
@@ -126,6 +135,7 @@ pub fn purge_text(outcome: &Outcome) -> String {
         let _ = writeln!(text, "Only what was deleted before {before} UTC.");
     }
     text += match outcome.stopped_because {
+        StopReason::Complete if !outcome.unreachable.is_empty() => NOT_ALL,
         StopReason::Complete if outcome.dry_run => "A dry run: nothing was deleted.\n",
         StopReason::Complete if outcome.has_blocked() => {
             "Complete: all that may go has gone; the families above were kept.\n"
@@ -147,6 +157,7 @@ pub fn purge_text(outcome: &Outcome) -> String {
         StopReason::MaxWait => {
             "Stopped after a whole batch: it had waited for --max-wait; run again to go on.\n"
         }
+        StopReason::Failed => FAILED,
     };
     text
 }

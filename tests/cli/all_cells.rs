@@ -196,16 +196,33 @@ fn a_cell_that_is_not_reached_is_told_and_the_others_are_archived() {
     let said = json["unreachable"]["cell0"].as_str().unwrap();
     assert!(said.contains("cell0.db"), "{said}");
     assert_eq!(sample.count("instances WHERE deleted <> 0"), 0);
-    let text = succeeded(
-        69,
+    // Their records stay, as cell0 cannot be asked; where it is not one of the cells that is not asked for.
+    let all = [
+        "purge",
+        "--all",
+        "--all-cells",
+        "--config-file",
+        &configuration,
+    ];
+    let message = sexton(&all).stderr;
+    assert!(
+        message.contains("could not be asked whose API records may go"),
+        "{message}"
+    );
+    let cell1 = format!("cell1={}", sample.cell());
+    let api = sample.api();
+    succeeded(
+        0,
         &[
-            "purge",
-            "--all",
-            "--all-cells",
-            "--config-file",
-            &configuration,
+            "archive",
+            "--cell",
+            &cell1,
+            "--api",
+            &api,
+            "--until-complete",
         ],
     );
+    let text = succeeded(69, &all);
     assert!(
         text.stdout.contains("Not reached: cell cell0: "),
         "{}",

@@ -1,24 +1,36 @@
 //! One archive run over all cells: several at a time if that is asked for, one report, one API database.
+//!
+//! Whatever can be known beforehand is: every cell is opened and checked, and every throttle read, before the first one
+//! moves anything. Then all are archived, then the API database is looked after once, and then the shadow tables are
+//! emptied if that is asked for, as by their rows alone is it known whose records are to go.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use sexton::archive::{self, Api, Observer, Options, Outcome, Stop, StopReason};
+use sexton::archive::{self, Api, Observer, Options, Outcome, Stop, StopReason, Throttle};
 use sexton::db::{Access, Session, Target, open};
 use sexton::error::{Error, Result};
 use sexton::schema::FamilyGraph;
 
+use super::watch::{Purging, Shared, Watch, into_inner, locked};
 use super::{Args, Compat, options};
-use crate::cli::cells::{Unreachable, in_directory_of, open_api};
+use crate::cli::cells::{
+    Unreachable, api_notices, in_directory_of, of_cells, open_api, shown, with_rows,
+};
 use crate::cli::database::{Databases, of_api};
 use crate::cli::progress::Progress;
 use crate::cli::signals::stop_flag;
 
-/// What nova-manage's lines depend on.
-pub(super) struct Had {
+/// What a run over all cells has come to.
+pub(super) struct Archived {
+    pub(super) outcome: Outcome,
+    /// What ended it, where there is something to report all the same.
+    pub(super) failed: Option<Error>,
     /// Whether there was an API database.
     pub(super) api: bool,
-    /// How it names the cells, by sexton's names.
+    /// How nova-manage names the cells, by sexton's names.
     pub(super) cells: BTreeMap<String, String>,
 }
 
@@ -29,26 +41,18 @@ struct Opened {
     session: Session,
     helpers: Vec<Session>,
     graph: FamilyGraph,
-}
-
-/// What the cells have in common while they are archived.
-struct Shared<'a> {
-    progress: Progress,
-    api: Option<Api<'a>>,
-    /// Rows and families so far, by cell.
-    moved: BTreeMap<String, (u64, u64)>,
-    /// Families that there are about, by cell.
-    expected: BTreeMap<String, u64>,
-}
-
-impl Shared<'_> {
-    fn rows(&self) -> u64 {
-        self.moved.values().map(|(rows, _)| rows).sum()
-    }
+    /// With the directory for its files.
+    options: Options,
+    throttle: Option<Throttle>,
+    /// What its archiving has come to; nothing where it was not begun, or failed.
+    outcome: Option<Outcome>,
+    /// What had moved when it failed, but for the tables, which are not known then.
+    so_far: Outcome,
+    failed: Option<Error>,
 }
 
 /// Archives every cell, and looks after the API database.
-pub(super) fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
+pub(super) fn archive_all(args: &Args) -> Result<Archived> {
     let options = options(args)?;
     let databases = args.databases.resolve()?;
     args.output.check(databases.files())?;
@@ -58,117 +62,109 @@ pub(super) fn archive_all(args: &Args) -> Result<(Outcome, Had)> {
         let message = format!("{} has no section [api_database]", path.display());
         return Err(of_api(Error::data(message).hint("add it, or give --api")));
     }
-    let stop = stop_flag()?;
-    let stop = args.limits.stop(&stop)?;
+    for (_, target) in &databases.cells {
+        args.throttles.gauges(target)?;
+    }
+    let flag = stop_flag()?;
+    let stop = args.limits.stop(&flag)?;
     let mut unreachable = Unreachable::new(databases.by_name && args.compat.is_none());
-    let opened = open_all(args, &options, &databases, &mut unreachable)?;
-    let labels: Vec<_> = opened
-        .iter()
-        .map(|cell| cell.session.label().to_owned())
-        .collect();
-    let reached: Vec<_> = opened
-        .iter()
-        .map(|c| (c.name.clone(), c.target.clone()))
-        .collect();
-    let graphs: Vec<FamilyGraph> = opened.iter().map(|cell| cell.graph.clone()).collect();
+    let mut cells = open_all(args, &options, &databases, &mut unreachable)?;
+    let labels: Vec<_> = cells.iter().map(|cell| cell.session.label()).collect();
+    let labels = labels.join(", ");
+    let reached = cells.iter().map(|c| (c.name.clone(), c.target.clone()));
+    let reached: Vec<_> = reached.collect();
+    let graphs: Vec<FamilyGraph> = cells.iter().map(|cell| cell.graph.clone()).collect();
     let api = match &databases.api {
-        Some(target) if !options.dry_run => Some(open_api(target, &reached, &graphs)?),
+        Some(target) if !options.dry_run => {
+            Some(open_api(target, &reached, &graphs, &unreachable)?)
+        }
         _ => None,
     };
-    let shared = Mutex::new(Shared {
-        progress: Progress::new(args.quiet || args.compat.is_some()),
-        api,
-        moved: BTreeMap::new(),
-        expected: BTreeMap::new(),
-    });
+    let progress = Progress::new(args.quiet || args.compat.is_some());
+    let run = Run {
+        args,
+        several: databases.by_name,
+        // A run over so many rows goes from cell to cell, for what is left for the next one is known only then.
+        at_once: match options.until_complete && args.compat.is_none() {
+            true => usize::from(args.cells_at_once).min(cells.len()).max(1),
+            false => 1,
+        },
+        unreachable: &unreachable,
+        flag: &flag,
+        ended: Mutex::default(),
+        failed: AtomicBool::new(false),
+        shared: Mutex::new(Shared::new(progress, api)),
+    };
+    let begun = Instant::now();
+    run.each(&stop, &mut cells, |cell, stop| run.archive(cell, stop));
+    let swept = run.sweep();
+    if args.purge {
+        run.purge_all(&stop, &mut cells, swept.is_ok());
+    }
+    let elapsed = begun.elapsed().as_millis();
+    let ended = into_inner(run.ended);
+    let mut shared = into_inner(run.shared);
+
     let mut total = Outcome {
         version: 1,
         dry_run: options.dry_run,
-        database: labels.join(", "),
+        before: options.before.as_ref().map(ToString::to_string),
         ..Outcome::default()
     };
-    let several = databases.by_name;
-    // A run over so many rows goes from cell to cell, for what is left for the next one is known only then.
-    let at_once = match options.until_complete && args.compat.is_none() {
-        true => usize::from(args.cells_at_once).min(opened.len()).max(1),
-        false => 1,
-    };
-    let queue = Mutex::new(opened.into_iter().enumerate().collect::<VecDeque<_>>());
-    let results = Mutex::new(BTreeMap::new());
-    let work = |stop: Stop<'_>| {
-        loop {
-            // On a line of its own: the queue is not to be locked while the cell is archived.
-            let next = locked(&queue).pop_front();
-            let Some((number, cell)) = next else {
-                break;
-            };
-            let mut options = options.clone();
-            if !options.until_complete {
-                options.max_rows = options.max_rows.saturating_sub(locked(&shared).rows());
-            }
-            let name = cell.name.clone();
-            let spent = !options.until_complete && options.max_rows == 0;
-            let ended = match spent {
-                true => Ok(Outcome {
-                    version: 1,
-                    database: cell.session.label().to_owned(),
-                    dry_run: options.dry_run,
-                    stopped_because: StopReason::MaxRows,
-                    ..Outcome::default()
-                }),
-                false => archive_one(args, &options, several, cell, stop.clone(), &shared),
-            };
-            // Nothing more is begun where the run is to stop, or failed other than by losing this cell.
-            if stop.requested() || ended.as_ref().is_err_and(|e| !unreachable.tolerates(e)) {
-                locked(&queue).clear();
-            }
-            locked(&results).insert(number, (name, ended));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..at_once {
-            let stop = stop.clone();
-            scope.spawn(|| work(stop));
-        }
-    });
-    for (name, ended) in results
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-        .into_values()
-    {
-        let Some(outcome) = unreachable.pass(&name, ended)? else {
-            continue;
-        };
-        match several {
-            true => total.merge(if name.is_empty() { "main" } else { &name }, outcome),
-            false => total = outcome,
+    let mut failures = Vec::new();
+    let mut tells = false;
+    for cell in cells {
+        tells |= cell.outcome.is_some() || databases.by_name && cell.so_far.total_rows > 0;
+        let error = cell.failed.map(|error| with_rows(error, &cell.so_far));
+        failures.extend(error.and_then(|error| unreachable.lost(&cell.name, error)));
+        match cell.outcome {
+            Some(outcome) if !databases.by_name => total = outcome,
+            outcome => total.merge(shown(&cell.name), outcome.unwrap_or(cell.so_far)),
         }
     }
+    match swept {
+        Ok(records) => total.add_api_records(&records),
+        Err(error) => failures.push(error),
+    }
+    total.database = labels;
+    total.elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
     total.unreachable = unreachable.cells;
-    let mut shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(api) = &shared.api {
-        total.statements += api.statements();
-        if api.elsewhere > 0 {
-            let elsewhere = api.elsewhere;
-            shared.progress.notice(&format!(
-                "{elsewhere} instances are mapped to a cell that was not given; their API records stay (give it with \
-                 --cell NAME=DB)"
-            ));
-        }
+        looked_after(api, &mut total, &mut shared.progress);
+    }
+    let mut failures = failures.into_iter();
+    let failed = failures.next();
+    for error in failures {
+        shared.progress.notice(&error.to_string());
     }
     shared.progress.finish();
-    let had = Had {
+    match failed {
+        Some(error) if args.compat.is_some() || !tells => return Err(error),
+        Some(_) => total.stopped_because = StopReason::Failed,
+        None => total.stopped_because = ended.unwrap_or(total.stopped_because),
+    }
+    Ok(Archived {
+        outcome: total,
+        failed,
         api: shared.api.is_some(),
-        cells: databases.identities.clone(),
-    };
-    Ok((total, had))
+        cells: databases.identities,
+    })
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// What there is to say of the API database.
+fn looked_after(api: &Api<'_>, total: &mut Outcome, progress: &mut Progress) {
+    total.statements += api.statements();
+    for notice in api_notices(api) {
+        progress.notice(&notice);
+    }
+    for (cell, why) in api.away() {
+        let why = format!("it could not be asked which instances it holds: {why}");
+        let cell = shown(cell).to_owned();
+        total.unreachable.entry(cell).or_insert(why);
+    }
 }
 
-/// Opens every cell that can be reached, one after the other.
+/// Opens and checks every cell that can be reached, one after the other.
 fn open_all(
     args: &Args,
     options: &Options,
@@ -189,6 +185,7 @@ fn open_all(
         let cell = databases
             .open_cell(target, access)
             .and_then(|(session, graph)| {
+                archive::preflight(session.label(), &graph, options)?;
                 let helpers = (1..jobs).map(|_| open(target, access));
                 Ok((session, helpers.collect::<Result<Vec<Session>>>()?, graph))
             });
@@ -199,133 +196,220 @@ fn open_all(
                 session,
                 helpers,
                 graph,
+                options: in_directory_of(options, databases.by_name, name)?,
+                throttle: None,
+                outcome: None,
+                so_far: Outcome::default(),
+                failed: None,
             });
         }
     }
     unreachable.check(opened.is_empty())?;
+    if !options.dry_run {
+        for cell in &mut opened {
+            cell.throttle = args.throttles.open(&cell.target)?;
+        }
+    }
     Ok(opened)
 }
 
-/// Archives one cell, sweeps the API database and empties the shadow tables if that is asked for.
-fn archive_one(
-    args: &Args,
-    options: &Options,
+/// A run over all cells.
+struct Run<'r, 'a> {
+    args: &'r Args,
+    /// Whether a report names the cell of each table.
     several: bool,
-    mut cell: Opened,
-    stop: Stop<'_>,
-    shared: &Mutex<Shared<'_>>,
-) -> Result<Outcome> {
-    let options = in_directory_of(options, several, &cell.name)?;
-    let throttle = args
-        .throttles
-        .on(&cell.target)?
-        .filter(|_| !options.dry_run);
-    let stop = stop.throttled_by(throttle.as_ref());
-    let mut watch = Watch {
-        cell: cell.name.clone(),
-        shared,
-        estimates: !(args.quiet || args.compat.is_some())
+    at_once: usize,
+    unreachable: &'r Unreachable,
+    /// Ends every cell after the batch in hand.
+    flag: &'r AtomicBool,
+    /// Why the run ends before all cells are done.
+    ended: Mutex<Option<StopReason>>,
+    /// Whether it fails, other than by losing a cell.
+    failed: AtomicBool,
+    shared: Mutex<Shared<'a>>,
+}
+
+impl Run<'_, '_> {
+    /// Does something with each cell, in their order, several at a time. After the first one nothing more is begun
+    /// where the run is to end.
+    fn each(
+        &self,
+        stop: &Stop<'_>,
+        cells: &mut [Opened],
+        work: impl Fn(&mut Opened, &Stop<'_>) + Sync,
+    ) {
+        let all = cells.len();
+        let queue = Mutex::new(cells.iter_mut().collect::<VecDeque<_>>());
+        let next = |stop: &Stop<'_>| {
+            let mut queue = locked(&queue);
+            if queue.is_empty() || self.failed.load(Ordering::Relaxed) {
+                return None;
+            }
+            // Cells that are left in the queue were not looked at: that is no complete run.
+            match stop.reason().filter(|_| queue.len() < all) {
+                Some(reason) => {
+                    self.end(reason);
+                    None
+                }
+                None => queue.pop_front(),
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.at_once {
+                let stop = stop.clone();
+                let (next, work) = (&next, &work);
+                scope.spawn(move || {
+                    while let Some(cell) = next(&stop) {
+                        work(cell, &stop);
+                    }
+                });
+            }
+        });
+    }
+
+    /// Ends all cells, each after the batch in hand: a limit is one of the run, whichever cell has met it.
+    fn end(&self, why: StopReason) {
+        locked(&self.ended).get_or_insert(why);
+        self.flag.store(true, Ordering::Relaxed);
+    }
+
+    fn ends(&self) -> bool {
+        locked(&self.ended).is_some() || self.failed.load(Ordering::Relaxed)
+    }
+
+    fn fail(&self, cell: &mut Opened, error: Error) {
+        if !self.unreachable.tolerates(&error) {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        cell.failed = Some(error);
+    }
+
+    fn archive(&self, cell: &mut Opened, stop: &Stop<'_>) {
+        let mut options = cell.options.clone();
+        if !options.until_complete {
+            let rows = locked(&self.shared).rows();
+            options.max_rows = options.max_rows.saturating_sub(rows);
+            if options.max_rows == 0 {
+                cell.outcome = Some(Outcome {
+                    version: 1,
+                    dry_run: options.dry_run,
+                    stopped_because: StopReason::MaxRows,
+                    ..Outcome::default()
+                });
+                return;
+            }
+        }
+        let stop = stop.clone().throttled_by(cell.throttle.as_ref());
+        let estimates = !(self.args.quiet || self.args.compat.is_some())
             && options.until_complete
-            && !options.dry_run,
-    };
-    let mut outcome = archive::archive_abreast(
-        &mut cell.session,
-        &mut cell.helpers,
-        &cell.graph,
-        &options,
-        &stop,
-        &mut watch,
-    )?;
-    if !outcome.stopped_because.is_request()
-        && let Some(api) = &mut locked(shared).api
-    {
-        for (table, count) in api.sweep()? {
-            *outcome.api_records.entry(table).or_default() += count;
-        }
-    }
-    // nova-manage purges whenever it has archived anything.
-    let purges = match args.compat {
-        Some(Compat::NovaManage) => outcome.total_rows > 0,
-        None => outcome.stopped_because == StopReason::Complete,
-    };
-    if args.purge && purges && !outcome.stopped_because.is_request() {
-        purge(&mut cell, &options, &stop, &mut outcome)?;
-    } else if args.purge {
-        locked(shared).progress.notice(
-            "nothing was purged, because the run stopped early: run again, with --until-complete",
+            && !options.dry_run;
+        let mut watch = Watch::new(&cell.name, &self.shared, estimates);
+        let ended = archive::archive_abreast(
+            &mut cell.session,
+            &mut cell.helpers,
+            &cell.graph,
+            &options,
+            &stop,
+            &mut watch,
         );
-    }
-    Ok(outcome)
-}
-
-/// Empties the shadow tables: whatever their age, task log and all, as `nova-manage` does.
-fn purge(
-    cell: &mut Opened,
-    options: &Options,
-    stop: &Stop<'_>,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let options = Options {
-        before: None,
-        task_log: true,
-        ..options.clone()
-    };
-    let purged = archive::purge(&mut cell.session, &cell.graph, &options, stop, &mut ())?;
-    outcome.purged = purged.rows;
-    outcome.purge_kept = purged.blocked_families.values().sum();
-    outcome.statements += purged.statements;
-    outcome.retries += purged.retries;
-    outcome.elapsed_ms += purged.elapsed_ms;
-    outcome.add_spent(purged.spent_ms);
-    if purged.stopped_because.is_request() {
-        outcome.stopped_because = purged.stopped_because;
-    }
-    Ok(())
-}
-
-/// Shows progress over all cells, and cleans the API database after each batch of this one.
-struct Watch<'a, 'c> {
-    cell: String,
-    shared: &'a Mutex<Shared<'c>>,
-    estimates: bool,
-}
-
-impl Observer for Watch<'_, '_> {
-    fn wants_estimate(&self) -> bool {
-        self.estimates
-    }
-
-    fn expects(&mut self, families: u64) {
-        let shared = &mut *locked(self.shared);
-        shared.expected.insert(self.cell.clone(), families);
-        shared.progress.expects(shared.expected.values().sum());
-    }
-
-    fn batch(&mut self, rows: u64, total_rows: u64, families: u64) {
-        let shared = &mut *locked(self.shared);
-        shared
-            .moved
-            .insert(self.cell.clone(), (total_rows, families));
-        let families = shared.moved.values().map(|(_, families)| families).sum();
-        shared.progress.batch(rows, shared.rows(), families);
-    }
-
-    fn archived(&mut self, api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
-        match &mut locked(self.shared).api {
-            Some(api) => api.remove(api_keys),
-            None => Ok(BTreeMap::new()),
+        match ended {
+            Ok(outcome) => {
+                if outcome.stopped_because.is_request() {
+                    self.end(outcome.stopped_because);
+                }
+                cell.outcome = Some(outcome);
+            }
+            Err(error) => {
+                cell.so_far = watch.so_far();
+                self.fail(cell, error);
+            }
         }
     }
 
-    fn waits(&mut self, why: &str) {
-        locked(self.shared).progress.waits(why);
+    /// Removes the API records that are left, once for all cells.
+    fn sweep(&self) -> Result<BTreeMap<String, u64>> {
+        match &mut locked(&self.shared).api {
+            Some(api) if !self.ends() => api.sweep().map_err(of_api),
+            _ => Ok(BTreeMap::new()),
+        }
     }
 
-    fn notice(&mut self, text: &str) {
-        locked(self.shared).progress.notice(text);
+    /// Empties the shadow tables of every cell that is done.
+    fn purge_all(&self, stop: &Stop<'_>, cells: &mut [Opened], swept: bool) {
+        let kept = match &locked(&self.shared).api {
+            _ if !swept => Some("the API database failed".to_owned()),
+            // By the archived rows alone is it known that these records are to go.
+            Some(api) if api.unasked > 0 || cells.iter().any(|c| is_away(api, c)) => Some(format!(
+                "{} could not be asked whose API records may go",
+                of_cells(api)
+            )),
+            _ => None,
+        };
+        if kept.is_none() && !self.ends() {
+            self.each(stop, cells, |cell, stop| self.purge(cell, stop));
+        }
+        let why = match kept {
+            Some(why) => why,
+            None if self.ends() || cells.iter().any(stopped_early) => {
+                "the run stopped early: run again, with --until-complete".to_owned()
+            }
+            None => return,
+        };
+        let notice = match self.several {
+            true => format!("not every cell was purged, because {why}"),
+            false => format!("nothing was purged, because {why}"),
+        };
+        locked(&self.shared).progress.notice(&notice);
     }
 
-    fn plan(&mut self, table: &str, statements: &[String]) {
-        locked(self.shared).progress.plan(table, statements);
+    /// Whether its shadow tables are to be emptied.
+    fn is_purged(&self, cell: &Opened) -> bool {
+        let done = cell.outcome.as_ref().filter(|_| cell.failed.is_none());
+        done.is_some_and(|outcome| match self.args.compat {
+            // nova-manage purges whenever it has archived anything.
+            Some(Compat::NovaManage) => {
+                outcome.total_rows > 0 && !outcome.stopped_because.is_request()
+            }
+            None => outcome.stopped_because == StopReason::Complete,
+        })
     }
+
+    /// Empties the shadow tables: whatever their age, task log and all, as `nova-manage` does.
+    fn purge(&self, cell: &mut Opened, stop: &Stop<'_>) {
+        if !self.is_purged(cell) {
+            return;
+        }
+        let options = Options {
+            before: None,
+            task_log: true,
+            ..cell.options.clone()
+        };
+        let stop = stop.clone().throttled_by(cell.throttle.as_ref());
+        let mut watch = Purging(&self.shared);
+        let purged = archive::purge(&mut cell.session, &cell.graph, &options, &stop, &mut watch);
+        match (purged, &mut cell.outcome) {
+            (Ok(purged), Some(outcome)) => {
+                outcome.purged = purged.rows;
+                outcome.purge_kept = purged.blocked_families.values().sum();
+                outcome.statements += purged.statements;
+                outcome.retries += purged.retries;
+                outcome.add_spent(purged.spent_ms);
+                if purged.stopped_because.is_request() {
+                    outcome.stopped_because = purged.stopped_because;
+                    self.end(purged.stopped_because);
+                }
+            }
+            (Ok(_), None) => {}
+            (Err(error), _) => self.fail(cell, error),
+        }
+    }
+}
+
+fn is_away(api: &Api<'_>, cell: &Opened) -> bool {
+    cell.failed.is_none() && api.away().contains_key(&cell.name)
+}
+
+fn stopped_early(cell: &Opened) -> bool {
+    let done = |outcome: &Outcome| outcome.stopped_because == StopReason::Complete;
+    !cell.outcome.as_ref().is_some_and(done)
 }

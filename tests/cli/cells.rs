@@ -1,0 +1,344 @@
+//! Several cells in one run: what is known before the first one moves, what ends them all, and what is said then.
+
+use std::time::Instant;
+
+use sexton::db::Engine;
+
+use crate::sample::{Ran, Sample, refused, session, sexton};
+use crate::support::databases::Database;
+
+/// Two files: `one` with 4 dead instances, `two` with 30 and an API database of both.
+struct Two {
+    sample: Sample,
+    one: String,
+    two: String,
+}
+
+impl Two {
+    fn new() -> Self {
+        let sample = Sample::new();
+        let file = sample.name("one.db");
+        generate(&file, 4);
+        let connection = format!("UPDATE cell_mappings SET database_connection = '{file}'");
+        session(&sample.path("api.db"))
+            .execute(&format!("{connection} WHERE name = 'cell0'"))
+            .unwrap();
+        let one = format!("one={file}");
+        let two = format!("two={}", sample.cell());
+        Self { sample, one, two }
+    }
+
+    /// Does that with both cells.
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let cells = ["--cell", &self.one, "--cell", &self.two];
+        sexton(&[arguments, &cells].concat())
+    }
+
+    fn refused(&self, code: i32, arguments: &[&str]) -> String {
+        let cells = ["--cell", &self.one, "--cell", &self.two];
+        refused(code, &[arguments, &cells].concat())
+    }
+
+    /// Dead instances that are left in both.
+    fn left(&self) -> [i64; 2] {
+        ["one.db", "nova.db"].map(|file| {
+            let count = "SELECT COUNT(*) FROM instances WHERE deleted <> 0";
+            session(&self.sample.path(file)).query_count(count).unwrap()
+        })
+    }
+}
+
+fn generate(database: &str, families: u32) {
+    let families = families.to_string();
+    let with = ["--families", &families, "--live", "1", "--seed", "77"];
+    let ran = sexton(&[&["generate", database], &with[..]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+const ALL: [&str; 4] = ["archive", "--until-complete", "--format", "json"];
+
+/// The first cell has nothing to move and is complete; the second one was never looked at.
+#[test]
+fn a_stop_between_two_cells_is_no_complete_run() {
+    let two = Two::new();
+    assert_eq!(
+        sexton(&["archive", "--until-complete", &two.sample.name("one.db")]).code,
+        0
+    );
+    let file = two.sample.file("stop", "");
+    let stop = ["--stop-file", &file];
+    let ran = two.run(&[&ALL[..], &stop].concat());
+    assert_eq!(ran.code, 75, "{}", ran.stdout);
+    assert_eq!(ran.json()["stopped_because"], "stop-file");
+    assert_eq!(two.left(), [0, 30]);
+    let text = two.run(&[&ALL[..2], &stop].concat()).stdout;
+    assert!(text.contains("Stopped by the stop file"), "{text}");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(two.run(&ALL).json()["stopped_because"], "complete");
+}
+
+/// What is wrong with the last cell is said before the first one moves.
+#[test]
+fn every_cell_is_checked_before_the_first_one_moves() {
+    let two = Two::new();
+    let mut second = session(&two.sample.path("nova.db"));
+    let shadows =
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'shadow!_%' ESCAPE '!'";
+    for row in second.query(shadows).unwrap() {
+        second.execute(&format!("DROP TABLE {}", row[0])).unwrap();
+    }
+    drop(second);
+    let message = two.refused(65, &ALL);
+    assert!(
+        message.contains("nova.db has no shadow tables"),
+        "{message}"
+    );
+    let message = two.refused(64, &[&ALL[..], &["--drop-unshadowed", "none"]].concat());
+    assert!(message.contains("there is no table 'none'"), "{message}");
+    assert_eq!(two.left()[0], 4);
+}
+
+/// A limit that cannot be looked at ends the command before anything has moved, whichever cell it is of.
+#[test]
+fn every_throttle_is_opened_before_the_first_cell_moves() {
+    let two = Two::new();
+    let server = Database::fresh(Engine::Mysql);
+    generate(&server.url, 3);
+    let server_cell = format!("server={}", server.url);
+    let cells = ["--cell", &server_cell, "--cell", &two.two];
+    let left = || {
+        let count = "SELECT COUNT(*) FROM instances WHERE deleted <> 0";
+        server.session().query_count(count).unwrap()
+    };
+    for command in [&["archive", "--until-complete"][..], &["purge", "--all"]] {
+        let load = ["--max-load", "Threads_running=1000"];
+        let message = refused(64, &[command, &cells, &load].concat());
+        assert!(
+            message.contains("nova.db is a file: it has no server"),
+            "{message}"
+        );
+        // Said of the URL alone: nothing is opened for it.
+        let message = refused(64, &[command, &cells, &load, &["--dry-run"]].concat());
+        assert!(
+            message.contains("nova.db is a file: it has no server"),
+            "{message}"
+        );
+        let replica = ["--replica", "mysql://nova@127.0.0.1:1/nova"];
+        let message = refused(69, &[command, &cells, &replica].concat());
+        assert!(
+            message.contains("cannot connect to mysql://nova@127.0.0.1:1/nova"),
+            "{message}"
+        );
+        let ran = sexton(&[command, &cells, &replica, &["--dry-run"]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert_eq!((left(), two.left()), (3, [4, 30]));
+    }
+}
+
+/// A limit ends the run, not the cell that met it: the next one would meet it again, and wait as long.
+#[test]
+fn a_limit_ends_the_run_in_all_cells() {
+    let servers = [(); 2].map(|()| Database::fresh(Engine::Mysql));
+    for server in &servers {
+        generate(&server.url, 3);
+    }
+    let cells: Vec<_> = servers.iter().zip(["a", "b"]).collect();
+    let cells: Vec<_> = cells
+        .iter()
+        .map(|(s, n)| format!("{n}={}", s.url))
+        .collect();
+    let cells = ["--cell", &cells[0], "--cell", &cells[1]];
+    // The session that looks is running itself.
+    let wait = ["--max-load", "Threads_running=0", "--max-wait", "600ms"];
+    for (limit, reason) in [
+        (&["--critical-load", "Threads_running=0"][..], "load"),
+        (&wait, "max-wait"),
+    ] {
+        let ran = sexton(&[&ALL[..], &cells, limit].concat());
+        assert_eq!(ran.code, 75, "{}", ran.stderr);
+        assert_eq!(
+            (&ran.json()["stopped_because"], &ran.json()["total_rows"]),
+            (&reason.into(), &0.into())
+        );
+        assert_eq!(ran.stderr.matches("stopping").count(), 1, "{}", ran.stderr);
+    }
+    // A wait of the purge is told too.
+    assert_eq!(sexton(&[&ALL[..], &cells].concat()).code, 0);
+    let ran = sexton(&[&ALL[..], &cells, &wait, &["--purge"]].concat());
+    assert_eq!(
+        (ran.code, &ran.json()["stopped_because"]),
+        (75, &"max-wait".into())
+    );
+    assert_eq!(
+        ran.stderr.matches("waiting: Threads_running is").count(),
+        1,
+        "{}",
+        ran.stderr
+    );
+}
+
+/// The API database fails in the middle of the second cell: what the first one came to is not lost.
+#[test]
+fn an_error_of_one_cell_leaves_the_report_of_the_others() {
+    let two = Two::new();
+    let api = two.sample.api();
+    let last = "SELECT uuid FROM instances WHERE deleted <> 0 ORDER BY id DESC LIMIT 1";
+    let last = session(&two.sample.path("nova.db"))
+        .query_row(last)
+        .unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER no BEFORE DELETE ON request_specs WHEN OLD.instance_uuid = '{}' \
+         BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        last.unwrap()[0]
+    );
+    session(&two.sample.path("api.db"))
+        .execute(&trigger)
+        .unwrap();
+    let with = [
+        "--api",
+        &api,
+        "--target-batch-time",
+        "0",
+        "--max-rows",
+        "20",
+    ];
+    let ran = two.run(&[&ALL[..], &with].concat());
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    let error = ran
+        .stderr
+        .lines()
+        .find(|line| line.contains("API database: "));
+    let error = error.unwrap_or_else(|| panic!("{}", ran.stderr));
+    assert!(
+        error.contains("not this one") && error.contains("had gone by then"),
+        "{error}"
+    );
+    let json = ran.json();
+    assert_eq!(
+        (&json["stopped_because"], &json["rows"]["one.instances"]),
+        (&"failed".into(), &4.into())
+    );
+    assert!(json.get("unreachable").is_none(), "{json}");
+    // Of the second one it is known how many rows, and not of which tables.
+    assert!(json["families"].as_u64().unwrap() > 30, "{json}");
+    let rows = json["rows"].as_object().unwrap();
+    assert!(rows.keys().all(|table| table.starts_with("one.")), "{json}");
+    assert!(
+        rows.values().map(|n| n.as_u64().unwrap()).sum::<u64>()
+            < json["total_rows"].as_u64().unwrap()
+    );
+    // The sweep of the next run meets it again, when all has moved.
+    let text = two.run(&[&ALL[..2], &with[..2]].concat());
+    assert_eq!(text.code, 69, "{}", text.stderr);
+    assert!(text.stdout.contains("Ended by an error"), "{}", text.stdout);
+    // Without the records nothing would tell whose they are.
+    let ran = two.run(&[&ALL[..], &with, &["--purge"]].concat());
+    assert!(
+        ran.stderr
+            .contains("not every cell was purged, because the API database failed"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(two.sample.count("shadow_instances"), 30);
+}
+
+/// Records go only where no cell holds the instance, and one that is away may.
+#[test]
+fn records_stay_where_a_cell_is_away() {
+    let two = Two::new();
+    let api = two.sample.api();
+    let records = || {
+        let count = "SELECT COUNT(*) FROM request_specs";
+        session(&two.sample.path("api.db"))
+            .query_count(count)
+            .unwrap()
+    };
+    let before = records();
+    std::fs::rename(two.sample.path("one.db"), two.sample.path("away.db")).unwrap();
+    let said = "the API records of 30 instances stay: cell one could not be asked";
+    let ran = two.run(&[&ALL[..], &["--api", &api, "--purge"]].concat());
+    assert_eq!((ran.code, records()), (69, before), "{}", ran.stderr);
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("not every cell was purged"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.json()["unreachable"]["one"].is_string());
+    assert_eq!(two.left_of_two(), (0, 30));
+    let ran = two.run(&["purge", "--all", "--api", &api]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (69, ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    assert_eq!(two.left_of_two(), (0, 30));
+    // With it again all goes.
+    std::fs::rename(two.sample.path("away.db"), two.sample.path("one.db")).unwrap();
+    let ran = two.run(&[&ALL[..], &["--api", &api, "--purge"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!((records(), two.left_of_two()), (before - 30, (0, 0)));
+    // Nothing is kept for its sake any more.
+    std::fs::remove_file(two.sample.path("one.db")).unwrap();
+    let ran = two.run(&["purge", "--all", "--api", &api]);
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    let text = ran.stdout;
+    assert!(
+        text.contains("Not reached: cell one: ") && text.contains("Not complete: "),
+        "{text}"
+    );
+}
+
+impl Two {
+    /// Dead instances in the second cell, live and archived.
+    fn left_of_two(&self) -> (i64, i64) {
+        let count = |from_where| self.sample.count(from_where);
+        (
+            count("instances WHERE deleted <> 0"),
+            count("shadow_instances"),
+        )
+    }
+}
+
+/// The shadow tables of all cells are looked through once, not once for each cell.
+#[test]
+fn the_api_database_is_swept_once() {
+    let sample = Sample::new();
+    let api = sample.api();
+    let names = ["a", "b", "c"];
+    for name in names {
+        let file = sample.name(&format!("{name}.db"));
+        std::fs::copy(sample.path("nova.db"), &file).unwrap();
+        assert_eq!(sexton(&["archive", "--until-complete", &file]).code, 0);
+    }
+    let cells = names.map(|name| format!("{name}={}", sample.name(&format!("{name}.db"))));
+    let statements = |number: usize| {
+        let cells: Vec<_> = cells[..number]
+            .iter()
+            .flat_map(|cell| ["--cell", cell])
+            .collect();
+        let ran = sexton(&[&ALL[..], &["--api", &api], &cells].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.json()["statements"].as_u64().unwrap()
+    };
+    // The records go with the first of them.
+    statements(3);
+    let [one, two, three] = [1, 2, 3].map(statements);
+    assert_eq!(three - two, two - one);
+}
+
+#[test]
+fn cells_at_the_same_time_take_the_time_of_the_longest() {
+    let two = Two::new();
+    let begun = Instant::now();
+    let ran = two.run(&[&ALL[..], &["--cells-at-once", "2", "--sleep", "1"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let json = ran.json();
+    let milliseconds = |value: &serde_json::Value| value.as_u64().unwrap();
+    assert!(milliseconds(&json["elapsed_ms"]) <= begun.elapsed().as_millis() as u64);
+    assert!(
+        milliseconds(&json["elapsed_ms"]) < milliseconds(&json["spent_ms"]["wait"]),
+        "{json}"
+    );
+    let ran = two.run(&["purge", "--before", "1d", "--format", "json"]);
+    assert!(ran.json()["before"].is_string(), "{}", ran.stdout);
+    let ran = two.run(&[&ALL[..], &["--before", "1d"]].concat());
+    assert!(ran.json()["before"].is_string(), "{}", ran.stdout);
+}
