@@ -176,8 +176,14 @@ fn expand(template: &str, default: Option<&str>) -> Result<String, String> {
             .split_once('}')
             .ok_or("its template has no closing brace")?;
         let known = parts.iter().find(|(part, _)| *part == name);
-        let (_, value) =
-            known.ok_or_else(|| format!("its template has an unknown part {{{name}}}"))?;
+        // Not quoted: what stands there may be a piece of a password.
+        let (_, value) = known.ok_or_else(|| {
+            let known: Vec<_> = parts.iter().map(|(part, _)| *part).collect();
+            format!(
+                "its template has something else in braces than {}",
+                known.join(", ")
+            )
+        })?;
         url.push_str(before);
         url.push_str(value);
         rest = after;
@@ -281,7 +287,11 @@ mod tests {
                 .unwrap_err()
                 .contains("no database was given")
         );
-        assert!(expand("{user}://", default).unwrap_err().contains("{user}"));
+        assert_eq!(
+            expand("mysql://nova:a{s3cret}b@db/nova", default).unwrap_err(),
+            "its template has something else in braces than scheme, username, password, hostname, port, path, query, \
+             fragment"
+        );
         assert!(
             expand("{scheme", default)
                 .unwrap_err()

@@ -30,7 +30,7 @@ pub(crate) struct DatabaseArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "database")]
     pub(crate) config_file: Option<PathBuf>,
     /// A further cell, as NAME=DB, or NAME=FILE.conf for the [database] of a nova.conf; may be given
-    /// several times.
+    /// several times. One of the same NAME is another node of that cell's cluster.
     #[arg(long = "cell", value_name = "NAME=DB", value_parser = parse_cell)]
     cells: Vec<CellArg>,
     /// Every cell that the API database lists. DB, or the [database] of the nova.conf, only fills in
@@ -67,6 +67,27 @@ fn parse_cell(text: &str) -> std::result::Result<CellArg, String> {
     }
 }
 
+impl CellArg {
+    /// The database.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 64 where the name is the beginning of a URL, up to a `=` in it: names are shown, and a URL may hold
+    /// a password. So it is not quoted either.
+    fn target(&self) -> Result<Target> {
+        let login = self.name.split_once('@').map_or("", |(login, _)| login);
+        if self.name.contains("://") || login.contains(':') {
+            return Err(Error::usage("a --cell without a name before its URL")
+                .hint("write NAME=DB, as in cell1=mysql://nova@host/nova_cell1"));
+        }
+        let path = Path::new(&self.database);
+        match path.extension() {
+            Some(extension) if extension == "conf" => connection(path, &read(path)?, "database"),
+            _ => self.database.parse(),
+        }
+    }
+}
+
 /// The databases a command works on, not opened yet.
 pub(crate) struct Databases {
     /// Cells by name; the name of the only, positional one is empty.
@@ -85,67 +106,64 @@ pub(crate) struct Databases {
 impl DatabaseArgs {
     /// Reads the arguments, and the configuration file if one was given.
     pub(crate) fn resolve(&self) -> Result<Databases> {
-        let mut cells = Vec::new();
+        // Each with its nodes.
+        let mut given: Vec<(String, Vec<Target>)> = Vec::new();
         let mut api = self.api.as_deref().map(str::parse).transpose()?;
         let from_environment = || std::env::var(VARIABLE).ok().filter(|v| !v.is_empty());
         // The URL itself too: it fills in templates.
         let mut first: Option<String> = None;
+        let mut nodes = self.nodes.as_slice();
         if let Some(path) = &self.config_file {
             let text = read(path)?;
             let target = connection(path, &text, "database")?;
-            cells.push((String::new(), target));
+            given.push((String::new(), vec![target]));
             first = oslo_connection(&text, "database").ok();
             // A nova.conf of a cell's own services has no API database.
             if api.is_none() && oslo_has_connection(&text, "api_database") {
                 api = Some(connection(path, &text, "api_database").map_err(of_api)?);
             }
-        } else if let Some(database) = self.database.as_ref().or(self.nodes.first()) {
+        } else if let Some(database) = &self.database {
             first = Some(database.clone());
+        } else if let Some((node, others)) = nodes.split_first() {
+            first = Some(node.clone());
+            nodes = others;
         } else if self.cells.is_empty() {
             first = from_environment();
         }
         if self.config_file.is_none()
             && let Some(database) = &first
         {
-            cells.push((String::new(), database.parse()?));
+            given.push((String::new(), vec![database.parse()?]));
         }
-        let mut nodes = self.nodes.iter();
-        if self.database.is_none() && self.config_file.is_none() {
-            nodes.next();
+        if self.all_cells && !nodes.is_empty() {
+            return Err(Error::usage(
+                "--db gives further nodes of DB, which is no cell with --all-cells",
+            )
+            .hint("name the cells, with --cell NAME=URL once for each node"));
         }
-        for node in nodes {
-            let Some((_, target)) = cells.first_mut() else {
-                break;
-            };
-            *target = target.clone().or(node.parse()?)?;
+        if let Some((_, main)) = given.first_mut() {
+            for node in nodes {
+                main.push(node.parse()?);
+            }
+        }
+        for cell in &self.cells {
+            let target = cell.target()?;
+            match given.iter_mut().find(|(name, _)| *name == cell.name) {
+                Some((_, nodes)) => nodes.push(target),
+                None => given.push((cell.name.clone(), vec![target])),
+            }
         }
         let mut identities = BTreeMap::new();
+        let mut cells = Vec::new();
         if self.all_cells {
-            cells.clear();
             for cell in self.listed(api.as_ref(), first.as_deref())? {
                 identities.insert(cell.name.clone(), cell.identity);
                 cells.push((cell.name, cell.target));
             }
-        }
-        for cell in &self.cells {
-            let path = Path::new(&cell.database);
-            let target = match path.extension() {
-                Some(extension) if extension == "conf" => {
-                    connection(path, &read(path)?, "database")?
-                }
-                _ => cell.database.parse()?,
-            };
-            cells.push((cell.name.clone(), target));
-        }
-        for (number, (name, target)) in cells.iter().enumerate() {
-            let twin = cells[..number]
-                .iter()
-                .any(|(n, t)| n == name || t.same_database(target));
-            if twin {
-                return Err(
-                    Error::usage(format!("{target} is given twice, or its name is"))
-                        .hint("give each cell once, under a name of its own"),
-                );
+        } else {
+            refuse_twins(&given)?;
+            for (name, nodes) in given {
+                cells.extend(as_one(&name, nodes)?.map(|target| (name, target)));
             }
         }
         if cells.is_empty() {
@@ -196,6 +214,36 @@ impl DatabaseArgs {
             })?;
         cell_databases(&mut session, &records, default)
     }
+}
+
+/// No database may be two cells, nor two nodes of one.
+fn refuse_twins(given: &[(String, Vec<Target>)]) -> Result<()> {
+    let all: Vec<_> = given.iter().flat_map(|(_, nodes)| nodes).collect();
+    let twin = all.iter().enumerate().find(|(number, target)| {
+        let mut before = all[..*number].iter();
+        before.any(|other| other.same_database(target))
+    });
+    match twin {
+        Some((_, target)) => Err(Error::usage(format!("{target} is given twice")).hint(
+            "give each cell once, under a name of its own; one of the same name is another node of its cluster",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The database that is reached through these nodes.
+fn as_one(name: &str, nodes: Vec<Target>) -> Result<Option<Target>> {
+    let mut nodes = nodes.into_iter();
+    let Some(first) = nodes.next() else {
+        return Ok(None);
+    };
+    let database = nodes.try_fold(first, Target::or).map_err(|e| match name {
+        "" => e,
+        _ => e.hint(
+            "a --cell of the same name is the same database on another node; another cell has another name",
+        ),
+    })?;
+    Ok(Some(database))
 }
 
 fn read(path: &Path) -> Result<String> {

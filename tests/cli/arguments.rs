@@ -119,6 +119,58 @@ fn cells() {
     assert!(message.contains("scheme"), "{message}");
 }
 
+/// Nothing is connected to for that: the URLs alone tell.
+#[test]
+fn nodes_of_a_cluster() {
+    let node = |host: &str, database: &str| format!("mysql://u:s3cr3t@{host}/{database}");
+    let (one, two) = (node("a", "nova"), node("b", "nova"));
+    let (other, file) = (node("b", "glance"), "nova.db".to_owned());
+    let postgres = "postgresql://u:s3cr3t@b/nova".to_owned();
+    for command in ["audit", "archive"] {
+        for (first, node, said) in [
+            (
+                &one,
+                &other,
+                "mysql://u@b/glance is no further node of mysql://u@a/nova: its name is another",
+            ),
+            (&one, &postgres, "it is of another kind"),
+            (&one, &file, "a file has no nodes"),
+            (&file, &one, "a file has no nodes"),
+            (&one, &one, "mysql://u@a/nova is given twice"),
+        ] {
+            let with_db = refused(64, &[command, first, "--db", node]);
+            assert!(with_db.contains(said), "{with_db}");
+            // The first one is DB where that is not given.
+            let alone = refused(64, &[command, "--db", first, "--db", node]);
+            assert_eq!(alone, with_db);
+            let [first, node] = [first, node].map(|url| format!("cell1={url}"));
+            let as_cell = refused(64, &[command, "--cell", &first, "--cell", &node]);
+            assert!(as_cell.contains(said), "{as_cell}");
+            assert!(!as_cell.contains("--db"), "{as_cell}");
+        }
+        // A node of one cell is not another cell.
+        let [one_node, two_node] = [&one, &two].map(|url| format!("cell1={url}"));
+        let cells = ["--cell", &one_node, "--cell", &two_node];
+        let twin = format!("cell2={two}");
+        let message = refused(64, &[&[command], &cells[..], &["--cell", &twin]].concat());
+        assert!(
+            message.contains("mysql://u@b/nova is given twice"),
+            "{message}"
+        );
+        for nodes in [
+            &[one.as_str(), "--db", &two][..],
+            &["--db", &one, "--db", &two],
+        ] {
+            let all = ["--all-cells", "--api", "api.db"];
+            let message = refused(64, &[&[command], nodes, &all].concat());
+            assert!(
+                message.contains("--db gives further nodes of DB, which is no cell"),
+                "{message}"
+            );
+        }
+    }
+}
+
 #[test]
 fn configuration_files() {
     let sample = Sample::new();

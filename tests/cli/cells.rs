@@ -1,6 +1,6 @@
 //! Several cells in one run: what is known before the first one moves, what ends them all, and what is said then.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sexton::db::Engine;
 
@@ -284,6 +284,70 @@ fn records_stay_where_a_cell_is_away() {
         text.contains("Not reached: cell one: ") && text.contains("Not complete: "),
         "{text}"
     );
+}
+
+/// The first node of each is not there.
+#[test]
+fn the_next_node_of_a_cluster_is_taken() {
+    let servers = [Engine::Mysql, Engine::Postgres].map(Database::fresh);
+    for server in &servers {
+        generate(&server.url, 3);
+    }
+    let away = |url: &str| {
+        let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
+        let scheme = url.split("://").next().unwrap();
+        format!("{scheme}://nova@127.0.0.1:1/{name}")
+    };
+    let [one, two] = servers
+        .each_ref()
+        .map(|server| [away(&server.url), server.url.clone()]);
+    let [first, second] = two.each_ref().map(|url| format!("two={url}"));
+    let cells = [
+        &one[0], "--db", &one[1], "--cell", &first, "--cell", &second,
+    ];
+    let ran = sexton(&[&ALL[..], &cells].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let rows = ran.json()["rows"].clone();
+    assert_eq!(
+        (&rows["main.instances"], &rows["two.instances"]),
+        (&3.into(), &3.into()),
+        "{rows}"
+    );
+}
+
+/// A family that somebody holds keeps one of the sessions waiting; the others move what is theirs.
+#[test]
+fn several_sessions_archive_a_database_together() {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let database = Database::fresh(engine);
+        generate(&database.url, 60);
+        let mut holder = database.session();
+        let hold = "SELECT id FROM instances WHERE deleted <> 0 ORDER BY id LIMIT 1 FOR UPDATE";
+        holder.begin().unwrap();
+        holder.query(hold).unwrap();
+        let jobs = ["--jobs", "3", "--max-rows", "100", &database.url];
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| sexton(&[&ALL[..], &jobs].concat()));
+            let mut looker = database.session();
+            let moved = "SELECT COUNT(*) FROM shadow_instances";
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while looker.query_count(moved).unwrap() == 0 && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let in_time = Instant::now() < deadline;
+            holder.rollback().unwrap();
+            let ran = running.join().unwrap();
+            assert!(in_time, "{engine:?}: one holds up all");
+            assert_eq!(ran.code, 0, "{}", ran.stderr);
+            assert_eq!(ran.json()["rows"]["instances"], 60);
+        });
+        let ran = sexton(&["audit", "--fail-on", "error", &database.url]);
+        assert_eq!(ran.code, 0, "{}", ran.stdout);
+    }
+    // SQLite has one writer, and one session is opened.
+    let sample = Sample::new();
+    let jobs = ["--jobs", "3", &sample.cell()];
+    assert_eq!(sexton(&[&ALL[..], &jobs].concat()).code, 0);
 }
 
 impl Two {

@@ -1,6 +1,6 @@
 //! Passwords: never in help, in complaints about the command line, or in a report.
 
-use crate::sample::{SECRET, Sample, command, run, sexton};
+use crate::sample::{SECRET, Sample, command, refused, run, session, sexton};
 
 fn url() -> String {
     format!("mysql://nova:{SECRET}@127.0.0.1:1/nova")
@@ -64,6 +64,39 @@ fn complaints_about_the_command_line() {
     }
     let ran = sexton(&["archive", "--cell", &url]);
     assert!(ran.stderr.contains("'mysql://...'"), "{}", ran.stderr);
+}
+
+/// The `=` of a parameter, or of a password, was taken for the one behind a name, and names are shown.
+#[test]
+fn a_cell_without_a_name_before_its_url() {
+    let plain = format!("nova:{SECRET}@127.0.0.1:1/nova?charset=utf8");
+    for url in [
+        format!("mysql+pymysql://{plain}"),
+        format!("mysql://nova:={SECRET}@127.0.0.1:1/nova"),
+        format!("mysql://nova@127.0.0.1:1/nova?password={SECRET}"),
+        plain,
+    ] {
+        for command in ["audit", "archive"] {
+            let message = refused(64, &[command, "--cell", &url]);
+            assert!(message.contains("a --cell without a name"), "{message}");
+        }
+    }
+}
+
+/// A brace in a password makes a template of a connection.
+#[test]
+fn a_template_in_the_list_of_cells_is_not_quoted() {
+    let sample = Sample::new();
+    let api = sample.api();
+    let connection = format!("mysql://nova:a{{{SECRET}}}b@127.0.0.1:1/nova");
+    let set = format!("UPDATE cell_mappings SET database_connection = '{connection}'");
+    session(&sample.path("api.db")).execute(&set).unwrap();
+    let all = ["archive", &sample.cell(), "--all-cells", "--api", &api];
+    let message = refused(65, &all);
+    assert!(
+        message.contains("something else in braces than"),
+        "{message}"
+    );
 }
 
 #[test]
