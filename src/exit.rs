@@ -23,7 +23,7 @@ pub enum ExitCode {
     Unavailable = 69,
     /// A fault of sexton's own. `prove`: a fault did not fire.
     Internal = 70,
-    /// Stopped early on request or on a budget; the database is consistent; run again to go on.
+    /// Stopped early on request or on a budget, or the database was lost; it is consistent; run again to go on.
     Stopped = 75,
 }
 
@@ -59,8 +59,8 @@ impl ExitCode {
         ),
         (
             ExitCode::Stopped,
-            "stopped early on request or on a budget; the database is consistent; run again to \
-             go on; prove: all oracles held so far",
+            "stopped early on request or on a budget, or the database was lost; it is consistent; run \
+             again to go on; prove: all oracles held so far",
         ),
     ];
 }

@@ -71,8 +71,11 @@ fn left_until(text: &str, now: Timestamp) -> Result<Duration> {
         Error::usage(format!("--until {text} {what}"))
             .hint("write a time of the day in UTC, 06:00, or a moment as in 2026-01-31T06:00:00Z")
     };
+    // A year is as good a time of the day where there need be no colon.
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+    let of_the_day = text.contains(':') && text.split(':').all(two_digits);
     let then = match text.parse::<Time>() {
-        Ok(time) if !text.contains(['T', 't', ' ', '-']) => {
+        Ok(time) if of_the_day => {
             let today = now.to_zoned(TimeZone::UTC).date().to_datetime(time);
             let at = |datetime: jiff::civil::DateTime| datetime.to_zoned(TimeZone::UTC);
             let next = at(today).and_then(|then| match then.timestamp() > now {
@@ -139,6 +142,11 @@ mod tests {
             ("2026-01-31T05:30:00Z", "is over"),
             ("2020-01-01", "is no time"),
             ("25:00", "is no time"),
+            ("2026", "is no time"),
+            ("202601", "is no time"),
+            ("06", "is no time"),
+            ("0600", "is no time"),
+            ("06:00:00.5", "is no time"),
             ("soon", "is no time"),
         ] {
             assert!(left(bad).unwrap_err().message.ends_with(what), "{bad}");

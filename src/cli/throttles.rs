@@ -30,7 +30,7 @@ pub(super) struct Throttles {
     /// Stop, with exit code 75, where a status variable is higher.
     #[arg(long, value_name = "NAME=N,...", value_parser = loads)]
     critical_load: Option<BTreeMap<String, f64>>,
-    /// Wait while so many statements wait for row locks of others.
+    /// Wait while more statements than that wait for row locks of others.
     #[arg(long, value_name = "N")]
     max_lock_waits: Option<u32>,
     /// Wait while InnoDB's history list, which keeps old rows for open transactions, is longer.
@@ -158,7 +158,101 @@ fn load(variable: &str, most: f64, critical: bool) -> Limit {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        throttles: Throttles,
+    }
+
+    const MYSQL: &str = "mysql://nova@db/nova";
+
+    fn gauges(target: &str, arguments: &[&str]) -> Result<Vec<(Limit, Target)>> {
+        let line = Line::try_parse_from([&["sexton"], arguments].concat()).unwrap();
+        line.throttles.gauges(&target.parse().unwrap())
+    }
+
+    /// The limits alone, which are all on the database itself.
+    fn limits(target: &str, arguments: &[&str]) -> Vec<Limit> {
+        let gauges = gauges(target, arguments).unwrap();
+        let on: Target = target.parse().unwrap();
+        assert!(gauges.iter().all(|(_, target)| *target == on));
+        gauges.into_iter().map(|(limit, _)| limit).collect()
+    }
+
+    #[test]
+    fn each_option_is_a_limit() {
+        assert_eq!(limits(MYSQL, &["--max-lag", "1s", "--max-wait", "1s"]), []);
+        let share = |percent| limits(MYSQL, &["--max-flow-control", percent]);
+        assert_eq!(share("25"), [Limit::FlowControl { most: 0.25 }]);
+        assert_eq!(share("100"), [Limit::FlowControl { most: 1.0 }]);
+        let history = limits(MYSQL, &["--max-history", "1000"]);
+        assert_eq!(history, [load("Innodb_history_list_length", 1000.0, false)]);
+        let waits = ["--max-lock-waits", "3"];
+        let variable = "Innodb_row_lock_current_waits";
+        assert_eq!(limits(MYSQL, &waits), [load(variable, 3.0, false)]);
+        let postgres = limits("postgresql://nova@db/nova", &waits);
+        assert_eq!(postgres, [load("lock-waits", 3.0, false)]);
+        let both = ["--max-load", "a=1,b=2", "--critical-load", "c=3"];
+        let expected = [
+            load("c", 3.0, true),
+            load("a", 1.0, false),
+            load("b", 2.0, false),
+        ];
+        assert_eq!(limits(MYSQL, &both), expected);
+    }
+
+    #[test]
+    fn a_replica_is_looked_at_where_it_is_and_by_its_policy() {
+        let replicas = [
+            "--replica",
+            "mysql://nova@r1/nova",
+            "--replica",
+            "mysql://nova@r2/nova",
+        ];
+        for (arguments, most, stopped) in [
+            (&[][..], 5_000, StoppedReplica::GoOn),
+            (&["--stopped-replica", "wait"], 5_000, StoppedReplica::Wait),
+            (
+                &["--stopped-replica", "stop", "--max-lag", "1500ms"],
+                1_500,
+                StoppedReplica::Stop,
+            ),
+        ] {
+            let gauges = gauges(MYSQL, &[&replicas, arguments].concat()).unwrap();
+            let most = Duration::from_millis(most);
+            let lag = Limit::Lag { most, stopped };
+            let at = |n: usize| (lag.clone(), replicas[n].parse::<Target>().unwrap());
+            assert_eq!(gauges, [at(1), at(3)]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (arguments, said) in [
+            (["--max-load", "a=1"], "nova.db is a file"),
+            (["--critical-load", "a=1"], "nova.db is a file"),
+            (["--max-lock-waits", "1"], "nova.db is a file"),
+            (["--max-history", "1"], "nova.db is a file"),
+            (["--max-flow-control", "1"], "nova.db is a file"),
+            (["--replica", "other.db"], "other.db is a file"),
+            (["--max-lag", "soon"], "--max-lag soon is not a time"),
+            (["--max-wait", "-1s"], "--max-wait -1s is not a time"),
+        ] {
+            let arguments = [format!("{}={}", arguments[0], arguments[1])];
+            let error = gauges("nova.db", &[&arguments[0]]).unwrap_err();
+            assert_eq!(error.code, sexton::exit::ExitCode::Usage);
+            assert!(error.message.starts_with(said), "{error}");
+        }
+        // A replica of a file is as good as any: it is the replica that is asked.
+        let replica = gauges("nova.db", &["--replica", "mysql://nova@r1/nova"]);
+        assert_eq!(replica.unwrap().len(), 1);
+        assert_eq!(gauges("nova.db", &[]).unwrap(), []);
+        assert!(Line::try_parse_from(["sexton", "--max-flow-control", "101"]).is_err());
+    }
 
     #[test]
     fn loads_are_names_with_numbers() {

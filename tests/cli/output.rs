@@ -327,3 +327,21 @@ fn the_demonstration_leaves_a_database_to_go_on_with() {
     assert_eq!(again.code, 64);
     assert!(again.stderr.contains("already there"), "{}", again.stderr);
 }
+
+/// A script that knows the codes must not be told less than `docs/archive.md` does.
+#[test]
+fn help_says_that_a_lost_database_ends_with_75() {
+    for arguments in [
+        &["archive", "--help"][..],
+        &["purge", "--help"],
+        &["--help"],
+    ] {
+        let help = sexton(arguments).stdout;
+        let words: Vec<_> = help.split_whitespace().collect();
+        let words = words.join(" ");
+        assert!(
+            words.contains("the database was lost"),
+            "{arguments:?}: {help}"
+        );
+    }
+}
