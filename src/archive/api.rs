@@ -16,9 +16,11 @@ use crate::schema::{ApiRecords, FamilyGraph, Schema};
 
 use super::keys::KEYS_PER_STATEMENT;
 
-/// How often to try again after a deadlock or a lost connection, and how long to wait before the
-/// first time; doubled with each, up to 256 times as long. As a batch is.
-const RETRIES: (u32, Duration) = (10, Duration::from_millis(20));
+/// How often to try again after a deadlock or a lost connection: as a batch is.
+const RETRIES: u32 = 10;
+
+/// How long to wait before the first time; doubled with each, up to 256 times as long.
+const BACKOFF: Duration = Duration::from_millis(20);
 
 /// Roots looked up at a time while sweeping.
 const PAGE: usize = 900;
@@ -33,6 +35,13 @@ pub struct Cell<'a> {
     pub graph: &'a FamilyGraph,
 }
 
+/// How often something is tried again, and after which pause.
+struct Patience<'a> {
+    retries: u32,
+    backoff: Duration,
+    pause: Box<dyn Fn(Duration) + Send + 'a>,
+}
+
 /// The API database, and which of its cells the given cells are.
 pub struct Api<'a> {
     session: Session,
@@ -41,7 +50,7 @@ pub struct Api<'a> {
     has_mapping: bool,
     cells: Vec<Cell<'a>>,
     covered: BTreeSet<String>,
-    retries: (u32, Duration),
+    patience: Patience<'a>,
     away: BTreeMap<String, String>,
     /// Instances whose records were left because their mapping names a cell that was not given.
     pub elsewhere: u64,
@@ -79,7 +88,11 @@ impl<'a> Api<'a> {
             has_mapping,
             cells,
             covered,
-            retries: RETRIES,
+            patience: Patience {
+                retries: RETRIES,
+                backoff: BACKOFF,
+                pause: Box::new(std::thread::sleep),
+            },
             away: BTreeMap::new(),
             elsewhere: 0,
             unasked: 0,
@@ -89,7 +102,14 @@ impl<'a> Api<'a> {
     /// The same, trying so often again after a deadlock or a lost connection, with that pause before the first time.
     #[must_use]
     pub fn retrying(mut self, retries: u32, backoff: Duration) -> Self {
-        self.retries = (retries, backoff);
+        (self.patience.retries, self.patience.backoff) = (retries, backoff);
+        self
+    }
+
+    /// The same, waiting like this before it tries again: no longer than until the run is to stop.
+    #[must_use]
+    pub fn pausing(mut self, pause: impl Fn(Duration) + Send + 'a) -> Self {
+        self.patience.pause = Box::new(pause);
         self
     }
 
@@ -187,7 +207,7 @@ impl<'a> Api<'a> {
                 "SELECT {column} FROM {} WHERE {column} IN ({list})",
                 engine.quote(table)
             );
-            again(&mut self.session, self.retries, |session| {
+            again(&mut self.session, &self.patience, |session| {
                 session.query_each(&sql, |row| {
                     found.extend(row.first().and_then(Value::as_text).map(str::to_owned));
                     true
@@ -224,7 +244,7 @@ impl<'a> Api<'a> {
         if self.away.contains_key(&cell.name) {
             return Ok(None);
         }
-        match again(&mut cell.session, self.retries, |session| {
+        match again(&mut cell.session, &self.patience, |session| {
             session.query(question)
         }) {
             Ok(rows) => Ok(Some(rows)),
@@ -255,7 +275,7 @@ impl<'a> Api<'a> {
             engine.quote(&self.records.mapping),
             literals(engine, roots.iter())
         );
-        let rows = again(&mut self.session, self.retries, |session| {
+        let rows = again(&mut self.session, &self.patience, |session| {
             session.query(&sql)
         })?;
         for row in rows {
@@ -285,7 +305,7 @@ impl<'a> Api<'a> {
             .collect();
         // What a COMMIT would have deleted whose answer was lost: it has, where the next try finds nothing.
         let mut unheard = Vec::new();
-        let counts = again(&mut self.session, self.retries, |session| {
+        let counts = again(&mut self.session, &self.patience, |session| {
             let counts = try_delete(session, &deletes, &mut unheard)?;
             let nothing = counts.iter().all(|count| *count == 0);
             Ok(match nothing && !unheard.is_empty() {
@@ -324,7 +344,7 @@ fn try_delete(
 /// and over a new connection where the old one is lost.
 fn again<T>(
     session: &mut Session,
-    (retries, pause): (u32, Duration),
+    patience: &Patience<'_>,
     mut attempt: impl FnMut(&mut Session) -> Result<T, DbError>,
 ) -> Result<T, DbError> {
     let mut tries = 0;
@@ -335,9 +355,9 @@ fn again<T>(
             false => attempt(session),
         };
         match done {
-            Err(error) if error.kind.may_pass_again() && tries < retries => {
+            Err(error) if error.kind.may_pass_again() && tries < patience.retries => {
                 lost = error.kind == DbErrorKind::Connection;
-                std::thread::sleep(pause * (1 << tries.min(8)));
+                (patience.pause)(patience.backoff * (1 << tries.min(8)));
                 tries += 1;
             }
             done => return done,

@@ -37,7 +37,7 @@ pub use api::{Api, Cell};
 pub use before::Before;
 pub use options::{ExportFormat, Observer, Options};
 pub use outcome::{Blocked, Outcome, StopReason};
-pub use preflight::preflight;
+pub use preflight::{check_owners, preflight};
 pub use purge::purge;
 pub use run::{archive, archive_abreast, purge_in_place};
 pub use stop::Stop;

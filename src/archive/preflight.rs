@@ -58,7 +58,11 @@ pub(super) fn check(database: &str, graph: &FamilyGraph, options: &Options) -> R
 
 /// That a row tells by its columns which row owns it: with two of one name, it would go with the one that is
 /// deleted though the other lives.
-pub(super) fn check_owners(database: &str, graph: &FamilyGraph) -> Result<()> {
+///
+/// # Errors
+///
+/// Exit code 65 if it does not.
+pub fn check_owners(database: &str, graph: &FamilyGraph) -> Result<()> {
     let ambiguous = graph.references.iter().find(|reference| {
         let parent = graph.table(&reference.parent);
         reference.is_owned()

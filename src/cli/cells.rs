@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sexton::archive::{Api, Cell, Options, Outcome};
+use sexton::archive::{Api, Cell, Options, Outcome, Stop};
 use sexton::db::{Access, Target, open};
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
@@ -114,6 +114,7 @@ pub(super) fn open_api<'a>(
     reached: &[(String, Target)],
     graphs: &'a [FamilyGraph],
     unreachable: &Unreachable,
+    stop: Stop<'a>,
 ) -> Result<Api<'a>> {
     let (session, schema) = open_with_schema(target, Access::ReadWrite).map_err(of_api)?;
     let records: ApiRecords = graphs
@@ -131,7 +132,8 @@ pub(super) fn open_api<'a>(
             graph,
         });
     }
-    let mut api = Api::new(session, &schema, records, cells)?;
+    let api = Api::new(session, &schema, records, cells)?;
+    let mut api = api.pausing(move |pause| stop.sleep(pause));
     for (cell, why) in &unreachable.cells {
         api = api.without(cell, why);
     }

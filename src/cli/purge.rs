@@ -399,7 +399,7 @@ fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names, Option<Er
     total.database = labels.join(", ");
     if let Some(target) = &databases.api {
         // By the archived roots alone is it known whose records are to go.
-        let mut api = open_api(target, &reached, &graphs, &unreachable)?;
+        let mut api = open_api(target, &reached, &graphs, &unreachable, stop.clone())?;
         if !options.dry_run {
             total.api_records = api.sweep().map_err(of_api)?;
             total.statements += api.statements();
@@ -511,6 +511,7 @@ fn check(args: &Args, graph: &FamilyGraph, database: &str) -> Result<()> {
             .hint(hint));
         }
     }
+    archive::check_owners(database, graph)?;
     if graph.members.values().all(|m| m.marker.is_none()) {
         return Err(
             Error::data(format!("{database} has no table with a soft-delete marker"))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sexton::archive::{Api, Cell};
+use sexton::archive::{Api, Cell, Stop};
 use sexton::db::{DbErrorKind, Engine, introspect};
 use sexton::error::Result;
 use sexton::schema::{Model, ddl};
@@ -139,6 +139,38 @@ fn the_api_database_is_connected_to_again() {
     assert_eq!((removed.unwrap(), deletes), (3, 2));
     let (removed, deletes, _) = swept(&[upset("COMMIT", 0, 1, LOST)]);
     assert_eq!((removed.unwrap(), deletes), (3, 2));
+}
+
+/// A run that is to stop does not wait for a server that may come back.
+#[test]
+fn a_pause_may_be_cut_short() {
+    let mut cell = Cloud::new(Engine::Sqlite);
+    let api = Cloud::on(records_db(Engine::Sqlite));
+    let mut session = api.database.session();
+    list_cells(&mut session, &[("cell1", &cell.database.url)]);
+    records::records(&mut session, 1, 2);
+    let schema = introspect(&mut session).unwrap();
+    let lost = upset(
+        "SELECT \"instance_uuid\" FROM \"request_specs\"",
+        0,
+        3,
+        LOST,
+    );
+    let (main, _) = rough::session(&api, &[lost]);
+    let graph = cell.graph();
+    let given = Cell {
+        name: "cell1".into(),
+        session: cell.database.session(),
+        graph: &graph,
+    };
+    let records = graph.profile.api.clone().unwrap();
+    let long = Duration::from_secs(3600);
+    let stop = Stop::default().at(Instant::now());
+    let api = Api::new(main, &schema, records, vec![given]).unwrap();
+    let mut api = api
+        .retrying(3, long)
+        .pausing(move |pause| stop.sleep(pause));
+    assert_eq!(api.remove(&[uuid(1)]).unwrap().len(), 3);
 }
 
 /// A record goes only where no cell holds its instance, and a cell that is lost may hold any.

@@ -96,6 +96,29 @@ fn every_cell_is_checked_before_the_first_one_moves() {
     let message = two.refused(64, &[&ALL[..], &["--drop-unshadowed", "none"]].concat());
     assert!(message.contains("there is no table 'none'"), "{message}");
     assert_eq!(two.left()[0], 4);
+
+    // Two instances of one name: whose a row is cannot be told.
+    let two = Two::new();
+    assert_eq!(two.run(&ALL).code, 0);
+    let mut second = session(&two.sample.path("nova.db"));
+    let unique =
+        "SELECT name FROM pragma_index_list('instances') WHERE \"unique\" AND origin = 'c'";
+    for row in second.query(unique).unwrap() {
+        second.execute(&format!("DROP INDEX {}", row[0])).unwrap();
+    }
+    drop(second);
+    let message = two.refused(65, &["purge", "--all"]);
+    assert!(
+        message.contains("instances.(uuid), which is not unique"),
+        "{message}"
+    );
+    let mut first = session(&two.sample.path("one.db"));
+    assert_eq!(
+        first
+            .query_count("SELECT COUNT(*) FROM shadow_instances")
+            .unwrap(),
+        4
+    );
 }
 
 /// A limit that cannot be looked at ends the command before anything has moved, whichever cell it is of.
@@ -240,6 +263,71 @@ fn an_error_of_one_cell_leaves_the_report_of_the_others() {
         ran.stderr
     );
     assert_eq!(two.sample.count("shadow_instances"), 30);
+}
+
+/// The first cell's server will not have us any more, in the middle of it.
+#[test]
+fn what_a_lost_cell_had_moved_is_reported() {
+    let two = Two::new();
+    let server = Database::fresh(Engine::Mysql);
+    generate(&server.url, 20);
+    let mut admin = server.session();
+    let name = server
+        .url
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .split('?')
+        .next()
+        .unwrap();
+    let user = "sexton_lost";
+    for statement in [
+        format!("CREATE USER {user}@'%'"),
+        format!("GRANT ALL ON {name}.* TO {user}@'%'"),
+    ] {
+        admin.execute(&statement).unwrap();
+    }
+    let (_, place) = server.url.rsplit_once('@').unwrap();
+    let lost = format!("lost=mysql://{user}@{place}");
+    let cells = ["--cell", &lost, "--cell", &two.two];
+    let slowly = [
+        "--target-batch-time",
+        "0",
+        "--max-rows",
+        "50",
+        "--sleep",
+        "0.3",
+    ];
+    let archived = "SELECT COUNT(*) FROM shadow_instances";
+    let ran = std::thread::scope(|scope| {
+        let running = scope.spawn(|| sexton(&[&ALL[..], &cells, &slowly].concat()));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while admin.query_count(archived).unwrap() == 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        admin.execute(&format!("DROP USER {user}@'%'")).unwrap();
+        admin
+            .execute(&format!("KILL CONNECTION USER {user}"))
+            .unwrap();
+        running.join().unwrap()
+    });
+    let moved = admin.query_count(archived).unwrap();
+    assert!((1..20).contains(&moved), "{moved}: {}", ran.stderr);
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    let json = ran.json();
+    let said = json["unreachable"]["lost"].as_str().unwrap();
+    assert!(said.contains("families had gone by then"), "{said}");
+    let rows = json["rows"].as_object().unwrap();
+    let told: u64 = rows.values().map(|rows| rows.as_u64().unwrap()).sum();
+    assert!(rows.keys().all(|table| table.starts_with("two.")), "{json}");
+    assert!(
+        json["total_rows"].as_u64().unwrap() > told + 8 * moved as u64 - 1,
+        "{json}"
+    );
+    assert_eq!(
+        (two.left(), &json["stopped_because"]),
+        ([4, 0], &"complete".into())
+    );
 }
 
 /// Records go only where no cell holds the instance, and one that is away may.

@@ -75,9 +75,13 @@ pub(super) fn archive_all(args: &Args) -> Result<Archived> {
     let reached: Vec<_> = reached.collect();
     let graphs: Vec<FamilyGraph> = cells.iter().map(|cell| cell.graph.clone()).collect();
     let api = match &databases.api {
-        Some(target) if !options.dry_run => {
-            Some(open_api(target, &reached, &graphs, &unreachable)?)
-        }
+        Some(target) if !options.dry_run => Some(open_api(
+            target,
+            &reached,
+            &graphs,
+            &unreachable,
+            stop.clone(),
+        )?),
         _ => None,
     };
     let progress = Progress::new(args.quiet || args.compat.is_some());
