@@ -265,6 +265,67 @@ fn an_error_of_one_cell_leaves_the_report_of_the_others() {
     assert_eq!(two.sample.count("shadow_instances"), 30);
 }
 
+/// As where its server is started anew: every connection of the run to it ends while the cell is archived.
+#[test]
+fn a_run_outlives_a_restart_of_the_api_database() {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let (sample, records) = (Sample::empty(), Database::fresh(engine));
+        let (cell, api) = (sample.cell(), records.url.as_str());
+        let made = [
+            "generate",
+            &cell,
+            "--api",
+            api,
+            "--families",
+            "20",
+            "--live",
+            "2",
+        ];
+        assert_eq!(sexton(&made).code, 0);
+        let mut admin = records.session();
+        let set =
+            format!("UPDATE cell_mappings SET database_connection = '{cell}' WHERE name = 'cell1'");
+        admin.execute(&set).unwrap();
+        let count = "SELECT COUNT(*) FROM request_specs";
+        let before = admin.query_count(count).unwrap();
+        let slowly = [
+            "--target-batch-time",
+            "0",
+            "--max-rows",
+            "50",
+            "--sleep",
+            "0.2",
+        ];
+        let run = [&ALL[..], &slowly, &[&cell, "--api", api]].concat();
+        let ran = std::thread::scope(|scope| {
+            let running = scope.spawn(|| sexton(&run));
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while admin.query_count(count).unwrap() == before && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let (ids, kill) = match engine {
+                Engine::Mysql => (
+                    "SELECT id FROM information_schema.processlist \
+                     WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+                    "KILL CONNECTION",
+                ),
+                _ => (
+                    "SELECT pid FROM pg_stat_activity \
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()",
+                    "SELECT pg_terminate_backend",
+                ),
+            };
+            let ids = admin.query(ids).unwrap();
+            assert_eq!(ids.len(), 1);
+            admin.query(&format!("{kill} ({})", ids[0][0])).unwrap();
+            running.join().unwrap()
+        });
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert_eq!(admin.query_count(count).unwrap(), before - 20);
+        assert_eq!(ran.json()["api_records"]["request_specs"], 20);
+    }
+}
+
 /// The first cell's server will not have us any more, in the middle of it.
 #[test]
 fn what_a_lost_cell_had_moved_is_reported() {
