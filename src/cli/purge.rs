@@ -32,7 +32,7 @@ use super::throttles::Throttles;
 /// is kept, counted and explained; it never holds up another.
 ///
 /// Exit code 0: all that may go has gone. 1: done, but families were kept. 75: stopped early (a
-/// signal, a limit), or, where there are no shadow tables, the database was lost; run again to go on.
+/// signal, a limit), or the database was lost; run again to go on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
