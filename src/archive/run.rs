@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::db::{AdvisoryLock, Session};
+use crate::db::{AdvisoryLock, DbError, DbErrorKind, Session};
 use crate::error::Result;
 use crate::schema::{FamilyGraph, Member};
 
@@ -83,18 +83,14 @@ fn run(
 ) -> Result<Outcome> {
     check_owners(session.label(), graph)?;
     let started = Instant::now();
-    // A child that goes by cascade before it was read would be lost: there the gaps are locked too.
-    if !options.dry_run && !graph.cascades_over_other_keys() {
-        session.lock_rows_only()?;
-        helpers.iter_mut().try_for_each(Session::lock_rows_only)?;
-    }
-    if !options.dry_run {
-        session.mind_cluster()?;
-        helpers.iter_mut().try_for_each(Session::mind_cluster)?;
-    }
     let lock = match options.dry_run {
         true => None,
-        false => Some(AdvisoryLock::acquire(session)?),
+        false => {
+            helpers
+                .iter_mut()
+                .try_for_each(|helper| awake(helper, graph))?;
+            Some(settled(session, graph)?)
+        }
     };
     let sent = |session: &Session, helpers: &[Session]| {
         session.statements() + helpers.iter().map(Session::statements).sum::<u64>()
@@ -137,6 +133,45 @@ fn run(
     outcome.add_waited(stop.waited() - waited);
     outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(outcome)
+}
+
+/// Makes the settings that a run relies on.
+fn settle(session: &mut Session, graph: &FamilyGraph) -> std::result::Result<(), DbError> {
+    // A child that goes by cascade before it was read would be lost: there the gaps are locked too.
+    if !graph.cascades_over_other_keys() {
+        session.lock_rows_only()?;
+    }
+    session.mind_cluster()
+}
+
+/// The same for a further session, which is made anew where it was closed meanwhile.
+fn awake(session: &mut Session, graph: &FamilyGraph) -> std::result::Result<(), DbError> {
+    match settle(session, graph) {
+        Err(error) if error.kind == DbErrorKind::Connection => {
+            session.reconnect()?;
+            settle(session, graph)
+        }
+        settled => settled,
+    }
+}
+
+/// The same, with the lock that keeps a second archiver out. A session that was made when the run began and had to wait
+/// for other cells may have been closed meanwhile: it is made anew, once.
+fn settled(session: &mut Session, graph: &FamilyGraph) -> Result<AdvisoryLock> {
+    let settle = |session: &mut Session| {
+        self::settle(session, graph)?;
+        AdvisoryLock::acquire(session)
+    };
+    settle(session).or_else(|error| {
+        let lost = session
+            .query_row("SELECT 1")
+            .is_err_and(|e| e.kind == DbErrorKind::Connection);
+        if !lost {
+            return Err(error);
+        }
+        session.reconnect()?;
+        settle(session)
+    })
 }
 
 pub(super) struct Run<'a> {

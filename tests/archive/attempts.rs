@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sexton::archive::{Observer, Options, Outcome, Stop, StopReason, archive};
+use sexton::archive::{Observer, Options, Outcome, Stop, StopReason, archive, archive_abreast};
 use sexton::db::{DbErrorKind, Engine};
 use sexton::error::Error;
 use sexton::exit::ExitCode;
@@ -237,4 +237,34 @@ fn any_other_error_ends_the_run() {
         );
         assert!(told.notices.is_empty(), "{:?}", told.notices);
     }
+}
+
+/// A session that was made with those of other cells and then waited for them longer than its server lets a session
+/// be idle.
+#[test]
+fn a_session_that_was_closed_before_the_run_is_made_anew() {
+    Cloud::on_each_engine(|mut cloud| {
+        let (own, kill) = match cloud.engine() {
+            Engine::Sqlite => return,
+            Engine::Mysql => ("SELECT CONNECTION_ID()", "KILL {}"),
+            Engine::Postgres => ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
+        };
+        (1..=40).for_each(|id| cloud.dead_instance(id));
+        let graph = cloud.graph();
+        let mut helper = cloud.database.session();
+        for session in [&mut cloud.session, &mut helper] {
+            let id = session.query_count(own).unwrap();
+            let mut other = cloud.database.session();
+            other.query(&kill.replace("{}", &id.to_string())).unwrap();
+        }
+        let options = Options {
+            until_complete: true,
+            max_rows: 3 * ROWS_PER_INSTANCE,
+            ..Options::default()
+        };
+        let (session, helpers) = (&mut cloud.session, &mut [helper]);
+        let stop = Stop::default();
+        let ran = archive_abreast(session, helpers, &graph, &options, &stop, &mut ()).unwrap();
+        assert_eq!(ran.families, 40);
+    });
 }
