@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::schema::Ownership::{Owned, Shared};
 
 /// The names of the catalogue's worlds, the smallest first.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "chain",
     "diamond",
     "two-references",
@@ -19,6 +19,7 @@ pub const NAMES: [&str; 10] = [
     "missing-foreign-key",
     "no-shadow",
     "guarded",
+    "cascade",
     "nova",
 ];
 
@@ -49,6 +50,7 @@ pub fn world(name: &str) -> Result<World> {
         "missing-foreign-key" => missing_foreign_key(),
         "no-shadow" => no_shadow(),
         "guarded" => guarded(),
+        "cascade" => cascade(),
         "nova" => nova::nova(),
         "nova-34.0.0" => nova::real("34.0.0", 1..=1),
         "nova-21.0.0" => nova::real("21.0.0", 1..=2),
@@ -214,6 +216,33 @@ fn no_shadow() -> World {
         b.row("child", id, dead, &[("root_id", id)]);
     }
     b.row("mapping", 1, true, &[("root_id", 2)]);
+    b.world()
+}
+
+/// A child that the database itself deletes with its parent, over a key that is not the primary one: a lock on the
+/// parent's row does not keep InnoDB from adding children to that, and they would go without having been read.
+fn cascade() -> World {
+    let mut b = Builder::new(
+        "cascade",
+        "children that go with their parent by ON DELETE CASCADE, over another key than the primary one",
+    );
+    b.table("root", &[]).other_key("code");
+    b.table("child", &["root_code"]);
+    b.table("leaf", &["child_id"]);
+    b.cascade("child.root_code", "root.code", Owned);
+    b.cascade("leaf.child_id", "child.id", Owned);
+    for id in 1..=4 {
+        let (dead, code) = (id != 3, 1000 + id);
+        b.row("root", id, dead, &[("code", code)]);
+        b.row("child", 10 * id, dead, &[("root_code", code)]);
+        b.row(
+            "child",
+            10 * id + 1,
+            dead && id != 2,
+            &[("root_code", code)],
+        );
+        b.row("leaf", 100 * id, dead, &[("child_id", 10 * id)]);
+    }
     b.world()
 }
 

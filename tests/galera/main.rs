@@ -9,6 +9,7 @@ mod digest;
 #[path = "../support/filled.rs"]
 mod filled;
 mod meddler;
+mod purge;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

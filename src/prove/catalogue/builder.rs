@@ -55,6 +55,30 @@ impl Builder {
         self.add(name, columns, &["id"])
     }
 
+    /// Gives the last table, which has a shadow, another column that tells its rows apart.
+    pub(in super::super) fn other_key(&mut self, name: &str) {
+        let unique = crate::schema::Index {
+            name: format!("uq_{name}"),
+            columns: vec![name.into()],
+        };
+        let mut last = self.tables.iter_mut().rev();
+        if let (Some(shadow), Some(table)) = (last.next(), last.next()) {
+            shadow.columns.push(column(name, ColumnType::Int, false));
+            table.columns.push(column(name, ColumnType::Int, false));
+            table.uniques.push(unique);
+        }
+    }
+
+    /// A foreign key whose children the database deletes with their parent, and what it means.
+    pub(in super::super) fn cascade(&mut self, child: &str, parent: &str, kind: Ownership) {
+        self.reference(child, parent, kind);
+        let keys = self.tables.iter_mut().flat_map(|t| &mut t.foreign_keys);
+        // The last one is in any of the tables; its name tells.
+        if let Some(key) = keys.max_by_key(|key| key.name[3..].parse::<usize>().unwrap_or(0)) {
+            key.on_delete_cascade = true;
+        }
+    }
+
     /// A table with the key (zone, id), and its shadow.
     pub(in super::super) fn composite_table(
         &mut self,
