@@ -1,6 +1,8 @@
 //! Trying again: after a deadlock, a lock timeout, a lost connection; never after a foreign key
 //! error.
 
+use std::time::{Duration, Instant};
+
 use crate::db::{DbError, DbErrorKind, Session};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
@@ -39,9 +41,12 @@ impl From<DbError> for Refusal {
 /// What to do after a run that could not go on.
 const WHOLE: &str = "what was committed is whole; run again to go on";
 
-fn given_up(attempt: u32, message: &str) -> Error {
-    let message = format!("gave up after {} attempts: {message}", attempt + 1);
-    Error::new(ExitCode::Stopped, message).hint(WHOLE)
+/// How long a lock of others is waited for, in pieces; no table is altered or backed up in the middle of one.
+const HELD_UP: Duration = Duration::from_secs(600);
+
+/// Whether it was waited for a lock in vain. (Galera's lost conflicts and deadlocks are other errors.)
+fn is_lock_timeout(error: &DbError) -> bool {
+    matches!(error.code.as_str(), "1205" | "55P03")
 }
 
 impl Run<'_> {
@@ -61,16 +66,19 @@ impl Run<'_> {
         &mut self,
         mut read: impl FnMut(&mut Session) -> Result<T, DbError>,
     ) -> Result<T> {
-        for attempt in 0.. {
+        let mut attempt = 0;
+        loop {
             match read(self.session) {
-                Ok(found) => return Ok(found),
+                Ok(found) => {
+                    self.held_up = None;
+                    return Ok(found);
+                }
                 Err(error) if error.kind.may_pass_again() => {
-                    self.wait(attempt, &error)?;
+                    attempt = self.wait(attempt, &error)?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::internal("a question was asked without end"))
     }
 
     /// Runs a batch, again and again where that may help. The inner error is the database's last
@@ -79,10 +87,13 @@ impl Run<'_> {
         &mut self,
         batch: &Batch<'_>,
     ) -> Result<std::result::Result<Done, Refusal>> {
-        let mut mismatches = 0;
-        for attempt in 0.. {
+        let (mut mismatches, mut attempt) = (0, 0);
+        loop {
             let failure = match batch.run(self.session) {
-                Ok(done) => return Ok(Ok(done)),
+                Ok(done) => {
+                    self.held_up = None;
+                    return Ok(Ok(done));
+                }
                 Err(failure) => failure,
             };
             let error = match failure {
@@ -108,8 +119,9 @@ impl Run<'_> {
                         return Ok(Ok(*done));
                     }
                     if !again {
-                        return Err(given_up(attempt, &message));
+                        return Err(self.given_up(attempt, &message));
                     }
+                    attempt += 1;
                     continue;
                 }
                 Failure::Refused(error) => error,
@@ -120,43 +132,72 @@ impl Run<'_> {
                         self.halt(reason);
                         return Ok(Ok(Done::default()));
                     }
-                    self.wait(attempt, &error)?;
+                    attempt = self.wait(attempt, &error)?;
                 }
                 kind if kind.refuses_rows() => return Ok(Err(error.into())),
                 _ => return Err(error.into()),
             }
         }
-        Err(Error::internal("a batch was tried without end"))
     }
 
-    /// Waits before the next attempt, longer each time; where the connection is gone until there is another one.
-    fn wait(&mut self, mut attempt: u32, error: &DbError) -> Result<()> {
+    fn given_up(&self, attempt: u32, message: &str) -> Error {
+        let label = self.session.label();
+        let message = format!("gave up after {} attempts: {label}: {message}", attempt + 1);
+        Error::new(ExitCode::Stopped, message).hint(WHOLE)
+    }
+
+    /// That somebody asked for the end while there was nothing to be done.
+    fn told_to_stop(&self, why: &str, error: &DbError) -> Error {
+        let message = format!(
+            "told to stop while {why}: {}: {error}",
+            self.session.label()
+        );
+        Error::new(ExitCode::Stopped, message).hint(WHOLE)
+    }
+
+    /// Waits before the next attempt, longer each time; where the connection is gone until there is another one. The
+    /// number of the next attempt: a lock that others hold is waited for in pieces, and they do not count.
+    fn wait(&mut self, mut attempt: u32, error: &DbError) -> Result<u32> {
+        if is_lock_timeout(error) {
+            let since = *self.held_up.get_or_insert_with(Instant::now);
+            if since.elapsed() < HELD_UP {
+                self.outcome.retries += 1;
+                let (label, waited) = (self.session.label(), since.elapsed().as_secs());
+                let text =
+                    format!("{label}: waiting for a lock of another session, {waited} s so far");
+                self.observer.notice(&text);
+                return match self.stop.requested() {
+                    true => Err(self.told_to_stop("others held a lock", error)),
+                    false => Ok(attempt),
+                };
+            }
+        }
         let lost = error.kind == DbErrorKind::Connection;
         let mut error = error.clone();
         loop {
             if attempt >= self.sql.options.retries {
-                return Err(given_up(attempt, &error.message));
+                return Err(self.given_up(attempt, &error.message));
             }
             self.outcome.retries += 1;
             let pause = self.sql.options.backoff * (1 << attempt.min(8));
             self.observer.notice(&format!(
-                "{error}; trying again in {} ms",
+                "{}: {error}; trying again in {} ms",
+                self.session.label(),
                 pause.as_millis()
             ));
             self.stop.sleep(pause);
+            attempt += 1;
             if !lost {
-                return Ok(());
+                return Ok(attempt);
             }
             if self.stop.requested() {
-                let message = format!("told to stop while the connection was lost: {error}");
-                return Err(Error::new(ExitCode::Stopped, message).hint(WHOLE));
+                return Err(self.told_to_stop("the connection was lost", &error));
             }
             match self.regain()? {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(attempt),
                 Err(again) if again.kind.may_pass_again() => error = again,
                 Err(other) => return Err(other.into()),
             }
-            attempt += 1;
         }
     }
 
@@ -177,15 +218,15 @@ impl Run<'_> {
         table: &str,
         key: &Key,
     ) -> Result<bool> {
-        for attempt in 0.. {
-            self.wait(attempt, &error)?;
+        let mut attempt = 0;
+        loop {
+            attempt = self.wait(attempt, &error)?;
             match self.is_gone(table, key) {
                 Ok(gone) => return Ok(gone),
                 Err(again) if again.kind.may_pass_again() => error = again,
                 Err(other) => return Err(other.into()),
             }
         }
-        Err(Error::internal("a commit was asked about without end"))
     }
 
     /// Whether a row is gone. Where the connection that was lost is at its COMMIT still, the answer waits for it.

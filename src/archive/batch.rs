@@ -108,6 +108,10 @@ impl Batch<'_> {
             },
             Err(error) => match witness {
                 Some((table, key)) if is_ambiguous(session, error.kind) => {
+                    if error.kind != DbErrorKind::Connection {
+                        // It may be open still, and would see its own DELETE.
+                        drop(session.rollback());
+                    }
                     Err(Failure::Ambiguous(error, table, key, Box::new(done)))
                 }
                 _ => {

@@ -1,7 +1,7 @@
 //! A run: table by table, batch by batch, until all that may move has moved or it is told to stop.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::db::{AdvisoryLock, DbError, DbErrorKind, Session};
 use crate::error::Result;
@@ -135,12 +135,16 @@ fn run(
     Ok(outcome)
 }
 
+/// How long a statement waits for a lock before a request to stop is looked for, and it is tried again.
+const LOCKS: Duration = Duration::from_secs(5);
+
 /// Makes the settings that a run relies on.
 fn settle(session: &mut Session, graph: &FamilyGraph) -> std::result::Result<(), DbError> {
     // A child that goes by cascade before it was read would be lost: there the gaps are locked too.
     if !graph.cascades_over_other_keys() {
         session.lock_rows_only()?;
     }
+    session.wait_for_locks(LOCKS)?;
     session.mind_cluster()
 }
 
@@ -189,6 +193,8 @@ pub(super) struct Run<'a> {
     pub(super) planned: Option<String>,
     /// In a dry run: what would be gone by now.
     pub(super) gone: Gone,
+    /// Since when others hold a lock that is waited for.
+    pub(super) held_up: Option<Instant>,
     /// Families that are known of, for those who watch.
     expected: u64,
     /// Why no further batch may begin.
@@ -221,6 +227,7 @@ impl<'a> Run<'a> {
             rows_per_root: BTreeMap::new(),
             planned: None,
             gone: Gone::new(),
+            held_up: None,
             expected: 0,
             halted: None,
             lock: None,

@@ -18,10 +18,10 @@ pub(super) struct Throttles {
     #[arg(long, value_name = "URL")]
     replica: Vec<String>,
     /// How far behind a replica may be.
-    #[arg(long, value_name = "TIME", default_value = "5s")]
+    #[arg(long, value_name = "TIME", default_value = "5s", requires = "replica")]
     max_lag: String,
     /// What to do about a replica that does not replicate, or does not answer.
-    #[arg(long, value_enum, default_value = "go-on")]
+    #[arg(long, value_enum, default_value = "go-on", requires = "replica")]
     stopped_replica: Stopped,
     /// Wait while a status variable is higher, as in Threads_running=25,Threads_connected=400; on PostgreSQL there are
     /// active and lock-waits, counts of sessions.

@@ -184,6 +184,24 @@ impl Session {
         Ok(())
     }
 
+    /// Has no statement wait longer than that for a lock that another session holds, on a row or on a table; MariaDB
+    /// would wait a day for the latter, PostgreSQL for ever, and a request to stop would not be heard.
+    pub fn wait_for_locks(&mut self, patience: Duration) -> Result<(), DbError> {
+        let seconds = patience.as_secs().max(1);
+        let setting = match self.engine {
+            Engine::Sqlite => return Ok(()),
+            Engine::Mysql => format!(
+                "SET SESSION lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
+            ),
+            Engine::Postgres => format!("SET lock_timeout = '{seconds}s'"),
+        };
+        if !self.settings.contains(&setting) {
+            self.execute(&setting)?;
+            self.settings.push(setting);
+        }
+        Ok(())
+    }
+
     /// On a node of a Galera cluster, has every SELECT wait until what the cluster has committed is there to be read:
     /// another node than the one that was lost is asked what became of a transaction.
     pub fn mind_cluster(&mut self) -> Result<(), DbError> {

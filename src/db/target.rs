@@ -173,21 +173,17 @@ fn sqlite(path: &str) -> Result<Target> {
         }
         // A URL that lost a character may hold a password: it is not taken for a path, nor shown.
         path if is_misspelt_url(path) => {
-            Err(Error::usage("the database's URL lacks :// behind its scheme").hint(FORMS))
+            Err(Error::usage("the database's URL lacks its scheme, or :// behind it").hint(FORMS))
         }
         path => Ok(Target::Sqlite(path.into())),
     }
 }
 
 fn is_misspelt_url(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    let scheme = ["mysql", "mariadb", "postgres"]
-        .iter()
-        .any(|s| lower.starts_with(s));
     let login = text
         .split_once('@')
         .is_some_and(|(login, _)| login.contains(':'));
-    login && (scheme || text.contains(":/")) && !std::path::Path::new(text).exists()
+    login && !std::path::Path::new(text).exists()
 }
 
 /// Where a database server is and how to log in.

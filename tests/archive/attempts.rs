@@ -1,7 +1,7 @@
 //! A database that refuses, loses the connection, or counts wrongly at chosen statements: what is tried
 //! again, how often, and what is said of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sexton::archive::{Observer, Options, Outcome, Stop, StopReason, archive, archive_abreast};
 use sexton::db::{DbErrorKind, Engine};
@@ -266,5 +266,51 @@ fn a_session_that_was_closed_before_the_run_is_made_anew() {
         let stop = Stop::default();
         let ran = archive_abreast(session, helpers, &graph, &options, &stop, &mut ()).unwrap();
         assert_eq!(ran.families, 40);
+    });
+}
+
+/// Somebody holds a lock for longer than the run has time.
+#[test]
+fn the_end_is_heard_while_others_hold_a_lock() {
+    Cloud::on_each_engine(|mut cloud| {
+        if cloud.engine() == Engine::Sqlite {
+            return;
+        }
+        (1..=4).for_each(|id| cloud.dead_instance(id));
+        let graph = cloud.graph();
+        let mut holder = cloud.database.session();
+        holder.begin().unwrap();
+        holder
+            .query("SELECT id FROM instances WHERE id = 2 FOR UPDATE")
+            .unwrap();
+        let begun = Instant::now();
+        let (options, mut ear) = (Options::default(), Ear::default());
+        let stop = Stop::default().at(begun + Duration::from_secs(1));
+        let outcome = archive(&mut cloud.session, &graph, &options, &stop, &mut ear).unwrap();
+        assert_eq!(outcome.stopped_because, StopReason::Time);
+        assert_eq!(outcome.total_rows, 0);
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "{:?}",
+            begun.elapsed()
+        );
+        // As long as it takes, and it does not count as a failure.
+        let releasing = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(7));
+            holder.rollback().unwrap();
+        });
+        let options = Options {
+            retries: 0,
+            ..options
+        };
+        let (session, stop) = (&mut cloud.session, Stop::default());
+        let outcome = archive(session, &graph, &options, &stop, &mut ear).unwrap();
+        releasing.join().unwrap();
+        assert_eq!(outcome.families, 4);
+        let said = ear
+            .0
+            .iter()
+            .any(|n| n.contains("waiting for a lock of another session"));
+        assert!(said, "{:?}", ear.0);
     });
 }

@@ -213,3 +213,11 @@ fn configuration_files() {
     std::fs::remove_file(sample.path("a.conf")).unwrap();
     assert!(sample.bytes() == before, "a refused run changed a file");
 }
+
+/// A limit of lag without a replica would protect nothing, and nobody would know.
+#[test]
+fn a_limit_of_lag_wants_a_replica() {
+    for limit in [&["--max-lag", "5s"][..], &["--stopped-replica", "wait"]] {
+        refused_by_clap(&[&["archive", "nova.db"], limit].concat(), "--replica");
+    }
+}

@@ -115,3 +115,28 @@ fn the_environment_names_the_database() {
     assert_eq!(ran.code, 69);
     assert!(ran.stderr.contains("mysql://nova@127.0.0.1:1/nova"));
 }
+
+/// Without its scheme a URL looks like the name of a file, and was printed as one.
+#[test]
+fn a_url_without_its_scheme() {
+    let bare = format!("nova:{SECRET}@127.0.0.1:1/nova");
+    let cell = format!("cell1={bare}");
+    let sample = Sample::new();
+    let file = sample.cell();
+    for arguments in [
+        &["audit", &bare][..],
+        &["archive", &bare],
+        &["archive", "--cell", &cell],
+        &["archive", &file, "--api", &bare],
+        &["archive", &file, "--replica", &bare],
+        &["generate", &bare],
+        &["schema", "diff", &bare],
+    ] {
+        let said = refused(64, arguments);
+        assert!(!said.contains(SECRET), "{arguments:?}: {said}");
+        assert!(said.contains("lacks its scheme"), "{arguments:?}: {said}");
+    }
+    let configuration = sample.file("nova.conf", &format!("[database]\nconnection = {bare}\n"));
+    let ran = sexton(&["audit", "--config-file", &configuration]);
+    assert!(!ran.stderr.contains(SECRET), "{}", ran.stderr);
+}
