@@ -39,8 +39,9 @@ use super::signals::stop_flag;
 /// judge. 70: a fault did not fire. 75: stopped early, all held so far.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The database: sqlite, or a private server that is thrown away: mariadb, postgres. Default is
-    /// sqlite.
+    /// The database: sqlite, or a private server that is thrown away: mariadb, postgres, or a Galera
+    /// cluster of three nodes, galera, of which with galera-one-node the engine is given one alone.
+    /// Default is sqlite.
     #[arg(long, value_name = "DATABASE")]
     server: Option<String>,
     /// The archive engine: sexton, textbook, control:NAME, command:'LINE', warm:'LINE' or process.

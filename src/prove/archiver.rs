@@ -139,13 +139,26 @@ type Opener = Arc<dyn Fn() -> Result<Session> + Send + Sync>;
 pub struct Door {
     /// The URL, for programs; of SQLite the path of the file, which no gate watches.
     pub url: String,
+    /// The same database at the other nodes of a cluster, as far as the engine is given them. A session knows them.
+    pub others: Vec<String>,
     opener: Opener,
 }
 
 impl Door {
     /// A door whose sessions this makes.
     pub(super) fn new(url: String, opener: Opener) -> Self {
-        Self { url, opener }
+        Self {
+            url,
+            others: Vec::new(),
+            opener,
+        }
+    }
+
+    /// The same door, with the other nodes that its sessions turn to.
+    #[must_use]
+    pub(super) fn beside(mut self, others: Vec<String>) -> Self {
+        self.others = others;
+        self
     }
 
     /// A new session.

@@ -211,7 +211,9 @@ fn data(content: &Content, engine: Engine) -> String {
 fn repro(scenario: &Scenario) -> String {
     let by_hand = match scenario.database {
         Backend::Sqlite => "sqlite3 main.db < schema.sql && sqlite3 main.db < data.sql",
-        Backend::Mariadb => "mariadb DATABASE < schema.sql && mariadb DATABASE < data.sql",
+        Backend::Mariadb | Backend::Galera | Backend::GaleraOneNode => {
+            "mariadb DATABASE < schema.sql && mariadb DATABASE < data.sql"
+        }
         Backend::Postgres => "psql -d DATABASE -f schema.sql -f data.sql",
     };
     let mut script = String::from("#!/bin/sh\n");

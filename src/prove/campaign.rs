@@ -186,7 +186,7 @@ impl Campaign {
                 engine: self.backend.engine(),
                 process: probe.is_process(),
             };
-            setting.check(modes)?;
+            setting.check(modes, self.backend.is_cluster())?;
         }
         let purges = self.task.purges() || self.worlds.iter().any(|w| w.task.purges());
         if purges && !probe.purges() {

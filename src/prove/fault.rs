@@ -76,6 +76,17 @@ pub enum Mode {
     DiskFullForGood,
     /// The process dies just before an operation on a file: nothing reaches the files any more.
     Freeze,
+    /// A transaction on another node of the cluster, certified before the statement, has written a row of the
+    /// batch, and left it as it was.
+    Conflict,
+    /// The node that the engine talks to dies (SIGKILL) before the COMMIT, and stays away.
+    NodeKillBefore,
+    /// The node dies after it has run the COMMIT, before the answer.
+    NodeKillAfter,
+    /// The node hears nothing of the others any more, from just before the COMMIT; it goes on running.
+    NodeIsolateBefore,
+    /// The node hears nothing of the others any more once it has run the COMMIT, whose answer is heard.
+    NodeIsolateAfter,
 }
 
 /// What a fault needs to know of the run that it hits.
@@ -88,19 +99,20 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Whether all of these modes can be had, whatever the engine says.
+    /// Whether all of these modes can be had, whatever the engine says, on a cluster or where there is none.
     ///
     /// # Errors
     ///
     /// Exit code 64, naming the first that cannot, and those that can.
-    pub(super) fn check(self, modes: &BTreeSet<Mode>) -> Result<(), Error> {
-        let known = self.modes();
+    pub(super) fn check(self, modes: &BTreeSet<Mode>, cluster: bool) -> Result<(), Error> {
+        let known = self.modes(cluster);
         let mut asked = modes.iter().filter(|m| !matches!(m, Mode::Delay(_)));
         let Some(wrong) = asked.find(|mode| !known.contains(mode)) else {
             return Ok(());
         };
         let of = match self.process {
             true => " for an engine that is a process",
+            false if cluster => " with Galera",
             false => "",
         };
         let known: Vec<_> = known.iter().map(ToString::to_string).collect();
@@ -113,7 +125,7 @@ impl Setting {
     }
 
     /// All modes that there are.
-    fn modes(self) -> BTreeSet<Mode> {
+    fn modes(self, cluster: bool) -> BTreeSet<Mode> {
         let kinds = [Kind::Write, Kind::Commit, Kind::Rollback];
         let mut modes: BTreeSet<_> = kinds.iter().flat_map(|k| Mode::at(*k, self)).collect();
         modes.extend(Mode::of_middle(self.engine));
@@ -122,6 +134,7 @@ impl Setting {
             // The files of another process are out of reach.
             Engine::Sqlite if self.process => {}
             Engine::Sqlite => modes.extend(Mode::of_files()),
+            _ if cluster => modes.extend(Mode::of_cluster()),
             Engine::Mysql | Engine::Postgres => modes.extend(Mode::of_server()),
         }
         modes
@@ -161,6 +174,18 @@ impl Mode {
         [Self::ServerKillBefore, Self::ServerKillAfter]
     }
 
+    /// The modes that need a cluster: a conflict with another node, and a node that is taken away, which costs some
+    /// seconds until it is back.
+    pub fn of_cluster() -> [Self; 5] {
+        [
+            Self::Conflict,
+            Self::NodeKillBefore,
+            Self::NodeKillAfter,
+            Self::NodeIsolateBefore,
+            Self::NodeIsolateAfter,
+        ]
+    }
+
     /// The modes at an operation on a file.
     pub fn of_files() -> [Self; 5] {
         [
@@ -194,6 +219,11 @@ impl Mode {
     /// Whether the mode kills the server.
     pub fn is_of_server(self) -> bool {
         Self::of_server().contains(&self)
+    }
+
+    /// Whether the mode takes a node of a cluster away.
+    pub fn is_of_node(self) -> bool {
+        self != Self::Conflict && Self::of_cluster().contains(&self)
     }
 
     /// Whether it is tried only where it is asked for by name.
@@ -234,6 +264,17 @@ impl Mode {
             Self::DiskFull => "the disk is full for one operation".into(),
             Self::DiskFullForGood => "the disk is full from here on".into(),
             Self::Freeze => "the process dies before an operation on a file".into(),
+            Self::Conflict => {
+                "another node has written a row of the batch before the statement".into()
+            }
+            Self::NodeKillBefore => "the engine's node is killed before the COMMIT".into(),
+            Self::NodeKillAfter => "the engine's node is killed after the COMMIT".into(),
+            Self::NodeIsolateBefore => {
+                "the engine's node is parted from the others before the COMMIT".into()
+            }
+            Self::NodeIsolateAfter => {
+                "the engine's node is parted from the others after the COMMIT".into()
+            }
         }
     }
 
@@ -260,6 +301,11 @@ impl Mode {
             Self::DiskFull => "disk-full",
             Self::DiskFullForGood => "disk-full-for-good",
             Self::Freeze => "freeze",
+            Self::Conflict => "conflict",
+            Self::NodeKillBefore => "node-kill-before",
+            Self::NodeKillAfter => "node-kill-after",
+            Self::NodeIsolateBefore => "node-isolate-before",
+            Self::NodeIsolateAfter => "node-isolate-after",
         }
     }
 }
@@ -278,7 +324,7 @@ impl FromStr for Mode {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        const PLAIN: [Mode; 18] = [
+        const PLAIN: [Mode; 23] = [
             Mode::CutBefore,
             Mode::CutAfter,
             Mode::KillBefore,
@@ -297,6 +343,11 @@ impl FromStr for Mode {
             Mode::DiskFull,
             Mode::DiskFullForGood,
             Mode::Freeze,
+            Mode::Conflict,
+            Mode::NodeKillBefore,
+            Mode::NodeKillAfter,
+            Mode::NodeIsolateBefore,
+            Mode::NodeIsolateAfter,
         ];
         if let Some(mode) = PLAIN.into_iter().find(|m| m.word() == text) {
             return Ok(mode);
@@ -355,6 +406,7 @@ mod tests {
             modes.extend(Mode::of_files());
             modes.extend(Mode::of_server());
             modes.extend(Mode::of_middle(engine));
+            modes.extend(Mode::of_cluster());
             modes.extend([Mode::CommitLost, Mode::Delay(500)]);
             for mode in modes {
                 assert_eq!(mode.to_string().parse::<Mode>().unwrap(), mode);

@@ -3,7 +3,7 @@
 
 mod sight;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::fault::Mode;
 use super::gate::{Gate, Refusal, Reply, Statement, Verdict};
 use super::normal::{Kind, normalise};
 use super::state::State;
+use super::touch::Touch;
 use super::victim::Victim;
 use super::writer::Action;
 
@@ -22,6 +23,16 @@ pub(super) use sight::{Orders, Sight};
 
 /// The code of a statement that was stopped in its middle.
 const SQLITE_INTERRUPT: &str = "SQLITE_INTERRUPT";
+
+/// The code of a conflict that was lost, be it in the certification or to the node that applies what another one
+/// has committed.
+const CONFLICT: &str = "1213";
+
+/// No node.
+const NONE: usize = usize::MAX;
+
+/// How far apart the numbers of connections of two nodes are.
+const APART: u64 = 1000;
 
 /// What the injector may do to the engine, its server and its data while it holds a statement.
 pub(super) trait Hands: Send {
@@ -36,6 +47,11 @@ pub(super) trait Hands: Send {
     fn kill_connections(&mut self) -> Result<u64>;
     /// Lets the concurrent writer act; whether that changed a row.
     fn write(&mut self, action: Action) -> Result<bool>;
+    /// Takes the engine's node away from the others: parts it from them, or kills it.
+    fn take_away(&mut self, node: usize, isolated: bool) -> Result<()>;
+    /// Has another node commit a transaction that touches a row; whether it did. `wait`, until this node has applied
+    /// it too.
+    fn touch(&mut self, touch: &Touch, wait: Option<usize>) -> Result<bool>;
     /// Puts a row in the way of a statement that is about to run, and kills the statement, or its whole
     /// session, when it waits there; `None` if the row could not be put.
     fn ambush(&mut self, victim: &Victim, session: bool) -> Result<Option<Ambush>>;
@@ -52,6 +68,8 @@ pub(super) type Ambush = Box<dyn FnOnce() -> Result<bool> + Send>;
 pub(super) struct Injector {
     /// No statement goes through any more and no connection is made: the engine is dead.
     dead: AtomicBool,
+    /// The node of a cluster to which no connection is made any more: it was killed.
+    killed: AtomicUsize,
     engine: Engine,
     inner: Mutex<Inner>,
 }
@@ -66,6 +84,8 @@ struct Inner {
     ambush: Option<Ambush>,
     /// The statement that is running is to be stopped by the layer that runs it.
     interrupted: bool,
+    /// The statement that is running has lost a conflict, or the fault is none.
+    conflict: bool,
     /// The statement that is running is the engine's or the server's last one.
     deadly: Option<Mode>,
     /// For how long the answer to the statement that is running is to be held back.
@@ -76,6 +96,7 @@ impl Injector {
     pub(super) fn new(engine: Engine, hands: Box<dyn Hands>) -> Arc<Self> {
         Arc::new(Self {
             dead: AtomicBool::new(false),
+            killed: AtomicUsize::new(NONE),
             engine,
             inner: Mutex::new(Inner {
                 hands,
@@ -84,6 +105,7 @@ impl Injector {
                 lasting: None,
                 ambush: None,
                 interrupted: false,
+                conflict: false,
                 deadly: None,
                 late: None,
             }),
@@ -97,8 +119,10 @@ impl Injector {
         inner.sight = Sight::default();
         inner.lasting = None;
         inner.interrupted = false;
+        inner.conflict = false;
         inner.deadly = None;
         inner.late = None;
+        self.killed.store(NONE, Ordering::SeqCst);
         self.dead.store(false, Ordering::SeqCst);
     }
 
@@ -115,15 +139,16 @@ impl Injector {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The gate of one of the engine's databases.
-    pub(super) fn gate(self: &Arc<Self>, database: &'static str) -> Arc<dyn Gate> {
+    /// The gate of one of the engine's databases, at one node of a cluster; a server alone is node 0.
+    pub(super) fn gate(self: &Arc<Self>, database: &'static str, node: usize) -> Arc<dyn Gate> {
         Arc::new(Labelled {
             database,
+            node,
             injector: Arc::clone(self),
         })
     }
 
-    fn before(&self, database: &str, statement: &Statement) -> Verdict {
+    fn before(&self, (database, node): (&str, usize), statement: &Statement) -> Verdict {
         let mut inner = self.lock();
         if self.dead.load(Ordering::SeqCst) {
             return Verdict::CutBefore;
@@ -171,7 +196,7 @@ impl Injector {
                 inner.sight.fired = true;
                 // Not the fault's own text: one at random has none.
                 inner.lasting = matches!(fault.mode, Mode::ErrorForGood(_)).then(text);
-                self.hit(&mut inner, fault.mode)
+                self.hit(&mut inner, fault.mode, (node, kind))
             }
             Some(fault) if inner.lasting.as_ref().is_some_and(|t| *t == text()) => match fault.mode
             {
@@ -182,13 +207,38 @@ impl Injector {
         }
     }
 
-    fn hit(&self, inner: &mut Inner, mode: Mode) -> Verdict {
+    fn hit(&self, inner: &mut Inner, mode: Mode, (node, kind): (usize, Kind)) -> Verdict {
         match mode {
             Mode::CutBefore => Verdict::CutBefore,
             Mode::CutAfter => Verdict::CutAfter,
-            Mode::KillAfter | Mode::ServerKillAfter => {
+            Mode::KillAfter | Mode::ServerKillAfter | Mode::NodeKillAfter => {
                 inner.deadly = Some(mode);
                 Verdict::CutAfter
+            }
+            Mode::NodeIsolateAfter => {
+                inner.deadly = Some(mode);
+                Verdict::Pass
+            }
+            Mode::NodeKillBefore => {
+                self.take_away(inner, node, false);
+                Verdict::CutBefore
+            }
+            Mode::NodeIsolateBefore => {
+                self.take_away(inner, node, true);
+                Verdict::Pass
+            }
+            Mode::Conflict => {
+                // A COMMIT may be overtaken on its way; before any other statement the transaction is gone.
+                let wait = (kind != Kind::Commit).then_some(node);
+                let touch = inner.orders.touch.take();
+                match touch.map(|touch| inner.hands.touch(&touch, wait)) {
+                    Some(Ok(touched)) => inner.conflict = touched,
+                    Some(Err(error)) => inner.broken(&error),
+                    None => {}
+                }
+                // Not yet: the engine has to hear of it.
+                inner.sight.fired = false;
+                Verdict::Pass
             }
             Mode::KillBefore => {
                 self.kill(inner);
@@ -248,7 +298,16 @@ impl Injector {
         self.dead.store(true, Ordering::SeqCst);
     }
 
-    fn after(&self, database: &str, statement: &Statement, reply: &Reply) -> bool {
+    fn take_away(&self, inner: &mut Inner, node: usize, isolated: bool) {
+        if !isolated {
+            self.killed.store(node, Ordering::SeqCst);
+        }
+        if let Err(error) = inner.hands.take_away(node, isolated) {
+            inner.broken(&error);
+        }
+    }
+
+    fn after(&self, (database, node): (&str, usize), statement: &Statement, reply: &Reply) -> bool {
         let mut inner = self.lock();
         if self.dead.load(Ordering::SeqCst) {
             return false;
@@ -258,6 +317,10 @@ impl Injector {
             // Another error that the statement met is no kill.
             let error = reply.error.as_ref();
             inner.sight.fired = error.is_some_and(|(code, _)| code == SQLITE_INTERRUPT);
+        }
+        if std::mem::take(&mut inner.conflict) {
+            let error = reply.error.as_ref();
+            inner.sight.fired = error.is_some_and(|(code, _)| code == CONFLICT);
         }
         let kind = Kind::of(&statement.sql);
         let ended = kind == Kind::Commit || (kind == Kind::Write && !reply.in_transaction);
@@ -284,9 +347,10 @@ impl Injector {
             inner.hands.acknowledged(number);
             let fired = inner.sight.fired || inner.sight.wrote.is_some();
             // The engine takes a COMMIT that was lost for one that was acknowledged.
-            let lied = inner.orders.fault.as_ref().is_some_and(|f| {
-                f.mode == Mode::CommitLost && inner.sight.fired && f.point == inner.sight.points
-            });
+            let lied = inner.orders.believes
+                && inner.orders.fault.as_ref().is_some_and(|f| {
+                    f.mode == Mode::CommitLost && inner.sight.fired && f.point == inner.sight.points
+                });
             if !fired || lied {
                 inner.sight.acknowledged += 1;
             }
@@ -316,6 +380,14 @@ impl Injector {
                     inner.broken(&error);
                 }
                 false
+            }
+            Some(Mode::NodeKillAfter) => {
+                self.take_away(&mut inner, node, false);
+                false
+            }
+            Some(Mode::NodeIsolateAfter) => {
+                self.take_away(&mut inner, node, true);
+                true
             }
             _ => true,
         }
@@ -356,19 +428,32 @@ impl Inner {
 
 struct Labelled {
     database: &'static str,
+    node: usize,
     injector: Arc<Injector>,
+}
+
+impl Labelled {
+    /// The statement with a connection whose number no other node's has.
+    fn told_apart(&self, statement: &Statement) -> Statement {
+        let mut statement = statement.clone();
+        statement.connection += self.node as u64 * APART;
+        statement
+    }
 }
 
 impl Gate for Labelled {
     fn connect(&self) -> bool {
-        !self.injector.dead.load(Ordering::SeqCst)
+        let killed = self.injector.killed.load(Ordering::SeqCst);
+        !self.injector.dead.load(Ordering::SeqCst) && killed != self.node
     }
 
     fn before(&self, statement: &Statement) -> Verdict {
-        self.injector.before(self.database, statement)
+        let at = (self.database, self.node);
+        self.injector.before(at, &self.told_apart(statement))
     }
 
     fn after(&self, statement: &Statement, reply: &Reply) -> bool {
-        self.injector.after(self.database, statement, reply)
+        let at = (self.database, self.node);
+        self.injector.after(at, &self.told_apart(statement), reply)
     }
 }

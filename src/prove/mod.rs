@@ -29,6 +29,7 @@ pub mod spec;
 mod stage;
 pub mod state;
 mod tap;
+mod touch;
 pub mod vfs;
 mod victim;
 pub mod world;

@@ -20,6 +20,7 @@ use super::model::free_rows_at_most;
 use super::oracle::{Breach, Lineage, Oracle};
 use super::stage::{Ground, Stage};
 use super::state::{State, movable};
+use super::touch::{Touch, touches};
 use super::victim::{Victim, victims};
 use super::world::World;
 use super::writer::Action;
@@ -41,6 +42,8 @@ pub(super) struct Reference {
     commits: Vec<(u64, State)>,
     /// Rows with which statements can be held in their middle, by their number; on servers.
     pub(super) victims: BTreeMap<u64, Victim>,
+    /// How another node gets in the way of statements, by their number; on a cluster.
+    pub(super) touches: BTreeMap<u64, Touch>,
     /// What the run left though nothing holds it back: what it was run for has not happened.
     stuck: Vec<Breach>,
 }
@@ -56,6 +59,10 @@ impl Reference {
             fault: case.fault.clone(),
             writer: case.writer.clone(),
             victim,
+            touch: case.fault.as_ref().and_then(|fault| {
+                let touch = self.touches.get(&fault.point);
+                touch.filter(|_| fault.mode == Mode::Conflict).cloned()
+            }),
             ..Orders::default()
         }
     }
@@ -174,10 +181,20 @@ impl Runner {
                 victims(&self.stage.shape, &sight.trace, &start, &sight.commits)
             }
         };
+        let touches = match self.stage.is_cluster() {
+            true => touches(
+                &self.stage.graph,
+                &self.stage.shape,
+                (&sight.trace, &victims),
+                (&start, &sight.commits),
+            ),
+            false => BTreeMap::new(),
+        };
         let reference = Reference {
             id: start.digest(),
             movable: self.may_go(&start),
             victims,
+            touches,
             start,
             end: after.clone(),
             trace: sight.trace.clone(),
@@ -230,7 +247,7 @@ impl Runner {
         // An engine may take families in another order each time, in the same words: then what it had
         // committed is seen in its own run only.
         let lost = judged.breaches.iter().any(|b| b.oracle == Oracle::Durable);
-        match lost && !is_lie(case) {
+        match lost && !self.is_lie(case) {
             true => self.run_by(case, trace, true),
             false => Ok(judged),
         }
@@ -304,14 +321,21 @@ impl Runner {
         let mut lineage = self.lineage(case, &base, sight);
         let mut before = self.stage.state()?;
         judged.left = Some(before.digest());
+        let counted = !case.has_writer(Action::SecondArchiver) && !self.is_lie(case);
         let mut bench = self.bench(judged, reference);
         bench.alone = case.writer.is_none();
-        bench.counted = !case.has_writer(Action::SecondArchiver) && !is_lie(case);
+        bench.counted = counted;
         let written = case.writer.as_ref().map_or(0, |w| w.point);
         bench.run(&mut lineage, 0, sight, &before, (written, &base));
         bench.lasting(acknowledged.as_ref(), sight, known, &before);
         if let Some(ran) = &ran {
             bench.truthful(&base.start, &before, ran);
+        }
+        if self.stage.mend()? {
+            let (nodes, mended) = (self.stage.states_elsewhere()?, self.stage.state()?);
+            let mut bench = self.bench(judged, reference);
+            bench.agreed(&before, &[(0, mended)]);
+            bench.agreed(&before, &nodes);
         }
         // A loss of power is the end of a run that nobody hears of any more.
         let mut last = ran.as_ref().map_or(Ended::Killed, |ran| ran.ended.clone());
@@ -338,7 +362,7 @@ impl Runner {
             judged.ran.push(ran);
             before = after;
         }
-        if case.writer.is_some() || is_lie(case) {
+        if case.writer.is_some() || self.is_lie(case) {
             // What it could not know of is not held against it.
             last = Ended::Killed;
         }
@@ -376,6 +400,13 @@ impl Runner {
         self.world.api.is_some() && self.world.profile.api.is_some()
     }
 
+    /// Whether the server itself lied: what the engine then says is not its fault. On a cluster it is no lie: an OK to a
+    /// COMMIT says nothing there, and whoever believes it has only himself to blame.
+    fn is_lie(&self, case: &Case) -> bool {
+        let mut faults = case.fault.iter().chain(&case.second);
+        faults.any(|f| f.mode == Mode::CommitLost) && !self.stage.is_cluster()
+    }
+
     /// A run of the engine, whatever it does: one that panics has failed.
     fn engine_run(&mut self) -> Result<Ran> {
         let place = self.stage.place(&self.options);
@@ -392,9 +423,11 @@ impl Runner {
 
     /// One run of the engine under these orders; afterwards the database does nothing any more.
     fn go(&mut self, mut orders: Orders, fault: Option<&Fault>) -> Result<(Ran, Sight)> {
+        self.stage.mend()?;
         let vfs = self.stage.vfs();
         orders.trace |= self.runs.is_some();
         orders.process = self.engine.is_process();
+        orders.believes = !self.stage.is_cluster();
         let on_files = fault.filter(|f| f.mode.is_of_files());
         if let Some(vfs) = &vfs {
             vfs.arm(on_files.and_then(io_fault), false);
@@ -416,6 +449,7 @@ impl Runner {
             }
         }
         self.stage.settle()?;
+        sight.nodes = self.stage.states_elsewhere()?;
         if let Some(runs) = &mut self.runs {
             runs.push(sight.trace.clone());
         }
@@ -426,10 +460,4 @@ impl Runner {
         }
         Ok((ran?, sight))
     }
-}
-
-/// Whether the server itself lied: what the engine then says is not its fault.
-fn is_lie(case: &Case) -> bool {
-    let mut faults = case.fault.iter().chain(&case.second);
-    faults.any(|f| f.mode == Mode::CommitLost)
 }

@@ -2,6 +2,7 @@
 //! the engine to it, and a way of our own beside it.
 
 mod ground;
+mod host;
 mod side;
 
 use std::path::PathBuf;
@@ -91,6 +92,11 @@ impl Stage {
         lock(&self.side)
     }
 
+    /// Whether it stands on a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.side().is_cluster()
+    }
+
     /// The VFS of the engine's connections, on SQLite.
     pub(super) fn vfs(&self) -> Option<Arc<Vfs>> {
         self.side().vfs()
@@ -132,6 +138,16 @@ impl Stage {
     pub(super) fn settle(&mut self) -> Result<()> {
         self.stop.store(false, Ordering::SeqCst);
         self.side().settle()
+    }
+
+    /// Brings back the node of a cluster that was taken away; whether there was one.
+    pub(super) fn mend(&mut self) -> Result<bool> {
+        self.side().mend()
+    }
+
+    /// What the other nodes of a cluster hold.
+    pub(super) fn states_elsewhere(&mut self) -> Result<Vec<(usize, State)>> {
+        self.side().states_elsewhere()
     }
 
     /// What is committed.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::injector::Passed;
 use super::normal::Kind;
 use super::state::{Record, Shape, State};
+use crate::db::{Engine, Value};
 
 /// A row that a statement is about to copy into a shadow table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,23 @@ pub(super) struct Victim {
     pub(super) table: String,
     /// Its columns, as far as the live table has them too, and their values as text.
     pub(super) values: Vec<(String, Option<String>)>,
+}
+
+impl Victim {
+    /// The statement that inserts it.
+    pub(super) fn insert(&self, engine: Engine) -> String {
+        let literal = |value: &Option<String>| match value {
+            None => "NULL".to_owned(),
+            Some(text) => engine.literal(&Value::Text(text.clone())),
+        };
+        let values: Vec<_> = self.values.iter().map(|(_, v)| literal(v)).collect();
+        format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            engine.quote(&self.table),
+            engine.quote_all(self.values.iter().map(|(column, _)| column)),
+            values.join(", ")
+        )
+    }
 }
 
 /// The last row that each statement of an undisturbed run copies, by the statement's number. Where two

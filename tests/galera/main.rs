@@ -8,7 +8,9 @@
 mod digest;
 #[path = "../support/filled.rs"]
 mod filled;
+mod flow;
 mod meddler;
+mod oracles;
 mod purge;
 
 use std::sync::atomic::Ordering;

@@ -67,6 +67,7 @@ fn modes() -> Vec<[String; 3]> {
     let middle = Mode::of_middle(Engine::Mysql).iter().copied();
     let more = more.chain(middle);
     let more = more.chain(Mode::of_server()).chain(Mode::of_files());
+    let more = more.chain(Mode::of_cluster());
     for mode in of(Kind::Commit).into_iter().chain(more) {
         let (name, what) = match mode {
             Mode::Error(code) | Mode::ErrorForGood(code) => {
@@ -79,6 +80,8 @@ fn modes() -> Vec<[String; 3]> {
             Mode::CommitLost => "COMMIT, if asked for",
             Mode::Delay(_) => "statement, if asked for",
             _ if mode.is_of_files() => "operation on a file",
+            Mode::Conflict => "Galera: write, COMMIT",
+            _ if mode.is_of_node() => "Galera: COMMIT",
             Mode::SessionKilled => "copy",
             _ if mode.is_of_middle() => "copy; SQLite: read, write",
             _ if mode.is_of_server() => "write, COMMIT, ROLLBACK",

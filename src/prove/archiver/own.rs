@@ -17,6 +17,10 @@ pub struct Own;
 /// Fewer than in production: every attempt is a round of the same statements.
 const RETRIES: u32 = 3;
 
+/// With other nodes to turn to: as long as a cluster takes to agree that one is gone.
+const RETRIES_ELSEWHERE: u32 = 7;
+const BACKOFF_ELSEWHERE: Duration = Duration::from_millis(20);
+
 impl Archiver for Own {
     fn name(&self) -> String {
         "sexton".into()
@@ -41,12 +45,16 @@ impl Archiver for Own {
 /// What `sexton archive --until-complete` does, or `sexton purge --all`, with the graph given.
 fn archive_all(place: &Place) -> Result<Outcome> {
     let mut session = place.main.open()?;
+    let (retries, backoff) = match place.main.others.is_empty() {
+        true => (RETRIES, Duration::ZERO),
+        false => (RETRIES_ELSEWHERE, BACKOFF_ELSEWHERE),
+    };
     let options = Options {
         max_rows: place.options.max_rows,
         before: place.options.before.clone(),
         until_complete: true,
-        retries: RETRIES,
-        backoff: Duration::ZERO,
+        retries,
+        backoff,
         ..Options::default()
     };
     let stop = Stop::on(&place.stop);
@@ -70,7 +78,7 @@ fn archive_all(place: &Place) -> Result<Outcome> {
                 graph: &place.graph,
             };
             let api = Api::new(session, &schema, records, vec![cell])?;
-            Some(api.retrying(RETRIES, Duration::ZERO))
+            Some(api.retrying(retries, backoff))
         }
         _ => None,
     };

@@ -92,11 +92,13 @@ fn of_fault<'a>(fault: &Fault, run: usize, evidence: &'a Evidence) -> Option<Spo
     let mark = mark(fault);
     match fault.mode {
         mode if mode.is_of_files() => Some(changed(mark, run, evidence)),
-        Mode::CutAfter | Mode::KillAfter | Mode::ServerKillAfter => {
+        Mode::CutAfter | Mode::KillAfter | Mode::ServerKillAfter | Mode::NodeKillAfter => {
             after(run, fault.point, evidence, mark, How::Cut)
         }
-        Mode::Delay(_) => after(run, fault.point, evidence, mark, How::Between),
-        Mode::Interrupt | Mode::Terminate | Mode::KillConnection => {
+        Mode::Delay(_) | Mode::NodeIsolateAfter => {
+            after(run, fault.point, evidence, mark, How::Between)
+        }
+        Mode::Interrupt | Mode::Terminate | Mode::KillConnection | Mode::NodeIsolateBefore => {
             before(run, fault.point, evidence, mark, How::Between)
         }
         _ => before(run, fault.point, evidence, mark, How::Cut),
@@ -125,6 +127,11 @@ fn mark(fault: &Fault) -> String {
         Mode::DiskFull => "the disk was full for one operation".into(),
         Mode::DiskFullForGood => "the disk was full from here on".into(),
         Mode::Freeze => "the engine was killed, at an operation on a file".into(),
+        Mode::Conflict => "another node wrote a row of the batch".into(),
+        Mode::NodeKillBefore | Mode::NodeKillAfter => "the engine's node was killed".into(),
+        Mode::NodeIsolateBefore | Mode::NodeIsolateAfter => {
+            "the engine's node was parted from the others".into()
+        }
     };
     match fault.mode.is_of_files() {
         true => format!("here {what} ({}: {})", fault.point, fault.text),

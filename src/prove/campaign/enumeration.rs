@@ -75,6 +75,10 @@ impl Enumeration {
             process,
         };
         let deciding = deciding(&reference.trace);
+        let crossroads = match campaign.backend.is_cluster() {
+            true => crossroads(reference),
+            false => BTreeSet::new(),
+        };
         let writers: Vec<_> = Action::ALL
             .into_iter()
             .filter(|action| campaign.writers && can(*action, &runner.world, runner))
@@ -82,7 +86,12 @@ impl Enumeration {
         for (passed, point) in reference.trace.iter().filter_map(|p| Some((p, p.point?))) {
             let decides = campaign.points == Points::All || deciding.contains(&point);
             if decides {
-                for mode in modes_at(campaign, Some(reference), passed, setting) {
+                let mut modes = modes_at(campaign, Some(reference), passed, setting);
+                if crossroads.contains(&point) {
+                    let nodes = Mode::of_cluster().into_iter().filter(|m| m.is_of_node());
+                    modes.extend(nodes.filter(|mode| wants(campaign, *mode)));
+                }
+                for mode in modes {
                     let text = passed.identity();
                     self.fault(Fault { point, mode, text });
                     self.points.insert(point);
@@ -275,8 +284,15 @@ fn modes_at(
     if has_middle {
         modes.extend(Mode::of_middle(setting.engine));
     }
-    if campaign.server_kills && campaign.backend != Backend::Sqlite && passed.kind.decides() {
+    let one = matches!(campaign.backend, Backend::Mariadb | Backend::Postgres);
+    if campaign.server_kills && one && passed.kind.decides() {
         modes.extend(Mode::of_server());
+    }
+    let reference = reference.filter(|_| campaign.backend.is_cluster());
+    if let (Some(reference), Some(point)) = (reference, passed.point)
+        && reference.touches.contains_key(&point)
+    {
+        modes.push(Mode::Conflict);
     }
     let asked = campaign.modes.iter().flatten().copied();
     modes.extend(asked.filter(|mode| match mode {
@@ -285,6 +301,20 @@ fn modes_at(
     }));
     modes.retain(|m| wants(campaign, *m));
     modes
+}
+
+/// The COMMITs at which a node of a cluster is taken away: the first in which rows moved, the last, and one between
+/// them. Each costs some seconds, and the rows that it leaves differ by no more than where the run had come to.
+fn crossroads(reference: &Reference) -> BTreeSet<u64> {
+    let commits = reference.trace.iter().filter(|p| p.kind == Kind::Commit);
+    let touched = commits.filter_map(|p| p.point.filter(|p| reference.touches.contains_key(p)));
+    let touched: Vec<_> = touched.collect();
+    let ends = [
+        touched.first(),
+        touched.get(touched.len() / 2),
+        touched.last(),
+    ];
+    ends.into_iter().flatten().copied().collect()
 }
 
 /// Statements that write, and those that end a transaction in which something was written.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::prove::fault::Fault;
 use crate::prove::normal::Kind;
 use crate::prove::state::State;
+use crate::prove::touch::Touch;
 use crate::prove::victim::Victim;
 use crate::prove::writer::Writer;
 
@@ -15,12 +16,16 @@ pub(in crate::prove) struct Orders {
     pub(in crate::prove) writer: Option<Writer>,
     /// The row with which the statement of a fault in the middle is held, on servers.
     pub(in crate::prove) victim: Option<Victim>,
+    /// How another node gets in the way of the statement of a conflict.
+    pub(in crate::prove) touch: Option<Touch>,
     /// Read every committed state, also before the fault.
     pub(in crate::prove) observe_all: bool,
     /// Read committed states after the fault.
     pub(in crate::prove) observe: bool,
     /// Keep the text of every statement.
     pub(in crate::prove) trace: bool,
+    /// Whether an OK to a COMMIT is an acknowledgement, come what may: not on a cluster.
+    pub(in crate::prove) believes: bool,
     /// Whether the engine is a process of its own.
     pub(in crate::prove) process: bool,
 }
@@ -74,6 +79,8 @@ pub(in crate::prove) struct Sight {
     pub(in crate::prove) trace: Vec<Passed>,
     /// Committed states in order, with the point of the statement that committed each.
     pub(in crate::prove) commits: Vec<(u64, State)>,
+    /// What the other nodes of a cluster hold after the run, by node.
+    pub(in crate::prove) nodes: Vec<(usize, State)>,
     /// Commits in all.
     pub(in crate::prove) committed: u64,
     /// Commits that were acknowledged before the fault, or by it.

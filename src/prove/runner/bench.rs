@@ -66,6 +66,29 @@ impl Bench<'_> {
             self.moment_by(reference, lineage, state, when);
         }
         self.moment(lineage, after, When::End { run });
+        self.agreed(after, &sight.nodes);
+    }
+
+    /// Every node of a cluster holds what ours does.
+    pub(super) fn agreed(&mut self, ours: &State, nodes: &[(usize, State)]) {
+        for (node, state) in nodes {
+            if self.ask(Oracle::Durable) {
+                let shape = &self.runner.stage.shape;
+                let told = |mut breach: Breach| {
+                    breach.what = format!("other rows at node {node}: {}", breach.what);
+                    breach
+                };
+                let mut breaches = same(Oracle::Durable, shape, ours, state);
+                let api = shape.api.iter().zip(ours.api.iter().zip(&state.api));
+                let differ = api.filter(|(_, (ours, theirs))| ours != theirs);
+                breaches.extend(
+                    differ.map(|((name, _), _)| {
+                        Breach::new(Oracle::Durable, name, "other API records")
+                    }),
+                );
+                self.say(breaches.into_iter().map(told).collect());
+            }
+        }
     }
 
     /// What must hold in every committed state.

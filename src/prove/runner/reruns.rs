@@ -61,6 +61,7 @@ impl Runner {
             end,
             trace: Vec::new(),
             victims: BTreeMap::new(),
+            touches: BTreeMap::new(),
             commits: sight.commits,
         };
         self.by_action.insert(action, Arc::new(reference));

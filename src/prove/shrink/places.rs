@@ -37,6 +37,8 @@ fn points(mode: Mode, up: &mut SetUp) -> Result<Vec<Point>> {
         Mode::Delay(_) => kind != Kind::Setup,
         // Where a statement has a middle is known to whoever runs it: where it has none nothing fires.
         mode if mode.is_of_middle() => matches!(kind, Kind::Read | Kind::Write),
+        Mode::Conflict => matches!(kind, Kind::Read | Kind::Write | Kind::Commit),
+        mode if mode.is_of_node() => kind == Kind::Commit,
         mode => mode.is_of_server() || Mode::at(kind, setting).contains(&mode),
     };
     let mut points = statements(up);

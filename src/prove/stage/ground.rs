@@ -1,22 +1,21 @@
-//! What outlasts a world: a directory, a server of our own, the proxies in front of it.
+//! What outlasts a world: a directory, and servers of our own.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::super::archiver::Door;
-use super::super::gate::{Gate, Reply, Statement, Verdict};
 use super::super::injector::Injector;
-use super::super::proxy::Proxy;
 use super::super::tap::{TapDriver, Way};
 use super::super::vfs::Vfs;
 use super::super::world::{Layout, World};
 use crate::db::{Access, Engine, Session, Target, open};
 use crate::error::{Error, Result};
-use crate::server::{PrivateMariadb, PrivatePostgres, Provider, Server};
+
+use super::host::Host;
 
 /// What kind of database a campaign runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,6 +27,10 @@ pub enum Backend {
     Mariadb,
     /// A private PostgreSQL server.
     Postgres,
+    /// A private Galera cluster of three nodes, all of which the engine is given.
+    Galera,
+    /// The same, of which the engine is given one node alone.
+    GaleraOneNode,
 }
 
 impl Backend {
@@ -37,6 +40,8 @@ impl Backend {
             Self::Sqlite => "sqlite",
             Self::Mariadb => "mariadb",
             Self::Postgres => "postgres",
+            Self::Galera => "galera",
+            Self::GaleraOneNode => "galera-one-node",
         }
     }
 
@@ -44,9 +49,14 @@ impl Backend {
     pub fn engine(self) -> Engine {
         match self {
             Self::Sqlite => Engine::Sqlite,
-            Self::Mariadb => Engine::Mysql,
+            Self::Mariadb | Self::Galera | Self::GaleraOneNode => Engine::Mysql,
             Self::Postgres => Engine::Postgres,
         }
+    }
+
+    /// Whether it has nodes that can be taken away one by one, and on which others write.
+    pub fn is_cluster(self) -> bool {
+        matches!(self, Self::Galera | Self::GaleraOneNode)
     }
 }
 
@@ -58,8 +68,10 @@ impl FromStr for Backend {
             "sqlite" => Ok(Self::Sqlite),
             "mariadb" | "mysql" => Ok(Self::Mariadb),
             "postgres" | "postgresql" => Ok(Self::Postgres),
+            "galera" => Ok(Self::Galera),
+            "galera-one-node" => Ok(Self::GaleraOneNode),
             _ => Err(Error::usage(format!("unknown database '{text}'"))
-                .hint("known are sqlite, mariadb, postgres")),
+                .hint("known are sqlite, mariadb, postgres, galera, galera-one-node")),
         }
     }
 }
@@ -72,76 +84,6 @@ pub(in super::super) struct Ground {
     pub(super) vfs: Option<Arc<Vfs>>,
     /// Databases made so far: each world gets new ones.
     databases: u32,
-}
-
-/// A server of our own with a proxy before each of the two databases.
-pub(super) struct Host {
-    server: Mutex<Box<dyn Server>>,
-    main: Proxy,
-    api: Proxy,
-}
-
-impl Host {
-    fn start(backend: Backend) -> Result<Self> {
-        let server = match backend {
-            // What was acknowledged has to survive SIGKILL, not a loss of power: written, not synced.
-            Backend::Mariadb => PrivateMariadb::new()
-                .not_durable()
-                .argument("--innodb-flush-log-at-trx-commit=2")
-                .start()?,
-            Backend::Postgres => PrivatePostgres::new()
-                .not_durable()
-                .setting("synchronous_commit=on")
-                .start()?,
-            Backend::Sqlite => return Err(Error::internal("SQLite has no server")),
-        };
-        let (host, port) = address(&server.url("none"))?;
-        let upstream = format!("{host}:{port}").parse().map_err(|e| {
-            Error::internal(format!("{host}:{port} is no address of a server: {e}"))
-        })?;
-        let proxy = || Proxy::start(backend.engine(), upstream, Arc::new(Closed));
-        Ok(Self {
-            main: proxy()?,
-            api: proxy()?,
-            server: Mutex::new(server),
-        })
-    }
-
-    /// Runs `work` with the server.
-    pub(super) fn with_server<T>(&self, work: impl FnOnce(&mut dyn Server) -> T) -> T {
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        work(server.as_mut())
-    }
-
-    /// Closes what the engine left open.
-    pub(super) fn drop_connections(&self) {
-        self.main.drop_connections();
-        self.api.drop_connections();
-    }
-
-    fn proxy(&self, database: &str) -> &Proxy {
-        match database {
-            "api" => &self.api,
-            _ => &self.main,
-        }
-    }
-}
-
-/// The gate between two worlds.
-struct Closed;
-
-impl Gate for Closed {
-    fn connect(&self) -> bool {
-        false
-    }
-
-    fn before(&self, _: &Statement) -> Verdict {
-        Verdict::CutBefore
-    }
-
-    fn after(&self, _: &Statement, _: &Reply) -> bool {
-        false
-    }
 }
 
 impl Ground {
@@ -162,7 +104,7 @@ impl Ground {
             directory.map_err(|e| Error::internal(format!("no temporary directory: {e}")))?;
         let (host, vfs) = match backend {
             Backend::Sqlite => (None, Some(Arc::new(Vfs::register()?))),
-            Backend::Mariadb | Backend::Postgres => (Some(Arc::new(Host::start(backend)?)), None),
+            _ => (Some(Arc::new(Host::start(backend)?)), None),
         };
         Ok(Self {
             backend,
@@ -188,7 +130,7 @@ impl Ground {
         };
         self.databases += 1;
         let name = format!("sexton_{name}_{}", self.databases);
-        host.with_server(|server| server.create_database(&name))
+        host.create_database(&name)
     }
 
     /// The ways of the engine to the databases, given our own.
@@ -229,7 +171,7 @@ impl Ground {
             path: path.clone(),
             vfs: self.vfs.as_ref().map(|vfs| vfs.name().to_owned()),
             attached,
-            gate: injector.gate(database),
+            gate: injector.gate(database, 0),
         };
         // The same for every worker, as API records name it: images of lost power are handed on.
         let label = format!("{database}.db");
@@ -250,23 +192,19 @@ fn server_door(
     database: &'static str,
     place: &str,
 ) -> Result<Door> {
-    let proxy = host.proxy(database);
-    proxy.set_gate(injector.gate(database));
-    let (_, port) = address(place)?;
-    let url = place.replacen(&format!(":{port}/"), &format!(":{}/", proxy.port()), 1);
-    let target: Target = url.parse()?;
-    Ok(Door::new(
-        url,
-        Arc::new(move || open(&target, Access::ReadWrite)),
-    ))
-}
-
-/// Host and port of a server's URL.
-fn address(url: &str) -> Result<(String, u16)> {
-    let parsed = url::Url::parse(url).ok();
-    parsed
-        .and_then(|u| Some((u.host_str()?.to_owned(), u.port()?)))
-        .ok_or_else(|| Error::internal(format!("{url} has no host and port")))
+    let urls = host.doors(injector, database, place)?;
+    let mut targets = Vec::new();
+    for url in &urls {
+        targets.push(url.parse::<Target>()?);
+    }
+    let mut urls = urls.into_iter();
+    let mut targets = targets.into_iter();
+    let (Some(url), Some(first)) = (urls.next(), targets.next()) else {
+        return Err(Error::internal("a server without a door"));
+    };
+    let target = targets.try_fold(first, Target::or)?;
+    let opener = Arc::new(move || open(&target, Access::ReadWrite));
+    Ok(Door::new(url, opener).beside(urls.collect()))
 }
 
 /// Files that belong to a SQLite database.

@@ -18,7 +18,8 @@ use super::super::vfs::{PowerLoss, Vfs};
 use super::super::world::{Layout, MAIN_URL, Task, World};
 use super::super::writer::{Action, Change};
 use super::Script;
-use super::ground::{Ground, Host, companions};
+use super::ground::{Ground, companions};
+use super::host::Host;
 use crate::archive::{Options, Stop, archive, purge, purge_in_place};
 use crate::db::{Access, Engine, Session, SqliteDriver, SqliteMode, Target, open};
 use crate::error::{Error, Result};
@@ -43,6 +44,8 @@ pub(super) struct Side {
     pub(super) main_url: String,
     main: Option<Session>,
     api: Option<Session>,
+    /// Sessions of the main database at the other nodes of a cluster.
+    elsewhere: BTreeMap<usize, Session>,
     /// What has been seen of the rows since the last reset, where they are purged.
     rows: Option<Ledger>,
     /// The same at the beginning of a run on the world itself.
@@ -86,6 +89,7 @@ impl Side {
             main_url: String::new(),
             main: None,
             api: None,
+            elsewhere: BTreeMap::new(),
             rows: None,
             first_rows: None,
             templates: Vec::new(),
@@ -98,6 +102,10 @@ impl Side {
 
     pub(super) fn vfs(&self) -> Option<Arc<Vfs>> {
         self.vfs.clone()
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        self.host.as_ref().is_some_and(|host| host.is_cluster())
     }
 
     fn database(&self, name: &str) -> Option<&str> {
@@ -188,7 +196,9 @@ impl Side {
 
     /// Puts the rows back.
     pub(super) fn reset(&mut self, other: Option<&World>) -> Result<()> {
+        self.mend()?;
         self.restore(other)?;
+        self.spread()?;
         if self.shape.purges {
             self.rows = self.first_rows.clone().filter(|_| other.is_none());
             if self.rows.is_none() {
@@ -280,12 +290,19 @@ impl Side {
 
     /// A session that never waits for a lock.
     fn connect(&self, name: &str) -> Result<Session> {
-        let place = self.database(name).unwrap_or_default();
+        self.connect_at(name, self.database(name).unwrap_or_default())
+    }
+
+    fn connect_at(&self, name: &str, place: &str) -> Result<Session> {
         let target = match self.engine {
             Engine::Sqlite => Target::Sqlite(PathBuf::from(place)),
             Engine::Mysql | Engine::Postgres => place.parse()?,
         };
         let mut session = open(&target, Access::ReadWrite)?;
+        if self.is_cluster() {
+            // Whatever it says waits until the node has what the others have committed.
+            run(&mut session, "SET SESSION wsrep_sync_wait = 15")?;
+        }
         let settings = match self.engine {
             Engine::Sqlite => "PRAGMA busy_timeout = 0; PRAGMA synchronous = OFF".to_owned(),
             Engine::Mysql => "SET SESSION innodb_lock_wait_timeout = 0".to_owned(),
@@ -310,6 +327,11 @@ impl Side {
         if let Some(host) = &self.host {
             host.drop_connections();
         }
+        self.rest()
+    }
+
+    /// Waits until no connection of the engine is left.
+    fn rest(&mut self) -> Result<()> {
         let patience = Instant::now() + PATIENCE;
         while !self.engine_connections()?.is_empty() {
             if Instant::now() > patience {
@@ -320,8 +342,95 @@ impl Side {
         Ok(())
     }
 
-    /// The server's ids of the connections that are not ours.
-    fn engine_connections(&mut self) -> Result<Vec<i64>> {
+    /// Brings back the node of a cluster that was taken away, and waits until what was begun there has ended; whether
+    /// there was one.
+    pub(super) fn mend(&mut self) -> Result<bool> {
+        let Some(host) = self.host.clone() else {
+            return Ok(false);
+        };
+        let mended = host.mend()?;
+        if mended {
+            self.rest()?;
+        }
+        Ok(mended)
+    }
+
+    /// Waits until every node of a cluster has what was committed at ours.
+    fn spread(&mut self) -> Result<()> {
+        for node in self.others() {
+            self.caught_up(node)?;
+        }
+        Ok(())
+    }
+
+    /// The nodes of a cluster that are with ours.
+    fn others(&self) -> Vec<usize> {
+        let Some(host) = &self.host else {
+            return Vec::new();
+        };
+        let mut nodes = host.together();
+        nodes.retain(|node| *node != host.lookout());
+        nodes
+    }
+
+    /// Waits until a node has what was committed at ours.
+    fn caught_up(&mut self, node: usize) -> Result<()> {
+        let table = self.shape.tables.first().map(|t| t.name.clone());
+        let table = self.engine.quote(&table.unwrap_or_default());
+        let session = self.at(node)?;
+        session.query_count(&format!("SELECT COUNT(*) FROM {table}"))?;
+        Ok(())
+    }
+
+    /// A session of the main database at a node.
+    fn at(&mut self, node: usize) -> Result<&mut Session> {
+        let host = self.host.clone();
+        let host = host.ok_or_else(|| Error::internal("a file has no nodes"))?;
+        if node == host.lookout() {
+            return self.session("main");
+        }
+        if !self.elsewhere.contains_key(&node) {
+            let place = host.at(node, self.database("main").unwrap_or_default());
+            let session = self.connect_at("main", &place)?;
+            self.elsewhere.insert(node, session);
+        }
+        let session = self.elsewhere.get_mut(&node);
+        session.ok_or_else(|| Error::internal("a session that was just opened is gone"))
+    }
+
+    /// What the other nodes of a cluster hold, those that are with ours.
+    pub(super) fn states_elsewhere(&mut self) -> Result<Vec<(usize, State)>> {
+        let mut states = Vec::new();
+        for node in self.others() {
+            let api = match (&self.host, self.database("api")) {
+                (Some(host), Some(place)) => Some(host.at(node, place)),
+                _ => None,
+            };
+            let api = api.map(|place| self.connect_at("api", &place));
+            let mut api = api.transpose()?;
+            let shape = Arc::clone(&self.shape);
+            let state = State::read(&shape, self.at(node)?, api.as_mut())?;
+            states.push((node, self.told(state, false)));
+        }
+        Ok(states)
+    }
+
+    /// The connections that are not ours: the node and the server's id of each.
+    fn engine_connections(&mut self) -> Result<Vec<(usize, i64)>> {
+        let mut found = self.connections_here()?;
+        for node in self.others() {
+            let session = self.at(node)?;
+            let rows = session.query(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE DB LIKE 'sexton%' AND ID <> \
+                 CONNECTION_ID()",
+            )?;
+            let ids = rows.iter().filter_map(|r| r.first()?.as_int());
+            found.extend(ids.map(|id| (node, id)));
+        }
+        Ok(found)
+    }
+
+    fn connections_here(&mut self) -> Result<Vec<(usize, i64)>> {
         let mut own = Vec::new();
         let names: Vec<_> = self.databases.iter().map(|(name, _)| *name).collect();
         let engine = self.engine;
@@ -340,10 +449,9 @@ impl Side {
             ),
         };
         let rows = self.session("main")?.query(&sql)?;
-        Ok(rows
-            .iter()
-            .filter_map(|r| r.first().and_then(crate::db::Value::as_int))
-            .collect())
+        let node = self.host.as_ref().map_or(0, |host| host.lookout());
+        let ids = rows.iter().filter_map(|r| r.first()?.as_int());
+        Ok(ids.map(|id| (node, id)).collect())
     }
 
     pub(super) fn state(&mut self) -> Result<State> {
@@ -355,9 +463,18 @@ impl Side {
         let (Some(main), api) = (self.main.as_mut(), self.api.as_mut()) else {
             return Err(Error::internal("no session to read with"));
         };
-        let mut state = State::read(&shape, main, api)?;
-        if shape.purges {
-            self.rows.get_or_insert_default().take(&shape, &mut state);
+        let state = State::read(&shape, main, api)?;
+        Ok(self.told(state, true))
+    }
+
+    /// A state in the terms of every worker. `note`, whether its rows count as seen.
+    fn told(&mut self, mut state: State, note: bool) -> State {
+        if self.shape.purges {
+            let rows = self.rows.get_or_insert_default();
+            match note {
+                true => rows.take(&self.shape, &mut state),
+                false => rows.clone().take(&self.shape, &mut state),
+            }
         }
         // API records name the main database, which each worker has at another place.
         for value in state.api.iter_mut().flatten().flatten().flatten() {
@@ -365,7 +482,7 @@ impl Side {
                 *value = value.replace(&self.main_url, MAIN_URL);
             }
         }
-        Ok(state)
+        state
     }
 
     fn second_archiver(&mut self) -> Result<bool> {

@@ -22,7 +22,7 @@ pub(super) fn ambush(
 ) -> Result<Option<Ambush>> {
     let engine = holder.engine();
     run(&mut holder, "BEGIN")?;
-    match holder.execute(&insert(engine, victim)) {
+    match holder.execute(&victim.insert(engine)) {
         Ok(_) => {}
         Err(error) if error.kind == DbErrorKind::Connection => return Err(error.into()),
         Err(_) => return Ok(None),
@@ -60,20 +60,6 @@ pub(super) fn ambush(
         let lost = |_| Error::internal("the thread that kills statements panicked");
         thread.join().map_err(lost)?
     })))
-}
-
-fn insert(engine: Engine, victim: &Victim) -> String {
-    let literal = |value: &Option<String>| match value {
-        None => "NULL".to_owned(),
-        Some(text) => engine.literal(&Value::Text(text.clone())),
-    };
-    let values: Vec<_> = victim.values.iter().map(|(_, v)| literal(v)).collect();
-    format!(
-        "INSERT INTO {} ({}) VALUES ({})",
-        engine.quote(&victim.table),
-        engine.quote_all(victim.values.iter().map(|(column, _)| column)),
-        values.join(", ")
-    )
 }
 
 /// The connection whose statement waits for a lock. The server is ours: there is one at most.

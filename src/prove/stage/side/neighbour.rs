@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 
 use super::super::super::injector::{Ambush, Hands};
 use super::super::super::state::State;
+use super::super::super::touch::Touch;
 use super::super::super::victim::Victim;
 use super::super::super::writer::Action;
 use super::ambush::ambush;
@@ -56,25 +57,47 @@ impl Hands for Neighbour {
             return Err(Error::internal("there is no server to kill"));
         };
         side.close();
-        host.with_server(|server| {
-            server.kill()?;
-            server.restart()
-        })
+        host.crash()
+    }
+
+    fn take_away(&mut self, node: usize, isolated: bool) -> Result<()> {
+        let mut side = self.side();
+        let Some(host) = side.host.clone() else {
+            return Err(Error::internal("there is no node to take away"));
+        };
+        side.elsewhere.remove(&node);
+        host.take_away(node, isolated)
+    }
+
+    fn touch(&mut self, touch: &Touch, wait: Option<usize>) -> Result<bool> {
+        let mut side = self.side();
+        let session = side.session("main")?;
+        session.execute("START TRANSACTION")?;
+        let mut write = |sql: &str| session.execute(sql).map(|rows| rows == 1);
+        let written = write(&touch.there).and_then(|there| Ok(there && write(&touch.back)?));
+        match written {
+            Ok(true) => session.execute("COMMIT")?,
+            // The row is no longer there, or there already.
+            _ => session.execute("ROLLBACK")?,
+        };
+        if let Some(node) = wait {
+            side.caught_up(node)?;
+        }
+        Ok(written.is_ok_and(|written| written))
     }
 
     fn kill_connections(&mut self) -> Result<u64> {
         let mut side = self.side();
         let ids = side.engine_connections()?;
         let engine = side.engine;
-        let session = side.session("main")?;
         let mut killed = 0;
-        for id in ids {
+        for (node, id) in ids {
             let sql = match engine {
                 Engine::Postgres => format!("SELECT pg_terminate_backend({id})"),
                 Engine::Mysql | Engine::Sqlite => format!("KILL CONNECTION {id}"),
             };
             // One that has just ended on its own is not there to be killed.
-            match session.execute(&sql) {
+            match side.at(node)?.execute(&sql) {
                 Ok(_) => killed += 1,
                 Err(error) if error.kind == DbErrorKind::Other => {}
                 Err(error) => return Err(error.into()),
@@ -115,12 +138,13 @@ impl Hands for Neighbour {
 
     fn ambush(&mut self, victim: &Victim, session: bool) -> Result<Option<Ambush>> {
         let side = self.side();
-        ambush(
-            side.connect("main")?,
-            side.connect("main")?,
-            victim,
-            session,
-        )
+        let mut place = side.database("main").unwrap_or_default().to_owned();
+        if let Some(host) = side.host.as_ref().filter(|host| host.is_cluster()) {
+            // A lock is known to one node only: that of the engine.
+            place = host.at(0, &place);
+        }
+        let connect = || side.connect_at("main", &place);
+        ambush(connect()?, connect()?, victim, session)
     }
 
     fn observe(&mut self) -> Result<State> {
