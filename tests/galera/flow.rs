@@ -1,7 +1,7 @@
 //! Flow control: a node that does not keep up pauses the others, and a run that minds it waits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sexton::archive::{self, Limit, Observer, Options, Stop, StopReason, Throttle};
 
@@ -50,6 +50,8 @@ fn a_run_waits_while_a_node_that_does_not_keep_up_pauses_the_others() {
         .unwrap();
     // What the others have committed waits there until it is more than the limit.
     slow.execute("LOCK TABLES instances READ").unwrap();
+    let mut breaker = observer(&cluster, 2, "flow");
+    let holder = slow.query_count("SELECT CONNECTION_ID()").unwrap();
     let over = AtomicBool::new(false);
     let write = "UPDATE instances SET host = CONCAT('h', RAND()) WHERE deleted = 0";
     std::thread::scope(|scope| {
@@ -57,6 +59,16 @@ fn a_run_waits_while_a_node_that_does_not_keep_up_pauses_the_others() {
             while !over.load(Ordering::SeqCst) {
                 writer.execute(write).unwrap();
                 std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        // A run that does not mind is paused itself, for as long as the lock is there.
+        scope.spawn(|| {
+            let patience = Instant::now() + Duration::from_secs(15);
+            while !over.load(Ordering::SeqCst) {
+                if Instant::now() > patience {
+                    return drop(breaker.execute(&format!("KILL {holder}")));
+                }
+                std::thread::sleep(Duration::from_millis(20));
             }
         });
         std::thread::sleep(Duration::from_millis(1500));
@@ -77,8 +89,7 @@ fn a_run_waits_while_a_node_that_does_not_keep_up_pauses_the_others() {
         let outcome = archive::archive(&mut session, &graph, &options, &stop, &mut ear);
         let (waits, notices) = (ear.waits, ear.notices);
         over.store(true, Ordering::SeqCst);
-        // Whatever came of it, nothing may go on waiting.
-        slow.execute("UNLOCK TABLES").unwrap();
+        drop(slow.execute("UNLOCK TABLES"));
         let outcome = outcome.unwrap();
         assert!(
             waits

@@ -93,6 +93,8 @@ impl Archiver for Program {
             words.splice(1..1, task.into_iter().map(str::to_owned));
             let api = place.api.iter();
             words.extend(api.flat_map(|api| ["--api".to_owned(), api.url.clone()]));
+            let others = place.main.others.iter();
+            words.extend(others.flat_map(|url| ["--db".to_owned(), url.clone()]));
         }
         let (out, err) = (
             place.directory.join("stdout"),
