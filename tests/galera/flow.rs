@@ -44,10 +44,7 @@ fn a_run_waits_while_a_node_that_does_not_keep_up_pauses_the_others() {
     let mut session = observer(&cluster, 0, "flow");
     let graph = graph(&mut session);
     let gauge = observer(&cluster, 0, "flow");
-    let throttle = Throttle::new(Duration::from_secs(60));
-    let throttle = throttle
-        .with(Limit::FlowControl { most: 0.25 }, gauge)
-        .unwrap();
+    writer.execute("SET SESSION wsrep_sync_wait = 0").unwrap();
     // What the others have committed waits there until it is more than the limit.
     slow.execute("LOCK TABLES instances READ").unwrap();
     let mut breaker = observer(&cluster, 2, "flow");
@@ -57,7 +54,7 @@ fn a_run_waits_while_a_node_that_does_not_keep_up_pauses_the_others() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::SeqCst) {
-                writer.execute(write).unwrap();
+                drop(writer.execute(write));
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
@@ -71,7 +68,22 @@ fn a_run_waits_while_a_node_that_does_not_keep_up_pauses_the_others() {
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
-        std::thread::sleep(Duration::from_millis(1500));
+        // Until the node is paused for good.
+        let mut paused = || {
+            let count = "SELECT variable_value FROM information_schema.global_status \
+                         WHERE variable_name = 'WSREP_FLOW_CONTROL_PAUSED_NS'";
+            witness.query_row(count).unwrap().unwrap()[0].to_string()
+        };
+        let begun = Instant::now();
+        let before = paused();
+        while paused() == before && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let throttle = Throttle::new(Duration::from_secs(60));
+        let throttle = throttle
+            .with(Limit::FlowControl { most: 0.25 }, gauge)
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(300));
         let stop = Stop::default().throttled_by(Some(&throttle));
         let mut ear = Ear {
             waits: Vec::new(),

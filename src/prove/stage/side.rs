@@ -23,6 +23,7 @@ use super::host::Host;
 use crate::archive::{Options, Stop, archive, purge, purge_in_place};
 use crate::db::{Access, Engine, Session, SqliteDriver, SqliteMode, Target, open};
 use crate::error::{Error, Result};
+use crate::exit::ExitCode;
 use crate::quote::shortened;
 use crate::schema::FamilyGraph;
 use ledger::Ledger;
@@ -197,8 +198,8 @@ impl Side {
     /// Puts the rows back.
     pub(super) fn reset(&mut self, other: Option<&World>) -> Result<()> {
         self.mend()?;
-        self.restore(other)?;
-        self.spread()?;
+        self.patiently(|side| side.restore(other))?;
+        self.patiently(Self::spread)?;
         if self.shape.purges {
             self.rows = self.first_rows.clone().filter(|_| other.is_none());
             if self.rows.is_none() {
@@ -400,6 +401,10 @@ impl Side {
 
     /// What the other nodes of a cluster hold, those that are with ours.
     pub(super) fn states_elsewhere(&mut self) -> Result<Vec<(usize, State)>> {
+        self.patiently(Self::read_elsewhere)
+    }
+
+    fn read_elsewhere(&mut self) -> Result<Vec<(usize, State)>> {
         let mut states = Vec::new();
         for node in self.others() {
             let api = match (&self.host, self.database("api")) {
@@ -415,8 +420,32 @@ impl Side {
         Ok(states)
     }
 
+    /// Asks again on a cluster that forms anew: whoever waits there for what the others have committed is refused, as if
+    /// a lock had not been had (1205).
+    fn patiently<T>(&mut self, mut ask: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            match ask(self) {
+                Err(error)
+                    if self.is_cluster()
+                        && error.code == ExitCode::Unavailable
+                        && Instant::now() < patience =>
+                {
+                    self.close();
+                    self.elsewhere.clear();
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// The connections that are not ours: the node and the server's id of each.
     fn engine_connections(&mut self) -> Result<Vec<(usize, i64)>> {
+        self.patiently(Self::connections)
+    }
+
+    fn connections(&mut self) -> Result<Vec<(usize, i64)>> {
         let mut found = self.connections_here()?;
         for node in self.others() {
             let session = self.at(node)?;
@@ -455,6 +484,10 @@ impl Side {
     }
 
     pub(super) fn state(&mut self) -> Result<State> {
+        self.patiently(Self::read)
+    }
+
+    fn read(&mut self) -> Result<State> {
         self.session("main")?;
         if self.world.api.is_some() {
             self.session("api")?;
