@@ -138,13 +138,19 @@ impl GaleraCluster {
         self.nodes[node].server.url(database)
     }
 
-    /// Creates an empty database in the cluster.
+    /// Creates an empty database in the cluster, which every node that runs then has.
     ///
     /// # Errors
     ///
     /// Exit code 69 if the first node refuses.
     pub fn create_database(&mut self, name: &str) -> Result<()> {
-        self.nodes[0].server.create_database(name).map(drop)
+        self.nodes[0].server.create_database(name)?;
+        for node in 1..self.nodes.len() {
+            // The others have it when they have applied it. One that was taken away gets it when it is back.
+            let caught_up = "SET SESSION wsrep_sync_wait = 15; SELECT 1 FROM mysql.user LIMIT 1";
+            drop(self.execute(node, caught_up));
+        }
+        Ok(())
     }
 
     /// Runs a statement on one node; the output in tab-separated columns.

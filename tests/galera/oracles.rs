@@ -74,6 +74,15 @@ fn a_run_goes_on_where_its_node_is_lost_at_a_commit() {
     assert!(ends.iter().all(Ended::is_done), "{ends:?}");
 }
 
+/// A COMMIT that a node refuses for whatever reason may have left its transaction open, which sees its own DELETE: what
+/// became of it is asked outside of it.
+#[test]
+fn what_became_of_a_refused_commit_is_asked_outside_of_it() {
+    let modes = ["error:1317", "error-for-good:1317", "error:1114"];
+    let modes = modes.map(|mode| mode.parse().unwrap());
+    holds(&campaign(Backend::Galera, &["chain"], &modes), 40);
+}
+
 #[test]
 fn a_run_that_knows_no_other_node_leaves_what_a_rerun_mends() {
     let modes = [Mode::NodeKillAfter, Mode::NodeIsolateBefore];
