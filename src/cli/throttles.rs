@@ -90,7 +90,13 @@ impl Throttles {
         };
         self.max_wait()?;
         for replica in &self.replica {
-            gauges.push((lag.clone(), replica.parse()?));
+            let replica: Target = replica.parse()?;
+            let same = replica.engine() == target.engine();
+            if !same && Engine::Sqlite != target.engine() && Engine::Sqlite != replica.engine() {
+                let message = format!("{replica} is of another kind than {target}");
+                return Err(Error::usage(message).hint("name its replicas with --replica"));
+            }
+            gauges.push((lag.clone(), replica));
         }
         for (loads, critical) in [(&self.critical_load, true), (&self.max_load, false)] {
             for (variable, most) in loads.iter().flatten() {

@@ -1,8 +1,10 @@
-use sexton::audit::{Checks, Probe, plan};
+use sexton::audit::{Checks, Options, Probe, audit, plan};
 use sexton::db::Engine;
 use sexton::schema::{ColumnType, Profile};
 
 use crate::fixture::{Db, line, probes, schema};
+use crate::support::databases::Database;
+use crate::support::filled;
 
 const CHECK: &str = "shadow-drift";
 
@@ -137,4 +139,31 @@ fn a_shadow_table_is_missed_by_convention_where_others_are_there() {
     assert_eq!(db.lines(CHECK), [] as [&str; 0]);
     db.sql("CREATE TABLE shadow_marked (id INTEGER PRIMARY KEY, deleted INT)");
     assert_eq!(db.lines(CHECK), ["warning other - 1 [shadow_other]"]);
+}
+
+/// PostgreSQL refuses such a change where the column has a default that it would have to cast.
+#[test]
+fn the_remedies_for_enum_types_are_taken_by_postgresql() {
+    let database = Database::fresh(Engine::Postgres);
+    let mut session = database.session();
+    let families = filled::fill(&mut session, 3, 1);
+    let report = audit(&mut session, &families, &Options::default()).unwrap();
+    let drifts = report.findings.iter().filter(|f| f.check == "shadow-drift");
+    let remedies: Vec<_> = drifts.map(|f| f.remedy.clone()).collect();
+    assert!(
+        remedies.iter().any(|r| r.contains("DEFAULT")),
+        "{remedies:?}"
+    );
+    for remedy in &remedies {
+        session
+            .execute(remedy)
+            .unwrap_or_else(|e| panic!("{remedy}: {e}"));
+    }
+    let graph = filled::graph(&mut session);
+    let report = audit(&mut session, &graph, &Options::default()).unwrap();
+    assert!(
+        !report.findings.iter().any(|f| f.check == "shadow-drift"),
+        "{:?}",
+        report.findings
+    );
 }

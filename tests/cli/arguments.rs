@@ -221,3 +221,12 @@ fn a_limit_of_lag_wants_a_replica() {
         refused_by_clap(&[&["archive", "nova.db"], limit].concat(), "--replica");
     }
 }
+
+/// It would be gone on without, as one that does not replicate.
+#[test]
+fn a_replica_is_of_the_kind_of_its_database() {
+    let url = "mysql://nova@127.0.0.1:1/nova";
+    let replica = "postgresql://nova@127.0.0.1:1/nova";
+    let said = refused(64, &["archive", url, "--replica", replica]);
+    assert!(said.contains("is of another kind"), "{said}");
+}

@@ -326,22 +326,14 @@ fn a_run_outlives_a_restart_of_the_api_database() {
     }
 }
 
-/// The first cell's server will not have us any more, in the middle of it.
-#[test]
-fn what_a_lost_cell_had_moved_is_reported() {
-    let two = Two::new();
+/// A server that will not have us any more after the first rows have gone: what a run on these arguments said, and how
+/// many instances had gone. `{}` is the database's URL.
+fn lost_midway(user: &str, arguments: &[&str]) -> (Ran, i64) {
     let server = Database::fresh(Engine::Mysql);
     generate(&server.url, 20);
     let mut admin = server.session();
-    let name = server
-        .url
-        .rsplit('/')
-        .next()
-        .unwrap()
-        .split('?')
-        .next()
-        .unwrap();
-    let user = "sexton_lost";
+    let name = server.url.rsplit('/').next().unwrap();
+    let name = name.split('?').next().unwrap();
     for statement in [
         format!("CREATE USER {user}@'%'"),
         format!("GRANT ALL ON {name}.* TO {user}@'%'"),
@@ -349,8 +341,8 @@ fn what_a_lost_cell_had_moved_is_reported() {
         admin.execute(&statement).unwrap();
     }
     let (_, place) = server.url.rsplit_once('@').unwrap();
-    let lost = format!("lost=mysql://{user}@{place}");
-    let cells = ["--cell", &lost, "--cell", &two.two];
+    let url = format!("mysql://{user}@{place}");
+    let arguments: Vec<_> = arguments.iter().map(|a| a.replace("{}", &url)).collect();
     let slowly = [
         "--target-batch-time",
         "0",
@@ -359,9 +351,10 @@ fn what_a_lost_cell_had_moved_is_reported() {
         "--sleep",
         "0.3",
     ];
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(slowly).collect();
     let archived = "SELECT COUNT(*) FROM shadow_instances";
     let ran = std::thread::scope(|scope| {
-        let running = scope.spawn(|| sexton(&[&ALL[..], &cells, &slowly].concat()));
+        let running = scope.spawn(|| sexton(&[&ALL[..], &arguments].concat()));
         let deadline = Instant::now() + Duration::from_secs(30);
         while admin.query_count(archived).unwrap() == 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
@@ -374,6 +367,29 @@ fn what_a_lost_cell_had_moved_is_reported() {
     });
     let moved = admin.query_count(archived).unwrap();
     assert!((1..20).contains(&moved), "{moved}: {}", ran.stderr);
+    (ran, moved)
+}
+
+#[test]
+fn what_a_lost_database_had_moved_is_reported() {
+    let (ran, moved) = lost_midway("sexton_lost_alone", &["{}"]);
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("families had gone by then"),
+        "{}",
+        ran.stderr
+    );
+    let json = ran.json();
+    assert_eq!(json["stopped_because"], "failed");
+    assert!(json["families"].as_i64().unwrap() >= moved, "{json}");
+}
+
+/// The first cell's server will not have us any more, in the middle of it.
+#[test]
+fn what_a_lost_cell_had_moved_is_reported() {
+    let two = Two::new();
+    let cells = ["--cell", "lost={}", "--cell", &two.two];
+    let (ran, moved) = lost_midway("sexton_lost", &cells);
     assert_eq!(ran.code, 69, "{}", ran.stderr);
     let json = ran.json();
     let said = json["unreachable"]["lost"].as_str().unwrap();

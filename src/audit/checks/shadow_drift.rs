@@ -1,6 +1,7 @@
 //! Shadow tables that are not what their live tables are.
 
 use crate::audit::{Check, Probe, Severity, Side, Subject};
+use crate::db::Value;
 use crate::schema::{ColumnType, Drift, DriftKind, Table, ddl, shadow_drift};
 
 /// The check `shadow-drift`.
@@ -142,6 +143,21 @@ fn enum_types(subject: &Subject<'_>, live: &Table, shadow: &Table) -> Vec<Probe>
         }
         let full = format!("{}.{}", live.name, column.name);
         let name = subject.engine.quote(&column.name);
+        let default = match (&copy.default, &column.default) {
+            (None, _) => [String::new(), String::new()],
+            // PostgreSQL casts no default from one enum to another.
+            (Some(_), to) => {
+                let literal = |text: &String| subject.engine.literal(&Value::Text(text.clone()));
+                let set = to
+                    .as_ref()
+                    .map(|to| format!(", ALTER COLUMN {name} SET DEFAULT {}", literal(to)));
+                [
+                    format!("ALTER COLUMN {name} DROP DEFAULT, "),
+                    set.unwrap_or_default(),
+                ]
+            }
+        };
+        let [drop, set] = default;
         let probe = Probe::known(Severity::Warning, &live.name, vec![full.clone()]);
         probes.push(
             probe
@@ -150,7 +166,7 @@ fn enum_types(subject: &Subject<'_>, live: &Table, shadow: &Table) -> Vec<Probe>
                      the table fails; sexton casts"
                 ))
                 .remedy(format!(
-                    "ALTER TABLE {} ALTER COLUMN {name} TYPE {a} USING {name}::text::{a}",
+                    "ALTER TABLE {} {drop}ALTER COLUMN {name} TYPE {a} USING {name}::text::{a}{set}",
                     subject.engine.quote(&shadow.name)
                 )),
         );
