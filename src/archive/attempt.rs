@@ -1,7 +1,7 @@
 //! Trying again: after a deadlock, a lock timeout, a lost connection; never after a foreign key
 //! error.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::db::{DbError, DbErrorKind, Session};
 use crate::error::{Error, Result};
@@ -40,9 +40,6 @@ impl From<DbError> for Refusal {
 
 /// What to do after a run that could not go on.
 const WHOLE: &str = "what was committed is whole; run again to go on";
-
-/// How long a lock of others is waited for, in pieces; no table is altered or backed up in the middle of one.
-const HELD_UP: Duration = Duration::from_secs(600);
 
 /// Whether it was waited for a lock in vain. (Galera's lost conflicts and deadlocks are other errors.)
 fn is_lock_timeout(error: &DbError) -> bool {
@@ -160,7 +157,7 @@ impl Run<'_> {
     fn wait(&mut self, mut attempt: u32, error: &DbError) -> Result<u32> {
         if is_lock_timeout(error) {
             let since = *self.held_up.get_or_insert_with(Instant::now);
-            if since.elapsed() < HELD_UP {
+            if since.elapsed() < self.sql.options.lock_patience {
                 self.outcome.retries += 1;
                 let (label, waited) = (self.session.label(), since.elapsed().as_secs());
                 let text =

@@ -34,6 +34,9 @@ pub struct Options {
     pub export_dir: PathBuf,
     /// How often to try a batch again after a deadlock or lock timeout.
     pub retries: u32,
+    /// How long to wait for a lock that another session holds, in pieces of a few seconds between which a request to stop
+    /// is heard. Zero leaves the session's own limit as it is, and counts what exceeds it like a deadlock.
+    pub lock_patience: Duration,
     /// The first pause before another try; doubled with each, up to 256 times as long.
     pub backoff: Duration,
 }
@@ -52,6 +55,8 @@ impl Default for Options {
             export: None,
             export_dir: PathBuf::from("."),
             retries: 10,
+            // No table is altered or backed up in the middle of one.
+            lock_patience: Duration::from_secs(600),
             backoff: Duration::from_millis(20),
         }
     }

@@ -88,8 +88,8 @@ fn run(
         false => {
             helpers
                 .iter_mut()
-                .try_for_each(|helper| awake(helper, graph))?;
-            Some(settled(session, graph)?)
+                .try_for_each(|helper| awake(helper, graph, options))?;
+            Some(settled(session, graph, options)?)
         }
     };
     let sent = |session: &Session, helpers: &[Session]| {
@@ -139,21 +139,31 @@ fn run(
 const LOCKS: Duration = Duration::from_secs(5);
 
 /// Makes the settings that a run relies on.
-fn settle(session: &mut Session, graph: &FamilyGraph) -> std::result::Result<(), DbError> {
+fn settle(
+    session: &mut Session,
+    graph: &FamilyGraph,
+    options: &Options,
+) -> std::result::Result<(), DbError> {
     // A child that goes by cascade before it was read would be lost: there the gaps are locked too.
     if !graph.cascades_over_other_keys() {
         session.lock_rows_only()?;
     }
-    session.wait_for_locks(LOCKS)?;
+    if !options.lock_patience.is_zero() {
+        session.wait_for_locks(LOCKS.min(options.lock_patience))?;
+    }
     session.mind_cluster()
 }
 
 /// The same for a further session, which is made anew where it was closed meanwhile.
-fn awake(session: &mut Session, graph: &FamilyGraph) -> std::result::Result<(), DbError> {
-    match settle(session, graph) {
+fn awake(
+    session: &mut Session,
+    graph: &FamilyGraph,
+    options: &Options,
+) -> std::result::Result<(), DbError> {
+    match settle(session, graph, options) {
         Err(error) if error.kind == DbErrorKind::Connection => {
             session.reconnect()?;
-            settle(session, graph)
+            settle(session, graph, options)
         }
         settled => settled,
     }
@@ -161,9 +171,9 @@ fn awake(session: &mut Session, graph: &FamilyGraph) -> std::result::Result<(), 
 
 /// The same, with the lock that keeps a second archiver out. A session that was made when the run began and had to wait
 /// for other cells may have been closed meanwhile: it is made anew, once.
-fn settled(session: &mut Session, graph: &FamilyGraph) -> Result<AdvisoryLock> {
+fn settled(session: &mut Session, graph: &FamilyGraph, options: &Options) -> Result<AdvisoryLock> {
     let settle = |session: &mut Session| {
-        self::settle(session, graph)?;
+        self::settle(session, graph, options)?;
         AdvisoryLock::acquire(session)
     };
     settle(session).or_else(|error| {

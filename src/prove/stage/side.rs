@@ -524,6 +524,8 @@ impl Side {
         let session = self.session("main")?;
         let options = Options {
             until_complete: true,
+            // It must not wait for the engine, which is held meanwhile.
+            lock_patience: Duration::ZERO,
             retries: 0,
             before,
             ..Options::default()
