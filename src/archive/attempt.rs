@@ -163,6 +163,8 @@ impl Run<'_> {
                 let text =
                     format!("{label}: waiting for a lock of another session, {waited} s so far");
                 self.observer.notice(&text);
+                // A server may be set up to refuse at once.
+                self.stop.sleep(self.sql.options.backoff);
                 return match self.stop.requested() {
                     true => Err(self.told_to_stop("others held a lock", error)),
                     false => Ok(attempt),

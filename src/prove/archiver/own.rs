@@ -55,6 +55,8 @@ fn archive_all(place: &Place) -> Result<Outcome> {
         until_complete: true,
         retries,
         backoff,
+        // An error that is injected for good is no lock that somebody will let go.
+        lock_patience: Duration::ZERO,
         ..Options::default()
     };
     let stop = Stop::on(&place.stop);
