@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn each_option_is_a_limit() {
-        assert_eq!(limits(MYSQL, &["--max-lag", "1s", "--max-wait", "1s"]), []);
+        assert_eq!(limits(MYSQL, &["--max-wait", "1s"]), []);
         let share = |percent| limits(MYSQL, &["--max-flow-control", percent]);
         assert_eq!(share("25"), [Limit::FlowControl { most: 0.25 }]);
         assert_eq!(share("100"), [Limit::FlowControl { most: 1.0 }]);
@@ -245,13 +245,21 @@ mod tests {
             (["--max-history", "1"], "nova.db is a file"),
             (["--max-flow-control", "1"], "nova.db is a file"),
             (["--replica", "other.db"], "other.db is a file"),
-            (["--max-lag", "soon"], "--max-lag soon is not a time"),
             (["--max-wait", "-1s"], "--max-wait -1s is not a time"),
         ] {
             let arguments = [format!("{}={}", arguments[0], arguments[1])];
             let error = gauges("nova.db", &[&arguments[0]]).unwrap_err();
             assert_eq!(error.code, sexton::exit::ExitCode::Usage);
             assert!(error.message.starts_with(said), "{error}");
+        }
+        let soon = ["--replica", "mysql://nova@r1/nova", "--max-lag", "soon"];
+        let error = gauges(MYSQL, &soon).unwrap_err();
+        assert!(
+            error.message.starts_with("--max-lag soon is not a time"),
+            "{error}"
+        );
+        for alone in [["--max-lag", "1s"], ["--stopped-replica", "wait"]] {
+            assert!(Line::try_parse_from([&["sexton"], &alone[..]].concat()).is_err());
         }
         // A replica of a file is as good as any: it is the replica that is asked.
         let replica = gauges("nova.db", &["--replica", "mysql://nova@r1/nova"]);
