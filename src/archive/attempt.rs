@@ -41,11 +41,6 @@ impl From<DbError> for Refusal {
 /// What to do after a run that could not go on.
 const WHOLE: &str = "what was committed is whole; run again to go on";
 
-/// Whether it was waited for a lock in vain. (Galera's lost conflicts and deadlocks are other errors.)
-fn is_lock_timeout(error: &DbError) -> bool {
-    matches!(error.code.as_str(), "1205" | "55P03")
-}
-
 impl Run<'_> {
     /// Reads candidates; again where the connection was lost.
     pub(super) fn refill(
@@ -155,7 +150,7 @@ impl Run<'_> {
     /// Waits before the next attempt, longer each time; where the connection is gone until there is another one. The
     /// number of the next attempt: a lock that others hold is waited for in pieces, and they do not count.
     fn wait(&mut self, mut attempt: u32, error: &DbError) -> Result<u32> {
-        if is_lock_timeout(error) {
+        if error.is_lock_timeout() {
             let since = *self.held_up.get_or_insert_with(Instant::now);
             if since.elapsed() < self.sql.options.lock_patience {
                 self.outcome.retries += 1;

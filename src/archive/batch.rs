@@ -75,6 +75,17 @@ pub(super) enum Failure {
     Fatal(Error),
 }
 
+impl Failure {
+    /// A Galera node said OK to the COMMIT of a transaction that had been rolled back before.
+    pub(super) fn of_empty_commit() -> Self {
+        Self::Refused(DbError::new(
+            DbErrorKind::Retryable,
+            "",
+            "COMMIT was answered OK, and nothing was committed",
+        ))
+    }
+}
+
 impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
         Self::Refused(error)
@@ -133,11 +144,7 @@ impl Batch<'_> {
     ) -> Result<Done, Failure> {
         match is_gone(session, self.sql, &table, &key, false) {
             Ok(true) => Ok(done),
-            Ok(false) => Err(Failure::Refused(DbError::new(
-                DbErrorKind::Retryable,
-                "",
-                "COMMIT was answered OK, and nothing was committed",
-            ))),
+            Ok(false) => Err(Failure::of_empty_commit()),
             Err(error) => Err(Failure::Ambiguous(error, table, key, Box::new(done))),
         }
     }

@@ -369,11 +369,7 @@ impl<'a> Purge<'a, '_> {
         };
         match self.session.query_count(&count)? {
             0 => Ok(()),
-            _ => Err(Failure::Refused(DbError::new(
-                DbErrorKind::Retryable,
-                "",
-                "COMMIT was answered OK, and nothing was committed",
-            ))),
+            _ => Err(Failure::of_empty_commit()),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::preflight::{check, check_owners};
 use super::roots::{Roots, WINDOW};
 use super::sql::Sql;
 use super::stop::Stop;
-use super::unindexed;
+use super::unindexed::slow_references;
 
 /// Moves the soft-deleted families of one database to its shadow tables.
 ///
@@ -113,7 +113,10 @@ fn run(
     run.outcome = outcome;
     run.helpers = &mut *helpers;
     run.lock = lock.as_ref();
-    unindexed::tell(run.session, graph, run.observer)?;
+    // Like every other question of a run: again where the connection is lost or others hold a lock.
+    for slow in run.reading(|session| slow_references(session, graph))? {
+        run.observer.notice(&slow);
+    }
     if !options.dry_run {
         run.session.keep_journal()?;
     }

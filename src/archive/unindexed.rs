@@ -4,32 +4,29 @@
 use crate::db::{DbError, Session};
 use crate::schema::FamilyGraph;
 
-use super::options::Observer;
-
 /// A child of fewer rows is read in no time.
 const MANY: i64 = 10_000;
 
-/// Says which references of this database are slow to delete over, and the index that each wants.
-pub(super) fn tell(
+/// What to say of the references of this database that are slow to delete over, with the index that each wants.
+pub(super) fn slow_references(
     session: &mut Session,
     graph: &FamilyGraph,
-    observer: &mut dyn Observer,
-) -> Result<(), DbError> {
-    let asked = graph.references.iter().filter(|r| r.declared && !r.indexed);
-    for reference in asked {
-        let child = session.engine().quote(&reference.child);
+) -> Result<Vec<String>, DbError> {
+    let engine = session.engine();
+    let mut slow = Vec::new();
+    for reference in graph.references.iter().filter(|r| r.declared && !r.indexed) {
+        let child = engine.quote(&reference.child);
         let rows = session.query_count(&format!(
             "SELECT COUNT(*) FROM (SELECT 1 FROM {child} LIMIT {MANY}) many"
         ))?;
-        if rows < MANY {
-            continue;
+        if rows >= MANY {
+            slow.push(format!(
+                "{reference} has no index: the database reads all of {} for each row that goes from {}; {}",
+                reference.child,
+                reference.parent,
+                reference.create_index(engine),
+            ));
         }
-        observer.notice(&format!(
-            "{reference} has no index: the database reads all of {} for each row that goes from {}; {}",
-            reference.child,
-            reference.parent,
-            reference.create_index(session.engine()),
-        ));
     }
-    Ok(())
+    Ok(slow)
 }

@@ -60,4 +60,10 @@ impl DbError {
             message: message.into(),
         }
     }
+
+    /// Whether a lock that another session holds was waited for in vain: ER_LOCK_WAIT_TIMEOUT of MariaDB and MySQL,
+    /// lock_not_available of PostgreSQL. (Deadlocks, and conflicts that are lost on Galera, are other errors.)
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(self.code.as_str(), "1205" | "55P03")
+    }
 }
