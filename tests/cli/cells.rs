@@ -371,7 +371,7 @@ fn lost_midway(user: &str, arguments: &[&str]) -> (Ran, i64) {
 }
 
 #[test]
-fn what_a_lost_database_had_moved_is_reported() {
+fn what_a_lost_database_had_moved_is_said() {
     let (ran, moved) = lost_midway("sexton_lost_alone", &["{}"]);
     assert_eq!(ran.code, 69, "{}", ran.stderr);
     assert!(
@@ -379,9 +379,9 @@ fn what_a_lost_database_had_moved_is_reported() {
         "{}",
         ran.stderr
     );
-    let json = ran.json();
-    assert_eq!(json["stopped_because"], "failed");
-    assert!(json["families"].as_i64().unwrap() >= moved, "{json}");
+    assert!(moved > 0);
+    // Which tables the rows were of is not known, and a report without them would say that there were none.
+    assert_eq!(ran.stdout, "");
 }
 
 /// The first cell's server will not have us any more, in the middle of it.

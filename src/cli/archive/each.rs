@@ -118,11 +118,11 @@ pub(super) fn archive_all(args: &Args) -> Result<Archived> {
     let mut failures = Vec::new();
     let mut tells = false;
     for cell in cells {
-        tells |= cell.outcome.is_some() || cell.so_far.total_rows > 0;
+        tells |= cell.outcome.is_some() || databases.by_name && cell.so_far.total_rows > 0;
         let error = cell.failed.map(|error| with_rows(error, &cell.so_far));
         failures.extend(error.and_then(|error| unreachable.lost(&cell.name, error)));
         match cell.outcome {
-            outcome if !databases.by_name => total = outcome.unwrap_or(cell.so_far),
+            Some(outcome) if !databases.by_name => total = outcome,
             outcome => total.merge(shown(&cell.name), outcome.unwrap_or(cell.so_far)),
         }
     }
