@@ -197,11 +197,19 @@ impl Ground {
         fill(&mut session, self.families)
     }
 
-    /// What a server does by itself soon after so many rows have come.
+    /// What a server does by itself soon after so many rows have come; on MariaDB it is by luck whether that has been
+    /// when the first statement is planned.
     pub(super) fn analyze(&self, url: &str) -> Result<()> {
+        if self.kind == Kind::Sqlite {
+            return Ok(());
+        }
+        let mut session = open(&url.parse::<Target>()?, Access::ReadWrite)?;
         if self.kind == Kind::Postgres {
-            let mut session = open(&url.parse::<Target>()?, Access::ReadWrite)?;
             session.execute("VACUUM ANALYZE")?;
+            return Ok(());
+        }
+        for table in introspect(&mut session)?.tables.keys() {
+            session.query(&format!("ANALYZE TABLE `{table}`"))?;
         }
         Ok(())
     }

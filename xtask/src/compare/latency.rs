@@ -28,6 +28,10 @@ pub(crate) struct Args {
     /// Further options for sexton, as in --options=--target-batch-time=50ms; may be given several times.
     #[arg(long = "options", value_name = "OPTION", allow_hyphen_values = true)]
     options: Vec<String>,
+    /// Let the writer, and the server's thread that serves it, go before every other thread (MariaDB, as root): it then
+    /// never waits for a processor, and what is left is what the database makes it wait for.
+    #[arg(long)]
+    ahead: bool,
 }
 
 /// `cargo xtask compare latency`; whether the writer's slowest hundredth stayed within the bar.
@@ -35,10 +39,14 @@ pub(super) fn run(sh: &Shell, args: &Args) -> Result<bool> {
     let program = sexton(sh)?;
     let mut ground = Ground::new(args.size.on, args.size.families)?;
     println!(
-        "{} families on {}, sexton {}\n",
+        "{} families on {}, sexton {}{}\n",
         args.size.families,
         ground.description(),
-        args.options.join(" ")
+        args.options.join(" "),
+        match args.ahead {
+            true => "; the writer goes before every other thread",
+            false => "",
+        }
     );
     println!("| round | | transactions | median, ms | p99, ms | longest, ms |");
     println!("| ---: | --- | ---: | ---: | ---: | ---: |");
@@ -50,11 +58,11 @@ pub(super) fn run(sh: &Shell, args: &Args) -> Result<bool> {
         let mut session = open(&target, Access::ReadWrite)?;
         let lasting = |session: &mut Session| {
             let begun = Instant::now();
-            write(session, || begun.elapsed() >= ALONE)
+            write(session, args.ahead, || begun.elapsed() >= ALONE)
         };
         let alone = lasting(&mut session)?;
         let loops = beside_loops(|| lasting(&mut session))?;
-        let beside = beside_command(&mut session, {
+        let beside = beside_command(&mut session, args.ahead, {
             let mut command = Command::new(&program);
             command.args(["archive", "--quiet", "--until-complete"]);
             command.args(["--output", "/dev/null"]);
@@ -69,7 +77,7 @@ pub(super) fn run(sh: &Shell, args: &Args) -> Result<bool> {
         let prepared = script::prepared(&mut place)?;
         let mut command = prepared.command;
         command.stdin(prepared.input);
-        let script = beside_command(&mut session, command)?;
+        let script = beside_command(&mut session, args.ahead, command)?;
         for (what, times) in [
             ("alone", &alone),
             ("beside sexton", &beside),
@@ -100,10 +108,10 @@ pub(super) fn run(sh: &Shell, args: &Args) -> Result<bool> {
 }
 
 /// What a writer's transactions take while a command runs.
-fn beside_command(session: &mut Session, mut command: Command) -> Result<Vec<f64>> {
+fn beside_command(session: &mut Session, ahead: bool, mut command: Command) -> Result<Vec<f64>> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let writer = scope.spawn(|| write(session, || over.load(Ordering::Relaxed)));
+        let writer = scope.spawn(|| write(session, ahead, || over.load(Ordering::Relaxed)));
         let status = command
             .status()
             .context("cannot run what is written beside");
@@ -135,7 +143,13 @@ fn beside_loops<T>(of: impl FnOnce() -> T) -> T {
 }
 
 /// Writes as a service does to living instances, one small transaction after the other; milliseconds, in order.
-fn write(session: &mut Session, over: impl Fn() -> bool) -> Result<Vec<f64>> {
+fn write(session: &mut Session, ahead: bool, over: impl Fn() -> bool + Send) -> Result<Vec<f64>> {
+    if ahead {
+        return on_a_thread(|| {
+            go_ahead(session)?;
+            write(session, false, over)
+        });
+    }
     let rows =
         session.query("SELECT uuid FROM instances WHERE deleted = 0 ORDER BY id LIMIT 200")?;
     let uuids: Vec<&str> = rows
@@ -165,6 +179,31 @@ fn write(session: &mut Session, over: impl Fn() -> bool) -> Result<Vec<f64>> {
     }
     times.sort_by(f64::total_cmp);
     Ok(times)
+}
+
+/// What comes of it on a thread of its own, which takes its priority with it when it ends.
+fn on_a_thread<T: Send>(of: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| scope.spawn(of).join())
+        .map_err(|_| anyhow::anyhow!("the writer panicked"))?
+}
+
+/// Puts this thread, and the server's that serves the session, before all others.
+fn go_ahead(session: &mut Session) -> Result<()> {
+    let served = "SELECT TID FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()";
+    let rows = session.query(served)?;
+    let served = rows.first().and_then(|r| r.first()).and_then(Value::as_int);
+    let served = served.context("--ahead: the server does not say which thread serves us")?;
+    let here = std::fs::read_link("/proc/thread-self")?;
+    let here = here.file_name().context("a thread without a number")?;
+    for thread in [here.to_os_string(), served.to_string().into()] {
+        let mut command = Command::new("chrt");
+        command.args(["--rr", "--pid", "1"]).arg(thread);
+        let status = command
+            .status()
+            .context("--ahead needs chrt, of util-linux")?;
+        anyhow::ensure!(status.success(), "--ahead: {command:?} failed; be root");
+    }
+    Ok(())
 }
 
 /// The time that such a share of the transactions did not exceed.
