@@ -15,6 +15,7 @@ mod before;
 mod capture;
 mod explain;
 mod export;
+mod forecast;
 mod forest;
 mod keys;
 mod options;
@@ -35,6 +36,7 @@ mod unindexed;
 
 pub use api::{Api, Cell};
 pub use before::Before;
+pub use forecast::{Forecast, Shape};
 pub use options::{ExportFormat, Observer, Options};
 pub use outcome::{Blocked, Outcome, StopReason};
 pub use preflight::{check_owners, preflight};

@@ -15,9 +15,10 @@ use super::pace::{self, pause};
 use super::throttles::Throttles;
 
 mod each;
+mod planned;
 mod watch;
 
-use self::each::archive_all;
+use self::each::{Archived, Wanted, archive_all};
 
 /// Move soft-deleted families to the shadow tables, whole or not at all.
 ///
@@ -72,6 +73,29 @@ pub(crate) struct Args {
     /// Print what would move, and the statements; write nothing and lock nothing.
     #[arg(long, conflicts_with = "purge")]
     dry_run: bool,
+    /// Write down what a whole run would move, as a dry run counts it, for --apply.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["purge", "dry_run", "compat", "apply"])]
+    plan: Option<PathBuf>,
+    /// With --plan: by how much each count may differ when it is applied, in percent.
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "0",
+        requires = "plan",
+        value_parser = planned::percent
+    )]
+    max_drift: f64,
+    /// Do what was planned in this file, to the end, if schema and counts are still what they were. On a terminal it asks
+    /// first. With --dry-run it only looks whether they are.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["purge", "compat", "before", "task_log", "drop_unshadowed"]
+    )]
+    apply: Option<PathBuf>,
+    /// Do not ask: with --apply, and with --purge, which asks only on a terminal.
+    #[arg(long, short)]
+    yes: bool,
     /// Leftover rows in this table, which has no shadow table, may be written to TABLE.jsonl and
     /// deleted. May be given several times.
     #[arg(long, value_name = "TABLE")]
@@ -103,24 +127,28 @@ enum Compat {
 
 /// Runs the command; the exit code.
 pub(crate) fn run(args: &Args) -> Result<u8> {
-    match args.compat {
-        None => {
-            let archived = archive_all(args)?;
-            let outcome = &archived.outcome;
-            // An error is worse than whatever else a run may end with.
-            let code = match &archived.failed {
-                Some(error) => super::complain(error),
-                None => exit_code(outcome) as u8,
-            };
-            let report = match args.output.format {
-                Format::Text => report::archive_text(outcome),
-                Format::Json => report::json(outcome)?,
-            };
-            args.output.write(&report)?;
-            Ok(code)
-        }
-        Some(Compat::NovaManage) => Ok(run_compat(args)),
+    match (args.compat, &args.plan, &args.apply) {
+        (Some(Compat::NovaManage), _, _) => Ok(run_compat(args)),
+        (None, Some(file), _) => planned::plan(args, file),
+        (None, None, Some(file)) => planned::apply(args, file),
+        (None, None, None) => told(args, &archive_all(args, &Wanted::of(options(args)?))?),
     }
+}
+
+/// Writes the report of a run; the exit code.
+fn told(args: &Args, archived: &Archived) -> Result<u8> {
+    let outcome = &archived.outcome;
+    // An error is worse than whatever else a run may end with.
+    let code = match &archived.failed {
+        Some(error) => super::complain(error),
+        None => exit_code(outcome) as u8,
+    };
+    let report = match args.output.format {
+        Format::Text => report::archive_text(outcome),
+        Format::Json => report::json(outcome)?,
+    };
+    args.output.write(&report)?;
+    Ok(code)
 }
 
 pub(super) fn exit_code(outcome: &Outcome) -> ExitCode {
@@ -157,7 +185,7 @@ fn run_compat(args: &Args) -> u8 {
         println!("{}", compat::bad_before(&error));
         return compat::BAD_BEFORE;
     }
-    match archive_all(args) {
+    match options(args).and_then(|options| archive_all(args, &Wanted::of(options))) {
         Ok(archived) => {
             let outcome = archived.outcome;
             let interrupted = outcome.stopped_because.is_request();
@@ -201,7 +229,8 @@ fn now() -> jiff::Timestamp {
 
 /// As nova-manage has it where it is to be that; else what a transaction may hold in a quarter of a second at most.
 fn max_rows_text(args: &Args) -> &str {
-    let usual = match args.until_complete && args.compat.is_none() {
+    let until_complete = args.until_complete || args.plan.is_some() || args.apply.is_some();
+    let usual = match until_complete && args.compat.is_none() {
         true => "50000",
         false => "1000",
     };

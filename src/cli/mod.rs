@@ -21,6 +21,7 @@ pub(crate) use {say, tell};
 mod archive;
 mod audit;
 mod cells;
+mod confirm;
 mod database;
 mod demo;
 mod drop_in;

@@ -48,6 +48,13 @@ impl OutputArgs {
 }
 
 impl OutputFile {
+    /// A file that another argument names.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self {
+            output: Some(path.to_owned()),
+        }
+    }
+
     /// Fails if the report could not be written, so that no command does its work and then cannot
     /// say what it did; or if it would be written over one of the files that the command works on. Leaves a
     /// file that is there as it is, and none where there was none.

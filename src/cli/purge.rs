@@ -76,6 +76,9 @@ pub(crate) struct Args {
     /// Print what would go; write nothing and lock nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Do not ask before anything is deleted. Where there is no terminal nothing is asked.
+    #[arg(long, short)]
+    yes: bool,
     /// Write each row to TABLE.jsonl (or .sql) in this directory before it is deleted.
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,

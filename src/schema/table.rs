@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::ColumnType;
 
@@ -53,6 +54,18 @@ pub struct Table {
 }
 
 impl Table {
+    /// A fingerprint of what decides what a statement does to the rows: columns, keys, foreign keys, storage engine. Plain
+    /// indexes are left out, for they only make it faster. 16 hexadecimal digits, the same on every machine.
+    pub fn fingerprint(&self) -> String {
+        let parts = (
+            (&self.name, &self.columns, &self.primary_key),
+            (&self.uniques, &self.foreign_keys, &self.storage),
+        );
+        let text = serde_json::to_string(&parts).unwrap_or_default();
+        let digest = Sha256::digest(text.as_bytes());
+        digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name)

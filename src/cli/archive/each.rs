@@ -9,19 +9,46 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use sexton::archive::{self, Api, Observer, Options, Outcome, Stop, StopReason, Throttle};
+use sexton::archive::{
+    self, Api, Forecast, Observer, Options, Outcome, Shape, Stop, StopReason, Throttle,
+};
 use sexton::db::{Access, Session, Target, open};
 use sexton::error::{Error, Result};
 use sexton::schema::FamilyGraph;
 
+use super::planned;
 use super::watch::{Purging, Shared, Watch, into_inner, locked};
-use super::{Args, Compat, options};
+use super::{Args, Compat};
 use crate::cli::cells::{
     Unreachable, api_notices, in_directory_of, of_cells, open_api, shown, with_rows,
 };
+use crate::cli::confirm::confirm_on_terminal;
 use crate::cli::database::{Databases, of_api};
+use crate::cli::output::OutputFile;
 use crate::cli::progress::Progress;
 use crate::cli::signals::stop_flag;
+
+/// What is asked of a run over all cells, beside what the arguments say.
+pub(super) struct Wanted<'w> {
+    pub(super) options: Options,
+    /// What the schemas have to agree with.
+    pub(super) forecast: Option<&'w Forecast>,
+    /// A file that is written afterwards.
+    pub(super) writes: Option<&'w OutputFile>,
+    /// Whether a dry run shows its statements.
+    pub(super) shows_statements: bool,
+}
+
+impl Wanted<'_> {
+    pub(super) fn of(options: Options) -> Self {
+        Self {
+            options,
+            forecast: None,
+            writes: None,
+            shows_statements: true,
+        }
+    }
+}
 
 /// What a run over all cells has come to.
 pub(super) struct Archived {
@@ -32,6 +59,8 @@ pub(super) struct Archived {
     pub(super) api: bool,
     /// How nova-manage names the cells, by sexton's names.
     pub(super) cells: BTreeMap<String, String>,
+    /// The schema of each cell that was reached.
+    pub(super) schemas: BTreeMap<String, Shape>,
 }
 
 /// A cell that was reached.
@@ -52,10 +81,13 @@ struct Opened {
 }
 
 /// Archives every cell, and looks after the API database.
-pub(super) fn archive_all(args: &Args) -> Result<Archived> {
-    let options = options(args)?;
+pub(super) fn archive_all(args: &Args, wanted: &Wanted<'_>) -> Result<Archived> {
+    let options = &wanted.options;
     let databases = args.databases.resolve()?;
     args.output.check(databases.files())?;
+    if let Some(file) = wanted.writes {
+        file.check(databases.files())?;
+    }
     if let (Some(_), Some(path), None) = (args.compat, &args.databases.config_file, &databases.api)
     {
         // nova-manage does not archive where it could not clean up the records.
@@ -68,9 +100,20 @@ pub(super) fn archive_all(args: &Args) -> Result<Archived> {
     let flag = stop_flag()?;
     let stop = args.limits.stop(&flag)?;
     let mut unreachable = Unreachable::new(databases.by_name && args.compat.is_none());
-    let mut cells = open_all(args, &options, &databases, &mut unreachable)?;
+    let mut cells = open_all(args, options, &databases, &mut unreachable)?;
+    let schemas = cells
+        .iter()
+        .map(|cell| (cell.name.clone(), Shape::of(&cell.graph)));
+    let schemas = schemas.collect();
+    if let Some(forecast) = wanted.forecast {
+        planned::same(&forecast.schema_changes(&schemas), "the schema has changed")?;
+    }
     let labels: Vec<_> = cells.iter().map(|cell| cell.session.label()).collect();
     let labels = labels.join(", ");
+    if args.purge && args.compat.is_none() {
+        let what = format!("The shadow tables of {labels} are to be emptied for good afterwards.");
+        confirm_on_terminal(args.yes, &what)?;
+    }
     let reached = cells.iter().map(|c| (c.name.clone(), c.target.clone()));
     let reached: Vec<_> = reached.collect();
     let graphs: Vec<FamilyGraph> = cells.iter().map(|cell| cell.graph.clone()).collect();
@@ -97,7 +140,7 @@ pub(super) fn archive_all(args: &Args) -> Result<Archived> {
         flag: &flag,
         ended: Mutex::default(),
         failed: AtomicBool::new(false),
-        shared: Mutex::new(Shared::new(progress, api)),
+        shared: Mutex::new(Shared::new(progress, api, wanted.shows_statements)),
     };
     let begun = Instant::now();
     run.each(&stop, &mut cells, |cell, stop| run.archive(cell, stop));
@@ -152,6 +195,7 @@ pub(super) fn archive_all(args: &Args) -> Result<Archived> {
         failed,
         api: shared.api.is_some(),
         cells: databases.identities,
+        schemas,
     })
 }
 

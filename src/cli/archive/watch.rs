@@ -17,15 +17,18 @@ pub(super) struct Shared<'a> {
     moved: BTreeMap<String, (u64, u64)>,
     /// Families that there are about, by cell.
     expected: BTreeMap<String, u64>,
+    /// Whether a dry run shows its statements.
+    shows_statements: bool,
 }
 
 impl<'a> Shared<'a> {
-    pub(super) fn new(progress: Progress, api: Option<Api<'a>>) -> Self {
+    pub(super) fn new(progress: Progress, api: Option<Api<'a>>, shows_statements: bool) -> Self {
         Self {
             progress,
             api,
             moved: BTreeMap::new(),
             expected: BTreeMap::new(),
+            shows_statements,
         }
     }
 
@@ -106,7 +109,10 @@ impl Observer for Watch<'_, '_> {
     }
 
     fn plan(&mut self, table: &str, statements: &[String]) {
-        locked(self.shared).progress.plan(table, statements);
+        let shared = &mut *locked(self.shared);
+        if shared.shows_statements {
+            shared.progress.plan(table, statements);
+        }
     }
 }
 

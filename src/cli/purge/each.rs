@@ -12,6 +12,7 @@ use super::{Args, Compat};
 use crate::cli::cells::{
     Unreachable, api_notices, in_directory_of, of_cells, open_api, shown, with_rows,
 };
+use crate::cli::confirm::confirm_on_terminal;
 use crate::cli::database::of_api;
 use crate::cli::progress::Progress;
 use crate::cli::signals::stop_flag;
@@ -75,6 +76,10 @@ pub(super) fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names
         .map(|(_, s, _)| s.label().to_owned())
         .collect();
     total.database = labels.join(", ");
+    if !options.dry_run && args.compat.is_none() {
+        let what = format!("Rows of {} are to be deleted for good.", total.database);
+        confirm_on_terminal(args.yes, &what)?;
+    }
     if let Some(target) = &databases.api {
         // By the archived roots alone is it known whose records are to go.
         let mut api = open_api(target, &reached, &graphs, &unreachable, stop.clone())?;
