@@ -12,6 +12,7 @@ mod compat;
 mod databases;
 mod drop_in;
 mod output;
+mod own_schema;
 mod plan;
 mod prove;
 mod purge;

@@ -26,6 +26,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut steps = Steps::new();
     let servers = install::servers(&sh)?;
     steps.done(format!("servers: {servers}"));
+    // The documents make their SQLite files with it.
+    install::tools(&sh, &[("/usr/bin/sqlite3", "sqlite3")])?;
     let mut services = Vec::new();
     for (service, release, variable) in service::TESTED {
         let program = service::manage(&sh, service, release)?;

@@ -35,6 +35,7 @@ pub(super) fn plan(args: &Args, file: &Path) -> Result<u8> {
         args,
         &Wanted {
             writes: Some(&output),
+            shows_statements: !args.quiet,
             ..Wanted::of(options.clone())
         },
     )?;
@@ -62,7 +63,7 @@ pub(super) fn apply(args: &Args, file: &Path) -> Result<u8> {
         args,
         &Wanted {
             forecast: Some(&forecast),
-            shows_statements: args.dry_run,
+            shows_statements: args.dry_run && !args.quiet,
             ..Wanted::of(dry)
         },
     )?;
@@ -116,10 +117,8 @@ fn whole(archived: Archived, but: &str) -> Result<Archived> {
     }
     let outcome = &archived.outcome;
     if let Some((cell, why)) = outcome.unreachable.first_key_value() {
-        return Err(
-            Error::unavailable(format!("cell {cell}: {why}; {but}"))
-                .hint("a plan is for all cells: name those that it is for with --cell"),
-        );
+        return Err(Error::unavailable(format!("cell {cell}: {why}; {but}"))
+            .hint("a plan is for all cells: name those that it is for with --cell"));
     }
     match outcome.stopped_because {
         StopReason::Complete => Ok(archived),
