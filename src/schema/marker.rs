@@ -39,11 +39,29 @@ const BY_CONVENTION: [&str; 3] = ["deleted", "is_deleted", "deleted_at"];
 const LIVE_TEXTS: [&str; 4] = ["", "0", "False", "false"];
 
 impl Marker {
+    /// The marker of a table: the first of these columns that it has, else that by convention.
+    pub fn of(table: &Table, columns: &[String]) -> Option<Self> {
+        let named = columns.iter().find_map(|name| table.column(name));
+        match named {
+            Some(column) => Self::in_column(table, column),
+            None => Self::by_convention(table),
+        }
+    }
+
     /// The marker of a table by convention: `deleted`, `is_deleted`, or `deleted_at` alone.
     pub fn by_convention(table: &Table) -> Option<Self> {
         let column = BY_CONVENTION.iter().find_map(|name| table.column(name))?;
+        Self::in_column(table, column)
+    }
+
+    /// A column that marks. Where it holds a date, that is since when; else `deleted_at` says.
+    fn in_column(table: &Table, column: &Column) -> Option<Self> {
         let style = style_of(column)?;
-        let at = table.column("deleted_at").map(|c| c.name.clone());
+        let at = match style {
+            MarkerStyle::NotNull => Some(column),
+            _ => table.column("deleted_at"),
+        };
+        let at = at.map(|c| c.name.clone());
         Some(Self {
             column: column.name.clone(),
             style,
@@ -208,6 +226,21 @@ mod tests {
             Some(("is_deleted".into(), MarkerStyle::True))
         );
         assert_eq!(style(&[("id", "int")]), None);
+    }
+
+    #[test]
+    fn a_column_that_the_profile_names_goes_before_those_by_convention() {
+        let discarded = table(&[("discarded_at", "datetime"), ("deleted_at", "datetime")]);
+        let named = ["removed_on".to_owned(), "discarded_at".to_owned()];
+        let marker = Marker::of(&discarded, &named).unwrap();
+        assert_eq!(marker.column, "discarded_at");
+        assert_eq!(marker.at.as_deref(), Some("discarded_at"));
+        assert_eq!(marker.set_live(Engine::Sqlite), "\"discarded_at\" = NULL");
+        // A table without such a column is read as always.
+        let other = table(&[("deleted", "int"), ("deleted_at", "datetime")]);
+        let marker = Marker::of(&other, &named).unwrap();
+        assert_eq!(marker.column, "deleted");
+        assert_eq!(marker.at.as_deref(), Some("deleted_at"));
     }
 
     /// Cinder 1797048: PostgreSQL knows no `boolean = integer`.

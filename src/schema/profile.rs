@@ -38,6 +38,9 @@ pub struct Profile {
     /// What a shadow table's name begins with.
     #[serde(default = "default_shadow_prefix")]
     pub shadow_prefix: String,
+    /// Columns that mark rows deleted, the more telling first, beside those by convention.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marker_columns: Vec<String>,
     /// Whether a deleted row's marker holds the row's own key.
     #[serde(default)]
     pub marker_holds_key: bool,
@@ -324,7 +327,7 @@ impl Profile {
         if self.unmarked.contains(&table.name) {
             return None;
         }
-        let mut marker = Marker::by_convention(table)?;
+        let mut marker = Marker::of(table, &self.marker_columns)?;
         marker.holds_key = self.marker_holds_key && marker.style == super::MarkerStyle::NonZero;
         Some(marker)
     }

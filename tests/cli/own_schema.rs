@@ -19,9 +19,9 @@ const KEYS: [(&str, &str); 5] = [
     ("order_notes", "body"),
 ];
 
-fn shop(database: &Database) -> Session {
+fn shop(database: &Database, sql: &str) -> Session {
     let mut session = database.session();
-    let statements = SHOP
+    let statements = sql
         .lines()
         .filter(|l| !l.is_empty() && !l.starts_with("--"));
     for statement in statements {
@@ -50,7 +50,7 @@ fn rows(session: &mut Session, prefix: &str) -> Vec<String> {
 fn a_profile_of_some_lines_is_all_that_a_shop_needs() {
     for database in Database::on_each_engine() {
         let engine = database.engine;
-        let mut session = shop(&database);
+        let mut session = shop(&database, SHOP);
         let before = rows(&mut session, "");
         let run = |arguments: &[&str]| -> Ran {
             let with = ["--profile", PROFILE, "--format", "json", &database.url];
@@ -107,7 +107,7 @@ fn a_profile_of_some_lines_is_all_that_a_shop_needs() {
 fn a_shop_without_archived_tables_is_purged_in_place() {
     for database in Database::on_each_engine() {
         let engine = database.engine;
-        let mut session = shop(&database);
+        let mut session = shop(&database, SHOP);
         for (table, _) in KEYS {
             session
                 .execute(&format!("DROP TABLE archived_{table}"))
@@ -138,4 +138,33 @@ fn a_shop_without_archived_tables_is_purged_in_place() {
             assert_eq!(left.iter().any(|r| r == row), stays, "{engine:?}: {left:?}");
         }
     }
+}
+
+/// As Rails' `discard` has it, and with the age that `--before` asks for.
+#[test]
+fn a_marker_with_a_name_of_its_own_is_named_by_the_profile() {
+    let database = Database::fresh(sexton::db::Engine::Sqlite);
+    let mut session = shop(&database, &SHOP.replace("deleted_at", "discarded_at"));
+    let directory = tempfile::tempdir().unwrap();
+    let profile = directory.path().join("shop.toml");
+    let text = std::fs::read_to_string(PROFILE).unwrap();
+    let named = "marker_columns = [\"discarded_at\"]\ntables = [";
+    std::fs::write(&profile, text.replacen("tables = [", named, 1)).unwrap();
+    let profile = profile.display().to_string();
+    let with = [
+        "--profile",
+        &profile,
+        "--before",
+        "2024-05-01",
+        &database.url,
+    ];
+    let ran = sexton(&[&["archive", "--until-complete", "--quiet"], &with[..]].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let moved = rows(&mut session, "archived_");
+    let all = [
+        "orders:2=12",
+        "order_lines:3=2",
+        "order_notes:1=call before noon",
+    ];
+    assert_eq!(moved, all);
 }
