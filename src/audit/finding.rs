@@ -1,7 +1,13 @@
 //! Findings, and the report they make: the same value behind every output format.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::compare::{Compared, Comparison, Course};
+use super::fingerprint::fingerprint;
+use super::suppress::{Suppressed, SuppressionsUsed};
 use super::upgrade::Upgrade;
 use crate::exit::ExitCode;
 
@@ -42,6 +48,9 @@ pub struct Finding {
     /// How the root is reached: its table, then reference by reference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<String>,
+    /// Which of the check's questions has found it, where it asks several about a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Rows concerned in the table; of `unarchivable-parent` and `split-family`, roots.
     pub count: u64,
     /// Keys of the first rows, `3`, or `a/b` for a composite key.
@@ -56,6 +65,57 @@ pub struct Finding {
     pub remedy: String,
     /// The SELECT that shows the rows; `None` where the schema itself is at fault.
     pub select: Option<String>,
+    /// How it is told from all others, in every run and every format; given to it by [`AuditReport::add`].
+    #[serde(default)]
+    pub fingerprint: String,
+    /// Beside what it is in the baseline, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Compared>,
+    /// Beside what it was in an earlier report, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Compared>,
+    /// Whether it is old or goes on, if it has an age to hold against a baseline or an earlier report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Course>,
+    /// Why it is all right for now, if somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<Suppressed>,
+}
+
+impl Finding {
+    /// A finding about a table, with nothing in it but what every one has.
+    pub fn new(check: &str, severity: Severity, table: impl Into<String>, count: u64) -> Self {
+        Self {
+            check: check.into(),
+            severity,
+            table: table.into(),
+            reference: None,
+            path: Vec::new(),
+            kind: None,
+            count,
+            samples: Vec::new(),
+            oldest: None,
+            newest: None,
+            message: String::new(),
+            remedy: String::new(),
+            select: None,
+            fingerprint: String::new(),
+            baseline: None,
+            since: None,
+            course: None,
+            suppressed: None,
+        }
+    }
+
+    /// Whether it is in the baseline and has not grown since.
+    pub fn is_known(&self) -> bool {
+        self.baseline.as_ref().is_some_and(Compared::is_known)
+    }
+
+    /// Whether it is known or suppressed, and so does not make an audit fail.
+    pub fn is_excused(&self) -> bool {
+        self.is_known() || self.suppressed.is_some()
+    }
 }
 
 /// Something that could not be checked.
@@ -79,6 +139,12 @@ pub struct Summary {
     pub warning: usize,
     /// Notes.
     pub note: usize,
+    /// Those of all these that are in the baseline and have not grown.
+    #[serde(default)]
+    pub known: usize,
+    /// Those of all these that are suppressed.
+    #[serde(default)]
+    pub suppressed: usize,
 }
 
 /// All that an audit of one database found.
@@ -90,6 +156,12 @@ pub struct AuditReport {
     pub database: String,
     /// The profile it was read with.
     pub profile: String,
+    /// When the audit began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audited_at: Option<Timestamp>,
+    /// The checks that were made.
+    #[serde(default)]
+    pub checks: Vec<String>,
     /// The findings, check by check in the order of the registry.
     pub findings: Vec<Finding>,
     /// What could not be checked.
@@ -99,6 +171,18 @@ pub struct AuditReport {
     /// What an upgrade would meet, if that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<Upgrade>,
+    /// The baseline that the findings are held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Comparison>,
+    /// The earlier report that the findings are held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Comparison>,
+    /// What has come of suppressions that suppress nothing, if there is a file of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressions: Option<SuppressionsUsed>,
+    /// Which checks were made on tables with which prefix.
+    #[serde(skip)]
+    covered: BTreeSet<(String, String)>,
 }
 
 impl AuditReport {
@@ -108,16 +192,58 @@ impl AuditReport {
             version: 1,
             database: database.into(),
             profile: profile.into(),
+            audited_at: None,
+            checks: Vec::new(),
             findings: Vec::new(),
             not_checked: Vec::new(),
             summary: Summary::default(),
             upgrade: None,
+            baseline: None,
+            since: None,
+            suppressions: None,
+            covered: BTreeSet::new(),
         }
     }
 
-    /// Adds findings, and what could not be checked, once each.
+    /// Books that these checks were made on the tables with this prefix: `cell1.`, or nothing.
+    pub fn cover<'c>(&mut self, prefix: &str, checks: impl IntoIterator<Item = &'c str>) {
+        for check in checks {
+            if !self.checks.iter().any(|known| known == check) {
+                self.checks.push(check.to_owned());
+            }
+            self.covered.insert((prefix.to_owned(), check.to_owned()));
+        }
+    }
+
+    /// Whether a finding of this check in this table would be here if there was one: a check that was not made, or
+    /// not to its end, has not shown that there is none.
+    pub fn covers(&self, check: &str, table: &str) -> bool {
+        let end = table.find('.').map_or(0, |dot| dot + 1);
+        let at = (table[..end].to_owned(), check.to_owned());
+        self.covered.contains(&at) && !self.has_gap(check, table)
+    }
+
+    /// The same of a table in whatever cell.
+    pub(super) fn covers_anywhere(&self, check: &str, table: &str) -> bool {
+        self.checks.iter().any(|made| made == check) && !self.has_gap(check, table)
+    }
+
+    fn has_gap(&self, check: &str, table: &str) -> bool {
+        // A gap may name its table without the cell; and some findings are about all tables together.
+        let of_table =
+            |gap: &str| table == gap || table.ends_with(&format!(".{gap}")) || table.ends_with('*');
+        self.not_checked.iter().any(|gap| {
+            (gap.check == "all" || gap.check == check) && gap.table.as_deref().is_none_or(of_table)
+        })
+    }
+
+    /// Adds findings, each with its fingerprint, and what could not be checked, once each.
     pub fn add(&mut self, findings: Vec<Finding>, not_checked: Vec<NotChecked>) {
-        self.findings.extend(findings);
+        self.findings
+            .extend(findings.into_iter().map(|finding| Finding {
+                fingerprint: fingerprint(&finding),
+                ..finding
+            }));
         for gap in not_checked {
             if !self.not_checked.contains(&gap) {
                 self.not_checked.push(gap);
@@ -126,19 +252,24 @@ impl AuditReport {
         self.count();
     }
 
-    fn count(&mut self) {
-        let of = |s| self.findings.iter().filter(|f| f.severity == s).count();
+    pub(super) fn count(&mut self) {
+        let number =
+            |what: &dyn Fn(&Finding) -> bool| self.findings.iter().filter(|f| what(f)).count();
+        let of = |severity| number(&|f| f.severity == severity);
         self.summary = Summary {
             error: of(Severity::Error),
             warning: of(Severity::Warning),
             note: of(Severity::Note),
+            known: number(&Finding::is_known),
+            suppressed: number(&|f| f.suppressed.is_some()),
         };
     }
 
     /// The exit code. Errors come first; then what could not be checked, because that is never
-    /// clean; then the milder findings, from `fail_on` upwards.
+    /// clean; then the milder findings, from `fail_on` upwards. Findings that are known or suppressed do not count.
     pub fn exit_code(&self, fail_on: Severity) -> ExitCode {
-        let worst = self.findings.iter().map(|f| f.severity).max();
+        let failing = self.findings.iter().filter(|f| !f.is_excused());
+        let worst = failing.map(|f| f.severity).max();
         match worst {
             Some(Severity::Error) => ExitCode::Errors,
             _ if !self.not_checked.is_empty() => ExitCode::Unavailable,
@@ -153,20 +284,7 @@ mod tests {
     use super::*;
 
     fn report(severities: &[Severity], gaps: usize) -> AuditReport {
-        let finding = |severity: &Severity| Finding {
-            check: "c".into(),
-            severity: *severity,
-            table: "t".into(),
-            reference: None,
-            path: Vec::new(),
-            count: 1,
-            samples: Vec::new(),
-            oldest: None,
-            newest: None,
-            message: String::new(),
-            remedy: String::new(),
-            select: None,
-        };
+        let finding = |severity: &Severity| Finding::new("c", *severity, "t", 1);
         let gap = |n| NotChecked {
             check: "c".into(),
             table: None,

@@ -9,19 +9,30 @@
 //! whatever indexes the shadow tables lack (see [`Subject`]); what could not be asked is in
 //! [`AuditReport::not_checked`], never silently clean.
 
+mod baseline;
 mod checks;
+mod compare;
 mod family;
 mod finding;
+mod fingerprint;
+mod pages;
 mod probe;
 mod remedy;
 mod run;
+mod since;
 mod stranded;
 mod subject;
+mod suppress;
 pub mod upgrade;
 
+pub use baseline::Baseline;
 pub use checks::{Check, Checks, all, catalogue};
+pub use compare::{Change, Compared, Comparison, Course, Known};
 pub use finding::{AuditReport, Finding, NotChecked, Severity, Summary};
+pub use pages::page;
 pub use probe::{Ask, Probe, Question};
 pub use run::{Options, audit, plan};
+pub use since::Since;
 pub use stranded::{Cell, ID as STRANDED, Stranded, stranded};
 pub use subject::{Columns, Link, Side, Subject};
+pub use suppress::{Suppressed, Suppression, Suppressions, SuppressionsUsed};

@@ -21,6 +21,9 @@ pub struct Probe {
     pub reference: Option<String>,
     /// How the root is reached.
     pub path: Vec<String>,
+    /// Which of the check's questions about this table it is, where there are several: a few words that stay the
+    /// same for ever, as the finding is known by them.
+    pub kind: Option<String>,
     /// What is wrong.
     pub message: String,
     /// What mends it; may hold `{keys}` for the keys of the samples.
@@ -74,6 +77,7 @@ impl Probe {
             table: table.into(),
             reference: None,
             path: Vec::new(),
+            kind: None,
             message: String::new(),
             remedy: String::new(),
             ask,
@@ -99,6 +103,13 @@ impl Probe {
     #[must_use]
     pub fn path(mut self, path: Vec<String>) -> Self {
         self.path = path;
+        self
+    }
+
+    /// The same probe as this one of the check's questions.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kind = Some(kind.into());
         self
     }
 

@@ -52,6 +52,7 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
         false => plan(graph, session.engine(), &checks),
     };
     let mut report = AuditReport::new(session.label(), &graph.profile.name);
+    report.cover("", checks.iter().map(|check| check.id()));
     let (mut findings, mut gaps) = (Vec::new(), Vec::new());
     if sees_all_tables(session).is_ok_and(|all| !all) {
         gaps.push(NotChecked {
@@ -147,18 +148,16 @@ fn answer(
     samples: usize,
 ) -> Result<Option<Finding>, DbError> {
     let finding = |count, samples, oldest, newest, remedy, select| Finding {
-        check: probe.check.into(),
-        severity: probe.severity,
-        table: probe.table.clone(),
         reference: probe.reference.clone(),
         path: probe.path.clone(),
-        count,
+        kind: probe.kind.clone(),
         samples,
         oldest,
         newest,
         message: probe.message.clone(),
         remedy,
         select,
+        ..Finding::new(probe.check, probe.severity, probe.table.as_str(), count)
     };
     let question = match ask {
         Ask::Known(names) => {

@@ -274,7 +274,7 @@ impl Search<'_> {
 
     fn findings(&self, api: &Session, cells: &[Cell<'_>], tally: &Tally) -> Vec<Finding> {
         let (engine, table) = (api.origin(), self.table);
-        let finding = |severity, found: &Count, message: String, remedy: String| {
+        let finding = |severity, found: &Count, kind: String, message: String, remedy: String| {
             let mut samples = found.samples.clone();
             samples.sort();
             let list: Vec<_> = samples
@@ -290,21 +290,16 @@ impl Search<'_> {
                 )
             });
             Finding {
-                check: ID.into(),
-                severity,
-                table: table.into(),
                 reference: Some(format!(
                     "{table}.{} -> {}.{}",
                     self.records.column, self.records.root, self.records.key
                 )),
-                path: Vec::new(),
-                count: found.count,
+                kind: Some(kind),
                 samples,
-                oldest: None,
-                newest: None,
                 message,
                 remedy,
                 select,
+                ..Finding::new(ID, severity, table, found.count)
             }
         };
         let mut findings = Vec::new();
@@ -316,6 +311,11 @@ impl Search<'_> {
             findings.push(finding(
                 Severity::Error,
                 found,
+                // The name of a cell that has none is that of its database, which may lie elsewhere tomorrow.
+                match cell.name == cell.session.label() {
+                    true => "archived".to_owned(),
+                    false => format!("archived in {}", cell.name),
+                },
                 format!(
                     "{table} records in the API database are about {} that are archived in cell \
                      {}: a run was cut off before it cleaned up",
@@ -328,6 +328,7 @@ impl Search<'_> {
             findings.push(finding(
                 Severity::Warning,
                 &tally.nowhere,
+                "nowhere".to_owned(),
                 format!(
                     "{table} records in the API database are about {} that are in no given cell",
                     self.records.root

@@ -81,18 +81,10 @@ fn example() -> crate::audit::AuditReport {
     use crate::audit::{AuditReport, Finding, NotChecked, Severity};
 
     let finding = |check: &str, severity, table: &str, message: &str| Finding {
-        check: check.into(),
-        severity,
-        table: table.into(),
-        reference: None,
-        path: Vec::new(),
-        count: 1,
         samples: vec!["3".into()],
-        oldest: None,
-        newest: None,
         message: message.into(),
         remedy: "`sexton archive` moves them".into(),
-        select: None,
+        ..Finding::new(check, severity, table, 1)
     };
     let reference = "instance_extra.instance_uuid -> instances.uuid";
     let mut report = AuditReport::new("mysql://nova@db/nova", "nova");

@@ -56,6 +56,7 @@ fn probes<'a>(subject: &Subject<'a>, side: Side<'a>, shadow: &'a Table) -> [Prob
     };
     [
         probe(Severity::Warning, same.clone())
+            .kind("same")
             .message(format!(
                 "{0} rows are in {0} and, the same, in {1}; nova-manage meets a duplicate key",
                 live.name, shadow.name
@@ -65,6 +66,7 @@ fn probes<'a>(subject: &Subject<'a>, side: Side<'a>, shadow: &'a Table) -> [Prob
                 subject.engine.quote(&shadow.name)
             )),
         probe(Severity::Error, format!("NOT ({same})"))
+            .kind("different")
             .message(format!(
                 "keys of {} rows are taken by other rows in {}: ids were used again, or a run was \
                  left half done",

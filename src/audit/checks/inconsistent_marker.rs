@@ -40,6 +40,7 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Vec<Probe> 
         let (set, column) = (engine.quote(at), &marker.column);
         probes.push(
             probe(Severity::Warning, &format!("{deleted} AND {date} IS NULL"))
+                .kind("no-date")
                 .message(format!(
                     "{table} rows are marked deleted and have no {at}: `--before` never finds them"
                 ))
@@ -52,6 +53,7 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Vec<Probe> 
         let live = marker.is_live(engine, "c");
         probes.push(
             probe(Severity::Warning, &format!("{live} AND {date} IS NOT NULL"))
+                .kind("date-of-live")
                 .message(format!(
                     "{table} rows have a {at} and a {column} that says live"
                 ))
@@ -65,6 +67,7 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Vec<Probe> 
     if let Some(unknown) = marker.is_unknown(engine, "c") {
         probes.push(
             probe(Severity::Warning, &unknown)
+                .kind("no-marker")
                 .message(format!(
                     "{table} rows have a NULL {}: neither live nor deleted",
                     marker.column
@@ -99,6 +102,7 @@ fn foreign_key_in_marker(subject: &Subject<'_>, side: Side<'_>, marker: &Marker)
     let (table, column) = (&side.live.name, &marker.column);
     Some(
         Probe::rows(Severity::Note, table, question)
+            .kind("other-key")
             .message(format!(
                 "{table} rows are marked deleted with a {column} that is not their {key}"
             ))

@@ -36,6 +36,7 @@ fn probes(subject: &Subject<'_>, link: Link<'_>) -> Vec<Probe> {
         let question = subject.rows_of(link.parent.member, link.parent.live, "p", &condition);
         Probe::rows(severity, &reference.parent, question)
             .reference(reference)
+            .kind(state)
             .message(format!(
                 "{state} {} rows have no {} row anywhere",
                 reference.parent, reference.child

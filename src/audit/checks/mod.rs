@@ -81,7 +81,13 @@ impl Checks {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::fingerprint::fingerprint;
+    use super::super::{Finding, plan};
     use super::*;
+    use crate::db::Engine;
+    use crate::schema::{Model, Profile};
 
     #[test]
     fn an_unknown_check_is_a_usage_error_that_names_the_known_ones() {
@@ -90,14 +96,42 @@ mod tests {
         assert!(error.to_string().contains("orphaned-row"), "{error}");
     }
 
+    /// Two that had one fingerprint would be one in a baseline.
+    #[test]
+    fn every_question_about_every_service_has_a_fingerprint_of_its_own() {
+        for name in Model::names() {
+            let schema = Model::built_in(name).unwrap().schema().unwrap();
+            let profile = Profile::detect(&schema);
+            if profile.is_convention() {
+                // An API database.
+                continue;
+            }
+            let graph = profile.families(&schema).unwrap();
+            let checks = Checks::choose(&[]).unwrap();
+            let mut seen = BTreeSet::new();
+            for probe in plan(&graph, Engine::Mysql, &checks) {
+                let finding = Finding {
+                    reference: probe.reference.clone(),
+                    path: probe.path.clone(),
+                    kind: probe.kind.clone(),
+                    ..Finding::new(probe.check, probe.severity, probe.table.as_str(), 1)
+                };
+                assert!(seen.insert(fingerprint(&finding)), "{name}: {probe:?}");
+            }
+            assert!(seen.len() > 10, "{name}: {}", seen.len());
+        }
+    }
+
     #[test]
     fn every_check_has_a_page_that_begins_with_its_name_and_says_what_the_help_says() {
         for (id, summary) in catalogue() {
-            let page = format!("{}/docs/checks/{id}.md", env!("CARGO_MANIFEST_DIR"));
-            let text = std::fs::read_to_string(&page).unwrap_or_default();
+            let text = crate::audit::page(id).unwrap_or_default();
             let (first, rest) = summary.split_at(1);
             let head = format!("# {id}\n\n{}{rest}.\n\n", first.to_uppercase());
-            assert!(text.starts_with(&head), "{page} does not begin with {head}");
+            assert!(
+                text.starts_with(&head),
+                "the page of {id} does not begin with {head}"
+            );
         }
     }
 }

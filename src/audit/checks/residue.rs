@@ -64,6 +64,7 @@ fn of_deleted_parent(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
     Some(
         Probe::rows(severity, &reference.child, question)
             .reference(reference)
+            .kind("parent-deleted")
             .message(format!(
                 "{word}{} rows belong to soft-deleted {} rows",
                 reference.child, reference.parent
@@ -94,6 +95,7 @@ fn of_archived_parent<'a>(subject: &Subject<'a>, link: Link<'a>) -> Option<Probe
     Some(
         Probe::rows(Severity::Warning, &reference.child, question)
             .reference(reference)
+            .kind("parent-archived")
             .message(format!(
                 "{} rows were left behind, their {} row is in {} and they have no shadow table",
                 reference.child, reference.parent, parent_shadow.name
@@ -118,6 +120,7 @@ fn live_in_shadow(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
     Some(
         Probe::rows(Severity::Note, &table.name, question)
             .reference(reference)
+            .kind("live-in-shadow")
             .message(format!(
                 "{} rows, in the shadow table, are marked live beside their archived {} row; a \
                  purge by date that goes table by table never removes them",

@@ -48,12 +48,14 @@ fn unknown(subject: &Subject<'_>, side: Side<'_>) -> Option<Probe> {
         let probe = Probe::known(Severity::Note, table, vec![table.clone()]);
         return Some(
             probe
+                .kind("no-live-table")
                 .message(format!("{table} is a shadow table, and there is no {live}"))
                 .remedy("drop it when nothing in it is wanted any more"),
         );
     }
     Some(
         Probe::known(Severity::Warning, table, vec![table.clone()])
+            .kind("unknown-table")
             .message(format!(
                 "{table} is not a table of {}: nova-manage db archive_deleted_rows fails on a \
                  table it does not know",
@@ -87,6 +89,7 @@ fn missing(subject: &Subject<'_>, side: Side<'_>) -> Option<Probe> {
     };
     Some(
         Probe::known(severity, table, vec![shadow.clone()])
+            .kind("no-shadow-table")
             .message(format!(
                 "{table} has no shadow table {shadow}: its rows cannot be archived"
             ))
@@ -121,6 +124,7 @@ fn column(subject: &Subject<'_>, drift: &Drift, side: Side<'_>, shadow: &Table) 
     };
     Some(
         Probe::known(severity, &drift.table, vec![full.clone()])
+            .kind(format!("{}: {}", drift.column, drift.kind))
             .message(format!("{full}: {}", drift.kind))
             .remedy(remedy),
     )
@@ -161,6 +165,7 @@ fn enum_types(subject: &Subject<'_>, live: &Table, shadow: &Table) -> Vec<Probe>
         let probe = Probe::known(Severity::Warning, &live.name, vec![full.clone()]);
         probes.push(
             probe
+                .kind(format!("{}: enum type", column.name))
                 .message(format!(
                     "{full} is of type {a}, its shadow of type {b}: every nova-manage archive of \
                      the table fails; sexton casts"
@@ -191,6 +196,7 @@ fn removed_columns(subject: &Subject<'_>, side: Side<'_>) -> Vec<Probe> {
         let question = subject.rows_of(side.member, side.live, "c", &condition);
         Some(
             Probe::rows(Severity::Warning, &side.live.name, question)
+                .kind(format!("{column}: removed"))
                 .message(format!(
                     "soft-deleted {0} rows have a value in {0}.{column}, which the service's \
                      models know no longer: nova-manage archives it as NULL",

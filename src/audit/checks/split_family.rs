@@ -74,6 +74,7 @@ fn left_behind<'a>(
     };
     Probe::rows(severity(link), &child.name, question)
         .reference(link.reference)
+        .kind("parent-archived")
         .only_if(subject.loose(link, child, parent))
         .message(format!(
             "{} rows are still live while their {} row is in {}",
@@ -165,6 +166,10 @@ fn gone_before<'a>(
     Some(
         Probe::rows(severity(link), &child.name, question)
             .reference(link.reference)
+            .kind(match parent_deleted {
+                true => "parent-deleted",
+                false => "parent-live",
+            })
             .only_if(
                 link.parent
                     .shadow

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answers, Options, finding};
+use super::{Answers, Options};
 use crate::audit::{Finding, Severity};
 use crate::db::{DbError, Session, Value};
 use crate::schema::FamilyGraph;
@@ -108,7 +108,7 @@ pub(super) fn judge(backlog: &[Backlog], options: &Options) -> Option<Finding> {
         .filter(|part| part.deleted > 0 && (many || is_old(part)))
         .collect();
     blamed.sort_by_key(|part| std::cmp::Reverse(part.deleted));
-    let mut found = finding(ID, Severity::Warning, "*".into(), all);
+    let mut found = Finding::new(ID, Severity::Warning, "*", all);
     found.samples = blamed
         .iter()
         .take(options.samples)

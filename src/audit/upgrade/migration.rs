@@ -1,7 +1,7 @@
 //! Where a schema is, where it has to go, and whether it is what its release made.
 
-use super::{Answers, At, Database, Options, finding};
-use crate::audit::{NotChecked, Severity};
+use super::{Answers, At, Database, Options};
+use crate::audit::{Finding, NotChecked, Severity};
 use crate::db::migration_version;
 use crate::error::Result;
 use crate::schema::Model;
@@ -81,7 +81,7 @@ fn behind(
     present: Option<&Model>,
     target: &Model,
     database: &Database<'_>,
-) -> Option<crate::audit::Finding> {
+) -> Option<Finding> {
     if at.version.as_ref() == Some(&at.target) {
         return None;
     }
@@ -127,7 +127,7 @@ fn behind(
         .into_iter()
         .find(|t| database.schema.table(t).is_some());
     let table = kept.unwrap_or("*");
-    let mut found = finding(BEHIND, severity, format!("{}{table}", database.prefix), 1);
+    let mut found = Finding::new(BEHIND, severity, format!("{}{table}", database.prefix), 1);
     (found.message, found.remedy) = (message, remedy);
     Some(found)
 }
@@ -159,7 +159,7 @@ fn drift(
         _ => "*".to_owned(),
     };
     let table = format!("{}{table}", database.prefix);
-    let mut found = finding(DRIFT, severity, table, differences.len() as u64);
+    let mut found = Finding::new(DRIFT, severity, table, differences.len() as u64);
     let shown = differences.iter().take(options.samples);
     found.samples = shown.map(|d| format!("{}: {}", d.table, d.kind)).collect();
     found.message = format!("the schema is not what {} made", model.title());

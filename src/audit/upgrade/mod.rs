@@ -17,7 +17,7 @@ pub use backlog::Backlog;
 pub use pending::Pending;
 pub use verdict::{Step, Verdict};
 
-use super::{AuditReport, Finding, NotChecked, Severity};
+use super::{AuditReport, Finding, NotChecked};
 use crate::archive::Before;
 use crate::db::{DbError, Session};
 use crate::error::Result;
@@ -131,24 +131,6 @@ impl Answers {
     }
 }
 
-/// A finding about a table, with nothing in it but what every one has.
-fn finding(check: &str, severity: Severity, table: String, count: u64) -> Finding {
-    Finding {
-        check: check.into(),
-        severity,
-        table,
-        reference: None,
-        path: Vec::new(),
-        count,
-        samples: Vec::new(),
-        oldest: None,
-        newest: None,
-        message: String::new(),
-        remedy: String::new(),
-        select: None,
-    }
-}
-
 /// Looks at the databases of a service, the API database last, adds what is found to the report, and judges all
 /// that is in it.
 ///
@@ -208,6 +190,12 @@ pub fn upgrade(
         upgrade
             .unseen
             .push(format!("all checks but {}", options.checks.join(", ")));
+    }
+    // Some findings are about a database as a whole, or about all of them.
+    let prefixes = databases.iter().map(|d| d.prefix.as_str()).chain([""]);
+    for prefix in prefixes {
+        let ids = CHECKS.iter().map(|(id, _)| *id);
+        report.cover(prefix, ids.filter(|id| options.wants(id)));
     }
     report.add(answers.findings, answers.gaps);
     upgrade.verdict = verdict::of(report, &upgrade);

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::backlog::count;
-use super::{Answers, Database, finding};
-use crate::audit::Severity;
+use super::{Answers, Database};
+use crate::audit::{Finding, Severity};
 use crate::db::{Engine, Value};
 use crate::schema::{DataMigration, Marker, Profile, Table};
 
@@ -88,7 +88,8 @@ pub(super) fn look(
             // It comes with the upgrade, and is run after it.
             false => Severity::Note,
         };
-        let mut found = finding(ID, severity, pending.table.clone(), pending.rows);
+        let mut found = Finding::new(ID, severity, pending.table.clone(), pending.rows);
+        found.kind = Some(pending.migration.clone());
         found.message = format!(
             "{} has yet to change rows of {}{}",
             pending.migration,

@@ -1,8 +1,8 @@
 //! References without an index: each row that is deleted from the parent reads all of the child.
 
+use super::Answers;
 use super::backlog::count;
-use super::{Answers, finding};
-use crate::audit::Severity;
+use crate::audit::{Finding, Severity};
 use crate::db::Session;
 use crate::schema::{FamilyGraph, Reference};
 
@@ -32,7 +32,7 @@ pub(super) fn look(
             true => Severity::Warning,
             false => Severity::Note,
         };
-        let mut found = finding(ID, severity, table, rows);
+        let mut found = Finding::new(ID, severity, table, rows);
         found.reference = Some(reference.to_string());
         found.message = format!(
             "{}.{} has no index: whoever deletes a row of {} reads all of {}",

@@ -33,6 +33,7 @@ pub(super) fn by_live_child<'a>(subject: &Subject<'a>, link: Link<'a>) -> Vec<Pr
         );
         Some(
             way.probe(subject, stays.as_deref())?
+                .kind("live-child")
                 .message(message)
                 .remedy(remedy),
         )
@@ -88,6 +89,7 @@ pub(super) fn without_marker<'a>(subject: &Subject<'a>, side: Side<'a>) -> Optio
     Some(
         Probe::rows(Severity::Error, &member.table, question)
             .path(vec![member.table.clone()])
+            .kind("no-marker")
             .message(format!(
                 "{} rows have a NULL {}: they can never be archived",
                 member.table, marker.column

@@ -43,6 +43,7 @@ fn removed_child<'a>(subject: &Subject<'a>, reference: &'a Reference) -> Option<
     probe.severity = Severity::Warning;
     Some(
         probe
+            .kind("removed-child")
             .message(format!(
                 "soft-deleted {} rows have rows in {}, a table that Nova's models know no longer: \
                  its foreign key stops nova-manage",
@@ -72,6 +73,7 @@ fn same_parent_twice<'a>(
     probe.severity = Severity::Warning;
     Some(
         probe
+            .kind(format!("two foreign keys: {reference}, {other}"))
             .message(format!(
                 "soft-deleted {} rows have {} rows, whose table has two foreign keys to theirs: \
                  nova-manage copies such a row twice and meets a duplicate key in every run",

@@ -26,6 +26,7 @@ pub(super) fn probes<'a>(subject: &Subject<'a>, side: Side<'a>) -> Vec<Probe> {
             let taken = subject.in_shadow(side, shadow, way.foot());
             probes.extend(way.probe(subject, Some(&taken)).map(|probe| {
                 probe
+                    .kind(format!("{table}: shadow-key-taken"))
                     .message(format!(
                         "{whose} cannot be copied to {}: their key is taken there",
                         shadow.name
@@ -42,6 +43,7 @@ pub(super) fn probes<'a>(subject: &Subject<'a>, side: Side<'a>) -> Vec<Probe> {
             let null = format!("{} IS NULL", subject.engine.column(way.foot(), column));
             probes.extend(way.probe(subject, Some(&null)).map(|probe| {
                 probe
+                    .kind(format!("{table}.{column}: null"))
                     .message(format!(
                         "{whose} cannot be copied: {column} is NULL, which {} does not allow",
                         shadow.name

@@ -22,6 +22,7 @@ pub(super) fn probes<'a>(subject: &Subject<'a>, side: Side<'a>) -> Vec<Probe> {
         };
         Some(
             way.probe(subject, None)?
+                .kind(obstacle.reason())
                 .message(message)
                 .remedy(remedy(subject, side, &way, obstacle)),
         )
