@@ -7,10 +7,10 @@ use clap::ValueEnum;
 use sexton::archive::{Before, Options, Outcome, StopReason};
 use sexton::error::Result;
 use sexton::exit::ExitCode;
-use sexton::report;
+use sexton::report::{self, Deed};
 
 use super::database::{API_DATABASE, DatabaseArgs};
-use super::output::{Format, OutputArgs};
+use super::output::{OutputArgs, RunFormat};
 use super::pace::{self, pause};
 use super::throttles::Throttles;
 
@@ -104,7 +104,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = ".")]
     export_dir: PathBuf,
     /// Print and exit exactly as another tool does.
-    #[arg(long, value_enum, value_name = "TOOL")]
+    #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "further")]
     compat: Option<Compat>,
     /// With --compat: print the table of archived rows, as nova-manage --verbose does.
     #[arg(long, short)]
@@ -113,7 +113,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
-    output: OutputArgs,
+    output: OutputArgs<RunFormat>,
     // Last, for its heading holds for all that follow.
     #[command(flatten)]
     throttles: Throttles,
@@ -143,11 +143,8 @@ fn told(args: &Args, archived: &Archived) -> Result<u8> {
         Some(error) => super::complain(error),
         None => exit_code(outcome) as u8,
     };
-    let report = match args.output.format {
-        Format::Text => report::archive_text(outcome),
-        Format::Json => report::json(outcome)?,
-    };
-    args.output.write(&report)?;
+    args.output
+        .write(|format, _| format.render(outcome, Deed::Archive))?;
     Ok(code)
 }
 

@@ -1,5 +1,7 @@
 //! `sexton audit`: what is broken, and what cannot be archived.
 
+mod known;
+
 use clap::ValueEnum;
 use jiff::Timestamp;
 use sexton::archive::Before;
@@ -8,19 +10,20 @@ use sexton::audit::{self, AuditReport, Cell, NotChecked, Options, Severity};
 use sexton::cells::record_tables;
 use sexton::db::{Access, Session};
 use sexton::error::{Error, Result};
-use sexton::report;
+use sexton::report::{self, Paint};
 use sexton::schema::{FamilyGraph, Model, Schema};
 
 use super::database::{DatabaseArgs, of_api, open_with_schema};
-use super::output::{Format, OutputArgs};
+use super::output::OutputArgs;
+use known::KnownArgs;
 
 /// Find split families, orphans, soft-deleted rows that cannot be archived, and more.
 ///
 /// Reads only. Every finding says what, where, how many, and what would mend it. What could not be
 /// read is listed, and never counts as clean.
 ///
-/// Exit code 0: nothing at or above --fail-on. 1: warnings only. 2: errors. 69: a database could
-/// not be reached, or a part of it not be read.
+/// Exit code 0: nothing at or above --fail-on, but for what is known or suppressed. 1: warnings only. 2: errors.
+/// 69: a database could not be reached, or a part of it not be read.
 #[derive(Debug, clap::Args)]
 #[command(after_help = checks())]
 pub(crate) struct Args {
@@ -57,7 +60,28 @@ pub(crate) struct Args {
     )]
     max_deleted_age: String,
     #[command(flatten)]
-    output: OutputArgs,
+    known: KnownArgs,
+    #[command(flatten)]
+    output: OutputArgs<Format>,
+}
+
+/// Report formats of this command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For scripts; carries a `version`.
+    Json,
+    /// For scripts, a line for each finding.
+    Jsonl,
+    /// For CI systems: a suite for each check, a test for each finding.
+    Junit,
+    /// For code scanning and viewers of results: SARIF 2.1.0.
+    Sarif,
+    /// For the summary of a CI job, or a comment.
+    Markdown,
+    /// For GitHub Actions: annotations.
+    Github,
 }
 
 /// Severities, as an argument.
@@ -76,7 +100,11 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     };
     let upgrade = upgrade_options(args)?;
     let databases = args.databases.resolve()?;
-    args.output.check(databases.files())?;
+    let files: Vec<_> = databases.files().collect();
+    args.output
+        .check(files.iter().copied().chain(args.known.files()))?;
+    let known = args.known.read(&files)?;
+    let begun = now();
     let mut cells = Vec::new();
     for (name, target) in &databases.cells {
         let (session, graph) = databases.open_cell(target, Access::ReadOnly)?;
@@ -105,17 +133,36 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     if let Some(options) = &upgrade {
         report.upgrade = Some(judge(options, &mut cells, api.as_mut(), &mut report)?);
     }
-    let text = match args.output.format {
-        Format::Text => report::audit_text(&report),
-        Format::Json => report::json(&report)?,
-    };
-    args.output.write(&text)?;
+    report.audited_at = Some(begun);
+    known.apply(&mut report, begun);
     let fail_on = match args.fail_on {
         FailOn::Error => Severity::Error,
         FailOn::Warning => Severity::Warning,
         FailOn::Note => Severity::Note,
     };
+    let written = args
+        .output
+        .write(|format, paint| render(&report, format, paint, fail_on));
+    written.and(args.known.write(&known, &report, begun))?;
     Ok(report.exit_code(fail_on) as u8)
+}
+
+fn render(report: &AuditReport, format: Format, paint: Paint, fail_on: Severity) -> Result<String> {
+    Ok(match format {
+        Format::Text => report::audit_text(report, paint),
+        Format::Json => report::json(report)?,
+        Format::Jsonl => report::audit_jsonl(report)?,
+        Format::Junit => report::audit_junit(report, fail_on)?,
+        Format::Sarif => report::audit_sarif(report)?,
+        Format::Markdown => report::audit_markdown(report),
+        Format::Github => report::audit_github(report),
+    })
+}
+
+/// The moment, to the second, as databases keep it.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 fn check_rows(session: &Session) -> Result<()> {
@@ -147,12 +194,15 @@ fn audit_all(
             break;
         }
         let mut part = audit::audit(session, graph, options)?;
-        if several {
-            let name = if name.is_empty() { "main" } else { name };
-            for finding in &mut part.findings {
-                finding.table = format!("{name}.{}", finding.table);
-            }
+        let prefix = match (several, name.as_str()) {
+            (false, _) => String::new(),
+            (true, "") => "main.".to_owned(),
+            (true, name) => format!("{name}."),
+        };
+        for finding in &mut part.findings {
+            finding.table.insert_str(0, &prefix);
         }
+        total.cover(&prefix, part.checks.iter().map(String::as_str));
         total.add(part.findings, part.not_checked);
     }
     let wanted = options.checks.is_empty() || options.checks.iter().any(|c| c == audit::STRANDED);
@@ -176,6 +226,7 @@ fn audit_all(
                 })
                 .collect();
             let found = audit::stranded(api, &mut views, &records, options.samples);
+            total.cover("", [audit::STRANDED]);
             total.add(found.findings, found.not_checked);
         }
         None if options.checks.iter().any(|c| c == audit::STRANDED) => {

@@ -84,7 +84,10 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let graph = Profile::detect(&schema).families(&schema)?;
     println!("2. What is wrong with it: sexton audit {shown}\n");
     let before = look(&mut session, &graph)?;
-    println!("{}", indent(&report::audit_text(&before)));
+    println!(
+        "{}",
+        indent(&report::audit_text(&before, report::Paint::Plain))
+    );
 
     println!("3. Archive all that may move: sexton archive --until-complete {shown}\n");
     let options = Options {

@@ -115,9 +115,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         written.damage.extend(names(&records.damage));
     }
     written.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    args.output.write(&match args.output.format {
-        Format::Json => report::json(&written)?,
-        Format::Text => text(&written),
+    args.output.write(|format, _| match format {
+        Format::Json => report::json(&written),
+        Format::Text => Ok(text(&written)),
     })?;
     Ok(ExitCode::Done as u8)
 }

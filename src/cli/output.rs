@@ -1,21 +1,32 @@
-//! Where a report goes: stdout or a file, as text or JSON.
+//! Where reports go: stdout or a file, in the form that was asked for, and further files in other forms.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use sexton::archive::Outcome;
 use sexton::error::{Error, Result};
+use sexton::report::{self, Deed, Paint};
+
+/// The forms of a command's report.
+pub(crate) trait Form: ValueEnum + Copy + std::fmt::Debug + Send + Sync + 'static {}
+
+impl<F: ValueEnum + Copy + std::fmt::Debug + Send + Sync + 'static> Form for F {}
 
 /// The output arguments of every command that reports.
 #[derive(Debug, Args)]
-pub(crate) struct OutputArgs {
+pub(crate) struct OutputArgs<F: Form = Format> {
     /// How to write the report.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value = "text")]
+    format: F,
     #[command(flatten)]
     file: OutputFile,
+    /// Write the report in this format to this file as well; may be given several times. The formats are those of
+    /// --format.
+    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = Further::<F>::parse)]
+    further: Vec<Further<F>>,
 }
 
 /// Where a report goes, for commands with formats of their own.
@@ -26,7 +37,14 @@ pub(crate) struct OutputFile {
     output: Option<PathBuf>,
 }
 
-/// Report formats.
+/// A report beside the main one.
+#[derive(Debug, Clone)]
+struct Further<F> {
+    format: F,
+    path: PathBuf,
+}
+
+/// Report formats of commands that have no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
@@ -35,15 +53,92 @@ pub(crate) enum Format {
     Json,
 }
 
-impl OutputArgs {
-    /// See [`OutputFile::check`].
+/// Report formats of archive and purge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunFormat {
+    /// For people.
+    Text,
+    /// For scripts; carries a `version`.
+    Json,
+    /// For scripts, a line for each table and each blocked family.
+    Jsonl,
+    /// For the summary of a CI job, or a ticket.
+    Markdown,
+    /// For GitHub Actions: blocked families as warnings.
+    Github,
+}
+
+impl RunFormat {
+    /// What a run did, in this form.
+    pub(crate) fn render(self, outcome: &Outcome, deed: Deed) -> Result<String> {
+        Ok(match (self, deed) {
+            (Self::Text, Deed::Archive) => report::archive_text(outcome),
+            (Self::Text, Deed::Purge) => report::purge_text(outcome),
+            (Self::Json, _) => report::json(outcome)?,
+            (Self::Jsonl, _) => report::archive_jsonl(outcome)?,
+            (Self::Markdown, _) => report::archive_markdown(outcome, deed),
+            (Self::Github, _) => report::archive_github(outcome, deed),
+        })
+    }
+}
+
+impl<F: Form> Further<F> {
+    fn parse(text: &str) -> Result<Self, String> {
+        let Some((format, path)) = text.split_once('=').filter(|(_, path)| !path.is_empty()) else {
+            return Err("it is FORMAT=FILE, as in json=report.json".into());
+        };
+        let format = F::from_str(format, false).map_err(|_| {
+            let known = F::value_variants()
+                .iter()
+                .filter_map(|f| f.to_possible_value());
+            let names: Vec<_> = known.map(|v| v.get_name().to_owned()).collect();
+            format!("no format '{format}'; there are {}", names.join(", "))
+        })?;
+        let path = path.into();
+        Ok(Self { format, path })
+    }
+}
+
+impl<F: Form> OutputArgs<F> {
+    /// Fails if a report could not be written, see [`check`], or two of them would go to one file.
     pub(crate) fn check<'p>(&self, read: impl IntoIterator<Item = &'p Path>) -> Result<()> {
-        self.file.check(read)
+        let read: Vec<_> = read.into_iter().collect();
+        self.file.check(read.iter().copied())?;
+        let mut taken: Vec<&Path> = self.file.output.iter().map(PathBuf::as_path).collect();
+        for further in &self.further {
+            let path = further.path.as_path();
+            check("--report", path, &read)?;
+            if taken
+                .iter()
+                .any(|other| *other == path || is_same_file(other, path))
+            {
+                let message = format!("--report: {} is to hold two reports", path.display());
+                return Err(Error::usage(message).hint("give each a file of its own"));
+            }
+            taken.push(path);
+        }
+        Ok(())
     }
 
-    /// See [`OutputFile::write`].
-    pub(crate) fn write(&self, report: &str) -> Result<()> {
-        self.file.write(report)
+    /// Writes a text that has one form only.
+    pub(crate) fn write_as_it_is(&self, text: &str) -> Result<()> {
+        self.file.write(text)
+    }
+
+    /// Writes the report in every form that was asked for. Where one cannot be written the others are all the
+    /// same.
+    pub(crate) fn write(&self, render: impl Fn(F, Paint) -> Result<String>) -> Result<()> {
+        let paint = match self.file.output {
+            None => stdout_paint(),
+            Some(_) => Paint::Plain,
+        };
+        let main = render(self.format, paint).and_then(|text| self.file.write(&text));
+        let further = self.further.iter().map(|further| {
+            let text = render(further.format, Paint::Plain)?;
+            write_file(&further.path, &text)
+        });
+        let further: Vec<_> = further.collect();
+        std::iter::once(main).chain(further).collect()
     }
 }
 
@@ -55,55 +150,94 @@ impl OutputFile {
         }
     }
 
-    /// Fails if the report could not be written, so that no command does its work and then cannot
-    /// say what it did; or if it would be written over one of the files that the command works on. Leaves a
-    /// file that is there as it is, and none where there was none.
+    /// See [`check`].
     pub(crate) fn check<'p>(&self, read: impl IntoIterator<Item = &'p Path>) -> Result<()> {
-        let Some(path) = &self.output else {
-            return Ok(());
-        };
-        if read.into_iter().any(|other| is_same_file(path, other)) {
-            let path = path.display();
-            return Err(
-                Error::usage(format!("--output {path} is what the command works on"))
-                    .hint("write the report to a file of its own"),
-            );
+        let read: Vec<_> = read.into_iter().collect();
+        match &self.output {
+            Some(path) => check("--output", path, &read),
+            None => Ok(()),
         }
-        let there = path.exists();
-        if there && !path.is_file() && !path.is_dir() {
-            // A pipe or a device: opening it would already be heard at its other end.
-            return Ok(());
-        }
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(|e| unwritable(path, &e))?;
-        if !there {
-            drop(std::fs::remove_file(path));
-        }
-        Ok(())
     }
 
     /// Writes a report where it belongs.
     pub(crate) fn write(&self, report: &str) -> Result<()> {
-        let report = report.trim_end_matches('\n');
-        match &self.output {
-            None => {
-                let mut out = std::io::stdout().lock();
-                let written = writeln!(out, "{report}").and_then(|()| out.flush());
-                match written {
-                    // A reader that has gone (`| head`) is no fault.
-                    Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-                        Err(unwritable(Path::new("the standard output"), &e))
-                    }
-                    _ => Ok(()),
+        let Some(path) = &self.output else {
+            let report = report.trim_end_matches('\n');
+            let mut out = std::io::stdout().lock();
+            let written = writeln!(out, "{report}").and_then(|()| out.flush());
+            return match written {
+                // A reader that has gone (`| head`) is no fault.
+                Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+                    Err(unwritable(Path::new("the standard output"), &e))
                 }
-            }
-            Some(path) => {
-                std::fs::write(path, format!("{report}\n")).map_err(|e| unwritable(path, &e))
-            }
-        }
+                _ => Ok(()),
+            };
+        };
+        write_file(path, report)
+    }
+}
+
+/// Fails if a file could not be written, so that no command does its work and then cannot say what it did; or if
+/// it would be written over one of the files that the command works on. Leaves a file that is there as it is,
+/// and none where there was none. `option` names it in messages.
+pub(crate) fn check(option: &str, path: &Path, read: &[&Path]) -> Result<()> {
+    if read.iter().any(|other| is_same_file(path, other)) {
+        let path = path.display();
+        return Err(
+            Error::usage(format!("{option} {path} is what the command works on"))
+                .hint("write the report to a file of its own"),
+        );
+    }
+    let there = path.exists();
+    if there && !path.is_file() && !path.is_dir() {
+        // A pipe or a device: opening it would already be heard at its other end.
+        return Ok(());
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|e| unwritable(path, &e))?;
+    if !there {
+        drop(std::fs::remove_file(path));
+    }
+    Ok(())
+}
+
+/// Writes a file in one piece: whoever reads it sees all of the old one or all of the new one.
+pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
+    let text = format!("{}\n", text.trim_end_matches('\n'));
+    if path.exists() && !path.is_file() {
+        return std::fs::write(path, text).map_err(|e| unwritable(path, &e));
+    }
+    replace(path, &text).map_err(|e| unwritable(path, &e))
+}
+
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    // A link stays one.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // Those of the file that is there; of a new one what the umask leaves.
+    let mode = path.metadata().map_or(0o666, |m| m.permissions().mode());
+    let mut file = tempfile::Builder::new()
+        .prefix(".sexton-")
+        .permissions(std::fs::Permissions::from_mode(mode))
+        .tempfile_in(directory)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(&path)?;
+    Ok(())
+}
+
+/// Whether the standard output shows colours: a terminal does, unless `NO_COLOR` is set, and `CLICOLOR_FORCE`
+/// makes everything one.
+fn stdout_paint() -> Paint {
+    match anstream::AutoStream::choice(&std::io::stdout()) {
+        anstream::ColorChoice::Never => Paint::Plain,
+        _ => Paint::Colour,
     }
 }
 
@@ -115,5 +249,5 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Error {
     Error::usage(format!("cannot write {}: {error}", path.display()))
-        .hint("--output takes the path of a file in a writable directory")
+        .hint("give the path of a file in a writable directory")
 }

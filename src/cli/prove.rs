@@ -21,7 +21,7 @@ use sexton::prove::{Backend, Campaign, Engines, Report, bundle, catalogue};
 use sexton::report;
 
 use super::database::profile;
-use super::output::OutputFile;
+use super::output::OutputArgs;
 use super::progress::Cases;
 use super::signals::stop_flag;
 
@@ -119,11 +119,8 @@ pub(crate) struct Args {
     /// No progress on stderr.
     #[arg(long, short)]
     quiet: bool,
-    /// How to write the report.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
     #[command(flatten)]
-    output: OutputFile,
+    output: OutputArgs<Format>,
 }
 
 /// What only a campaign can be told.
@@ -148,7 +145,7 @@ const CAMPAIGN: [&str; 17] = [
 ];
 
 /// What else only makes sense where something is run.
-const RUN: [&str; 4] = ["engine", "replay", "quiet", "format"];
+const RUN: [&str; 5] = ["engine", "replay", "quiet", "format", "further"];
 
 /// Report formats of this command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -159,17 +156,23 @@ enum Format {
     Json,
     /// For CI systems: a suite for each world, a test for each oracle.
     Junit,
+    /// For code scanning and viewers of results: SARIF 2.1.0.
+    Sarif,
+    /// For the summary of a CI job, or a comment.
+    Markdown,
+    /// For GitHub Actions: annotations.
+    Github,
 }
 
 /// Runs the command; the exit code.
 pub(crate) fn run(args: &Args) -> Result<u8> {
     if args.list {
-        args.output.write(&list::text()?)?;
+        args.output.write_as_it_is(&list::text()?)?;
         return Ok(0);
     }
     if let Some(name) = &args.print_world {
-        args.output
-            .write(&report::json(&catalogue::world(name)?)?)?;
+        let world = report::json(&catalogue::world(name)?)?;
+        args.output.write_as_it_is(&world)?;
         return Ok(0);
     }
     let files = args.worlds.iter().chain(&args.profile).map(Path::new);
@@ -178,13 +181,19 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         Some(directory) => again(args, directory)?,
         None => prove(args)?,
     };
-    let text = match args.format {
-        Format::Text => report::prove_text(&report),
-        Format::Json => report::json(&report)?,
-        Format::Junit => report::prove_junit(&report)?,
-    };
-    args.output.write(&text)?;
+    args.output.write(|format, _| render(&report, format))?;
     Ok(report.exit_code() as u8)
+}
+
+fn render(report: &Report, format: Format) -> Result<String> {
+    Ok(match format {
+        Format::Text => report::prove_text(report),
+        Format::Json => report::json(report)?,
+        Format::Junit => report::prove_junit(report)?,
+        Format::Sarif => report::prove_sarif(report)?,
+        Format::Markdown => report::prove_markdown(report),
+        Format::Github => report::prove_github(report),
+    })
 }
 
 /// The campaign that the arguments ask for.

@@ -9,11 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use sexton::archive::{Before, ExportFormat, Options};
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
-use sexton::report::{self, compat};
+use sexton::report::{self, Deed, compat};
 
 use super::archive::exit_code;
 use super::database::{API_DATABASE, DatabaseArgs};
-use super::output::{Format, OutputArgs};
+use super::output::{OutputArgs, RunFormat};
 use super::pace::{Limits, max_rows, pause};
 use super::throttles::Throttles;
 use each::purge_all;
@@ -92,7 +92,7 @@ pub(crate) struct Args {
     )]
     export_format: Form,
     /// Print and exit exactly as another tool does.
-    #[arg(long, value_enum, value_name = "TOOL")]
+    #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "further")]
     compat: Option<Compat>,
     /// With --compat nova-manage: say what was deleted from which table.
     #[arg(long, short)]
@@ -101,7 +101,7 @@ pub(crate) struct Args {
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
-    output: OutputArgs,
+    output: OutputArgs<RunFormat>,
     // Last, for its heading holds for all that follow.
     #[command(flatten)]
     throttles: Throttles,
@@ -136,11 +136,8 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
             Some(error) => super::complain(error),
             None => exit_code(&outcome) as u8,
         };
-        let report = match args.output.format {
-            Format::Text => report::purge_text(&outcome),
-            Format::Json => report::json(&outcome)?,
-        };
-        args.output.write(&report)?;
+        args.output
+            .write(|format, _| format.render(&outcome, Deed::Purge))?;
         return Ok(code);
     };
     Ok(match tool {

@@ -106,15 +106,15 @@ fn diff(args: &Diff) -> Result<u8> {
     for target in targets {
         reports.push(diff_of(args, target)?);
     }
-    let text = match (args.output.format, reports.as_slice()) {
-        (Format::Text, _) => {
-            let texts: Vec<_> = reports.iter().map(report::schema_text).collect();
-            texts.join("\n")
-        }
-        (Format::Json, [one]) => report::json(one)?,
-        (Format::Json, many) => report::json(&many)?,
-    };
-    args.output.write(&text)?;
+    args.output
+        .write(|format, _| match (format, reports.as_slice()) {
+            (Format::Text, _) => {
+                let texts: Vec<_> = reports.iter().map(report::schema_text).collect();
+                Ok(texts.join("\n"))
+            }
+            (Format::Json, [one]) => report::json(one),
+            (Format::Json, many) => report::json(&many),
+        })?;
     let worst = reports.iter().map(|report| report.exit_code() as u8).max();
     Ok(worst.unwrap_or(0))
 }

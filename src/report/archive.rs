@@ -1,4 +1,12 @@
-//! What an archive run did, for people.
+//! What a run of archive or purge did: text, and a file for each other format.
+
+mod github;
+mod jsonl;
+mod markdown;
+
+pub use github::archive_github;
+pub use jsonl::archive_jsonl;
+pub use markdown::archive_markdown;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,31 +25,73 @@ const NOT_ALL: &str =
 /// The last line where an error ended the run, which is on stderr.
 const FAILED: &str = "Ended by an error; what was committed is whole; run again to go on.\n";
 
+/// What a run was to do with the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Move them to the shadow tables.
+    Archive,
+    /// Delete them.
+    Purge,
+}
+
+impl Deed {
+    /// The name of the command.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Archive => "archive",
+            Self::Purge => "purge",
+        }
+    }
+
+    /// What became of the rows, or would become of them.
+    fn verb(self, dry_run: bool) -> &'static str {
+        match (self, dry_run) {
+            (Self::Archive, false) => "moved",
+            (Self::Archive, true) => "would move",
+            (Self::Purge, false) => "deleted",
+            (Self::Purge, true) => "would be deleted",
+        }
+    }
+
+    /// What became of families that may not go.
+    fn blocked(self) -> &'static str {
+        match self {
+            Self::Archive => "blocked",
+            Self::Purge => "kept",
+        }
+    }
+
+    /// The counts by table, each with its title.
+    fn sections(self, outcome: &Outcome) -> Vec<(String, &BTreeMap<String, u64>)> {
+        let verb = self.verb(outcome.dry_run);
+        let api = ("API-database records removed".into(), &outcome.api_records);
+        match self {
+            Self::Purge => vec![(format!("Rows {verb}"), &outcome.rows), api],
+            Self::Archive => vec![
+                (
+                    format!("Rows that {verb} to the shadow tables"),
+                    &outcome.rows,
+                ),
+                (
+                    "Rows written to a file and deleted".into(),
+                    &outcome.dropped,
+                ),
+                api,
+                ("Rows purged".into(), &outcome.purged),
+                (
+                    "Rows that stay in tables without shadow (--drop-unshadowed takes them)".into(),
+                    &outcome.left_behind,
+                ),
+            ],
+        }
+    }
+}
+
 /// The whole report.
 pub fn archive_text(outcome: &Outcome) -> String {
     let mut text = String::new();
-    let verb = if outcome.dry_run {
-        "would move"
-    } else {
-        "moved"
-    };
-    let sections = [
-        (
-            format!("Rows that {verb} to the shadow tables"),
-            &outcome.rows,
-        ),
-        (
-            "Rows written to a file and deleted".into(),
-            &outcome.dropped,
-        ),
-        ("API-database records removed".into(), &outcome.api_records),
-        ("Rows purged".into(), &outcome.purged),
-        (
-            "Rows that stay in tables without shadow (--drop-unshadowed takes them)".into(),
-            &outcome.left_behind,
-        ),
-    ];
-    for (title, counts) in sections {
+    let deed = Deed::Archive;
+    for (title, counts) in deed.sections(outcome) {
         if counts.values().any(|n| *n > 0) {
             let _ = writeln!(text, "{title}:\n{}\n", table(counts));
         }
@@ -56,38 +106,55 @@ pub fn archive_text(outcome: &Outcome) -> String {
     }
     text += &blocked_text(outcome);
     text += &unreachable(outcome);
-    text += &totals(outcome, verb);
+    text += &totals(outcome, deed.verb(outcome.dry_run));
     if let Some(before) = &outcome.before {
         let _ = writeln!(
             text,
             "Only families whose root was soft-deleted before {before} UTC."
         );
     }
-    text += match outcome.stopped_because {
-        StopReason::Complete if !outcome.unreachable.is_empty() => NOT_ALL,
-        StopReason::Complete if outcome.dry_run => "A dry run: nothing was written.\n",
-        StopReason::Complete if outcome.has_blocked() => {
+    text + closing(outcome, deed)
+}
+
+/// The last line: why it ended, and what that means.
+fn closing(outcome: &Outcome, deed: Deed) -> &'static str {
+    match (outcome.stopped_because, deed) {
+        (StopReason::Complete, _) if !outcome.unreachable.is_empty() => NOT_ALL,
+        (StopReason::Complete, Deed::Archive) if outcome.dry_run => {
+            "A dry run: nothing was written.\n"
+        }
+        (StopReason::Complete, Deed::Archive) if outcome.has_blocked() => {
             "Complete: all that may move has moved; the blocked families above remain.\n"
         }
-        StopReason::Complete => "Complete: all that may move has moved.\n",
-        StopReason::MaxRows => "Stopped at --max-rows; run again, or with --until-complete.\n",
-        StopReason::Signal => "Stopped on a signal after a whole batch; run again to go on.\n",
-        StopReason::Time => {
+        (StopReason::Complete, Deed::Archive) => "Complete: all that may move has moved.\n",
+        (StopReason::Complete, Deed::Purge) if outcome.dry_run => {
+            "A dry run: nothing was deleted.\n"
+        }
+        (StopReason::Complete, Deed::Purge) if outcome.has_blocked() => {
+            "Complete: all that may go has gone; the families above were kept.\n"
+        }
+        (StopReason::Complete, Deed::Purge) => "Complete: all that may go has gone.\n",
+        (StopReason::MaxRows, Deed::Archive) => {
+            "Stopped at --max-rows; run again, or with --until-complete.\n"
+        }
+        (StopReason::MaxRows, Deed::Purge) | (StopReason::Signal, _) => {
+            "Stopped on a signal after a whole batch; run again to go on.\n"
+        }
+        (StopReason::Time, _) => {
             "Stopped at the end of its time after a whole batch; run again to go on.\n"
         }
-        StopReason::StopFile => {
+        (StopReason::StopFile, _) => {
             "Stopped by the stop file after a whole batch; run again to go on.\n"
         }
-        StopReason::Load => {
+        (StopReason::Load, _) => {
             "Stopped after a whole batch: --critical-load was passed, or a replica does not replicate; run again to \
              go on.\n"
         }
-        StopReason::MaxWait => {
+        (StopReason::MaxWait, _) => {
             "Stopped after a whole batch: it had waited for --max-wait; run again to go on.\n"
         }
-        StopReason::Failed => FAILED,
-    };
-    text
+        (StopReason::Failed, _) => FAILED,
+    }
 }
 
 /// The line of totals, and where the time went.
@@ -116,11 +183,8 @@ fn totals(outcome: &Outcome, verb: &str) -> String {
 /// The report of a purge.
 pub fn purge_text(outcome: &Outcome) -> String {
     let mut text = String::new();
-    let verb = if outcome.dry_run {
-        "would be deleted"
-    } else {
-        "deleted"
-    };
+    let deed = Deed::Purge;
+    let verb = deed.verb(outcome.dry_run);
     if outcome.total_rows > 0 {
         let _ = writeln!(text, "Rows {verb}:\n{}\n", table(&outcome.rows));
     }
@@ -128,43 +192,18 @@ pub fn purge_text(outcome: &Outcome) -> String {
         let records = table(&outcome.api_records);
         let _ = writeln!(text, "API-database records removed:\n{records}\n");
     }
-    text += &kept_text(outcome, "kept");
+    text += &kept_text(outcome, deed.blocked());
     text += &unreachable(outcome);
     text += &totals(outcome, verb);
     if let Some(before) = &outcome.before {
         let _ = writeln!(text, "Only what was deleted before {before} UTC.");
     }
-    text += match outcome.stopped_because {
-        StopReason::Complete if !outcome.unreachable.is_empty() => NOT_ALL,
-        StopReason::Complete if outcome.dry_run => "A dry run: nothing was deleted.\n",
-        StopReason::Complete if outcome.has_blocked() => {
-            "Complete: all that may go has gone; the families above were kept.\n"
-        }
-        StopReason::Complete => "Complete: all that may go has gone.\n",
-        StopReason::MaxRows | StopReason::Signal => {
-            "Stopped on a signal after a whole batch; run again to go on.\n"
-        }
-        StopReason::Time => {
-            "Stopped at the end of its time after a whole batch; run again to go on.\n"
-        }
-        StopReason::StopFile => {
-            "Stopped by the stop file after a whole batch; run again to go on.\n"
-        }
-        StopReason::Load => {
-            "Stopped after a whole batch: --critical-load was passed, or a replica does not replicate; run again to \
-             go on.\n"
-        }
-        StopReason::MaxWait => {
-            "Stopped after a whole batch: it had waited for --max-wait; run again to go on.\n"
-        }
-        StopReason::Failed => FAILED,
-    };
-    text
+    text + closing(outcome, deed)
 }
 
 /// The blocked families, with path and remedy.
 pub fn blocked_text(outcome: &Outcome) -> String {
-    kept_text(outcome, "blocked")
+    kept_text(outcome, Deed::Archive.blocked())
 }
 
 fn unreachable(outcome: &Outcome) -> String {
@@ -218,4 +257,39 @@ fn table(counts: &BTreeMap<String, u64>) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.trim_fmt()
+}
+
+/// A run with one of everything, for the tests of the formats.
+#[cfg(test)]
+fn example() -> Outcome {
+    use crate::archive::Blocked;
+
+    let counts = |table: &str, rows| BTreeMap::from([(table.to_owned(), rows)]);
+    Outcome {
+        version: 1,
+        database: "mysql://nova@db/nova".into(),
+        before: Some("2026-01-01 00:00:00".into()),
+        rows: counts("instances", 2_340),
+        total_rows: 2_340,
+        families: 12,
+        blocked: vec![Blocked {
+            reason: "no-shadow-table".into(),
+            root: "instances:3".into(),
+            path: vec![
+                "instances:3".into(),
+                "share_mapping.instance_uuid -> instances.uuid".into(),
+                "share_mapping:1".into(),
+            ],
+            remedy: "--drop-unshadowed share_mapping; or create the table".into(),
+        }],
+        blocked_families: counts("no-shadow-table", 2),
+        left_behind: counts("tags", 4),
+        api_records: counts("request_specs", 12),
+        batches: 2,
+        statements: 40,
+        elapsed_ms: 1_234,
+        spent_ms: counts("read", 600),
+        unreachable: BTreeMap::from([("cell2".to_owned(), "it refused".to_owned())]),
+        ..Outcome::default()
+    }
 }

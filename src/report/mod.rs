@@ -1,22 +1,28 @@
-//! Reports: text and JSON, one file per kind, from the values that `audit`, `archive` and `prove`
-//! return.
+//! Reports, one file per format, from the values that `audit`, `archive` and `prove` return.
 
 mod archive;
 mod audit;
 pub mod compat;
 mod diagram;
+mod github;
+mod junit;
+mod markdown;
 mod prove;
+mod sarif;
 mod schema;
 
-pub use archive::{archive_text, blocked_text, purge_text};
-pub use audit::audit_text;
+pub use archive::{
+    Deed, archive_github, archive_jsonl, archive_markdown, archive_text, blocked_text, purge_text,
+};
+pub use audit::{audit_github, audit_jsonl, audit_junit, audit_markdown, audit_sarif, audit_text};
 pub use diagram::{DiagramFormat, diagram};
-pub use prove::{prove_junit, prove_text};
+pub use prove::{prove_github, prove_junit, prove_markdown, prove_sarif, prove_text};
 pub use schema::{Entry as SchemaEntry, SchemaReport, schema_text};
 
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use anstyle::Style;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -26,6 +32,34 @@ use crate::error::{Error, Result};
 pub fn json(report: &impl Serialize) -> Result<String> {
     serde_json::to_string_pretty(report)
         .map_err(|e| Error::internal(format!("a report cannot be written as JSON: {e}")))
+}
+
+/// Values as lines of JSON.
+fn lines(values: &[impl Serialize]) -> Result<String> {
+    let line = |value| {
+        serde_json::to_string(value)
+            .map_err(|e| Error::internal(format!("a report cannot be written as JSON: {e}")))
+    };
+    let lines: Vec<_> = values.iter().map(line).collect::<Result<_>>()?;
+    Ok(lines.join("\n"))
+}
+
+/// Whether a text is for somebody who sees colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    /// Nothing but the text.
+    Plain,
+    /// With the escape sequences of a terminal.
+    Colour,
+}
+
+impl Paint {
+    fn with(self, style: Style, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Colour => format!("{style}{text}{style:#}"),
+        }
+    }
 }
 
 /// Rows in aligned columns, indented.
@@ -88,6 +122,10 @@ fn example() -> crate::audit::AuditReport {
     };
     let reference = "instance_extra.instance_uuid -> instances.uuid";
     let mut report = AuditReport::new("mysql://nova@db/nova", "nova");
+    report.cover(
+        "",
+        ["split-family", "residue", "orphaned-row", "shadow-drift"],
+    );
     report.add(
         vec![
             finding(
@@ -125,5 +163,56 @@ fn example() -> crate::audit::AuditReport {
             why: "no right to read it".into(),
         }],
     );
+    report
+}
+
+/// The example with all that can be known and said of findings: one that grew, one that is known, one that is
+/// suppressed, one that is new, and one that went away.
+#[cfg(test)]
+fn judged() -> crate::audit::AuditReport {
+    use crate::audit::{Baseline, Finding, Severity, Since, Suppressions};
+
+    let mut report = example();
+    report.audited_at = "2026-11-28T10:00:00Z".parse().ok();
+    let mut earlier = report.clone();
+    earlier.audited_at = "2024-01-01T00:00:00Z".parse().ok();
+    let orphans = Finding {
+        message: "tags rows have no parent".into(),
+        ..Finding::new("orphaned-row", Severity::Error, "tags", 7)
+    };
+    earlier.add(vec![orphans], Vec::new());
+    let split = &mut earlier.findings[2];
+    (split.count, split.newest) = (12_000, Some("2023-12-31 10:00:00".into()));
+    let written = earlier.audited_at.unwrap_or_default();
+    let baseline = Baseline::of(&earlier, written, None);
+    earlier.findings.remove(0);
+
+    let suppressions = r#"
+        [[suppress]]
+        check = "residue"
+        table = "tags"
+        reason = "OPS-12: | cleaned <up> by the next release"
+        until = 2027-01-31
+
+        [[suppress]]
+        check = "orphaned-row"
+        table = "tags"
+        reason = "OPS-13"
+        until = 2025-12-31
+
+        [[suppress]]
+        check = "shadow-drift"
+        table = "quotas"
+        reason = "OPS-14"
+        until = 2027-01-31
+    "#;
+    let today = jiff::civil::date(2026, 11, 28);
+    let suppressions = Suppressions::parse(suppressions, "example");
+    suppressions.expect("the example").apply(&mut report, today);
+    baseline.apply(&mut report);
+    let earlier = json(&earlier).expect("the example");
+    Since::parse(&earlier, "example")
+        .expect("the example")
+        .apply(&mut report);
     report
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
 use super::{block, count, grouped, place};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::prove::Report;
 use crate::prove::oracle::Oracle;
 use crate::prove::report::WorldCount;
@@ -36,8 +36,7 @@ pub fn prove_junit(report: &Report) -> Result<String> {
         suite.add_test_case(case(name, "campaign", status));
         out.add_test_suite(suite);
     }
-    out.to_string()
-        .map_err(|e| Error::internal(format!("a report cannot be written as JUnit: {e}")))
+    super::super::junit::xml(&out)
 }
 
 /// What is to be said of the campaign as a whole, where not all of it was shown.
