@@ -28,6 +28,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     steps.done(format!("servers: {servers}"));
     // The documents make their SQLite files with it.
     install::tools(&sh, &[("/usr/bin/sqlite3", "sqlite3")])?;
+    // It holds JUnit reports against their schema.
+    install::tools(&sh, &[("/usr/bin/xmllint", "libxml2-utils")])?;
     let mut services = Vec::new();
     for (service, release, variable) in service::TESTED {
         let program = service::manage(&sh, service, release)?;
