@@ -63,7 +63,7 @@ pub enum Change {
     New,
     /// It is what it was.
     Same,
-    /// There are more rows, or newer ones.
+    /// There are more rows, or newer ones, or it is worse.
     Grew,
     /// There are fewer rows, and none is newer.
     Shrank,
@@ -92,6 +92,9 @@ pub struct Compared {
     /// The age that its newest row had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<String>,
+    /// How bad it was, where that has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
 }
 
 impl Compared {
@@ -187,11 +190,13 @@ fn compare(report: &AuditReport, earlier: &[Known]) -> (Vec<Compared>, Vec<Known
             change: Change::New,
             count: None,
             newest: None,
+            severity: None,
         },
         Some(known) => Compared {
             change: change(known, finding),
             count: Some(known.count),
             newest: known.newest.clone(),
+            severity: (known.severity != finding.severity).then_some(known.severity),
         },
     };
     let compared = report.findings.iter().map(beside).collect();
@@ -204,7 +209,11 @@ fn compare(report: &AuditReport, earlier: &[Known]) -> (Vec<Compared>, Vec<Known
 }
 
 fn change(known: &Known, finding: &Finding) -> Change {
-    if finding.count > known.count || is_newer(finding.newest.as_deref(), known.newest.as_deref()) {
+    let worse = finding.severity > known.severity;
+    if worse
+        || finding.count > known.count
+        || is_newer(finding.newest.as_deref(), known.newest.as_deref())
+    {
         Change::Grew
     } else if finding.count < known.count {
         Change::Shrank
@@ -290,6 +299,14 @@ mod tests {
         );
         assert_eq!(of((3, None), (3, Some(before))), Change::Grew);
         assert_eq!(of((3, Some(before)), (3, None)), Change::Same);
+        let worse = Finding {
+            severity: Severity::Error,
+            ..finding("a.tags", 3, None)
+        };
+        let earlier = known(vec![finding("a.tags", 3, None)]);
+        let changes = compare(&report(vec![worse], Vec::new()), &earlier).0;
+        assert_eq!(changes[0].change, Change::Grew);
+        assert_eq!(changes[0].severity, Some(Severity::Warning));
         // Whatever it means.
         assert_eq!(of((3, Some("monday")), (3, Some("tuesday"))), Change::Grew);
         assert_eq!(of((3, Some("monday")), (3, Some("monday"))), Change::Same);

@@ -35,6 +35,19 @@ pub enum DriftKind {
 }
 
 impl DriftKind {
+    /// The name under which findings are known from run to run.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::MissingInShadow(_) => "missing-in-shadow",
+            Self::RequiredInShadowOnly => "required-in-shadow-only",
+            Self::ExtraInShadow => "extra-in-shadow",
+            Self::Type(..) => "type",
+            Self::EnumLabels(_) => "enum-labels",
+            Self::NotNullInShadow => "not-null-in-shadow",
+            Self::NullableInShadow => "nullable-in-shadow",
+        }
+    }
+
     /// Whether no row of the table can be copied.
     pub fn stops_every_row(&self) -> bool {
         matches!(self, Self::MissingInShadow(_) | Self::RequiredInShadowOnly)

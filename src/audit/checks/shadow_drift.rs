@@ -124,7 +124,7 @@ fn column(subject: &Subject<'_>, drift: &Drift, side: Side<'_>, shadow: &Table) 
     };
     Some(
         Probe::known(severity, &drift.table, vec![full.clone()])
-            .kind(format!("{}: {}", drift.column, drift.kind))
+            .kind(format!("{}: {}", drift.column, drift.kind.name()))
             .message(format!("{full}: {}", drift.kind))
             .remedy(remedy),
     )
@@ -165,7 +165,7 @@ fn enum_types(subject: &Subject<'_>, live: &Table, shadow: &Table) -> Vec<Probe>
         let probe = Probe::known(Severity::Warning, &live.name, vec![full.clone()]);
         probes.push(
             probe
-                .kind(format!("{}: enum type", column.name))
+                .kind(format!("{}: enum-type", column.name))
                 .message(format!(
                     "{full} is of type {a}, its shadow of type {b}: every nova-manage archive of \
                      the table fails; sexton casts"

@@ -51,6 +51,10 @@ fn message(finding: &Finding) -> String {
             lines.push(format!("{label}: {value}"));
         }
     };
+    line(
+        "reference",
+        finding.reference.as_deref().unwrap_or_default(),
+    );
     line("path", &finding.path.join(" | "));
     line("count", &grouped(finding.count));
     line("samples", &finding.samples.join(", "));

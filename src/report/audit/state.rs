@@ -51,23 +51,23 @@ pub(super) fn of(finding: &Finding) -> String {
 
 /// From what to what: `grew since the baseline: count 3 to 5`.
 fn changed(finding: &Finding, compared: &Compared, what: &str) -> String {
-    let mut text = format!("{} since {what}:", compared.change.as_str());
+    let mut parts = Vec::new();
+    if let Some(before) = compared.severity {
+        let now = finding.severity;
+        parts.push(format!("{} to {}", before.as_str(), now.as_str()));
+    }
     let before = compared.count.unwrap_or(0);
     if before != finding.count {
-        let _ = write!(
-            text,
-            " count {} to {}",
-            grouped(before),
-            grouped(finding.count)
-        );
+        let (before, now) = (grouped(before), grouped(finding.count));
+        parts.push(format!("count {before} to {now}"));
     }
     if compared.newest != finding.newest {
-        let comma = if before == finding.count { "" } else { "," };
         let date = |date: &Option<String>| date.clone().unwrap_or_else(|| "no date".into());
         let (before, now) = (date(&compared.newest), date(&finding.newest));
-        let _ = write!(text, "{comma} newest {before} to {now}");
+        parts.push(format!("newest {before} to {now}"));
     }
-    text
+    let change = compared.change.as_str();
+    format!("{change} since {what}: {}", parts.join(", "))
 }
 
 /// The ages of the rows, and whether they go on coming; empty where they have none.
