@@ -104,7 +104,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = ".")]
     export_dir: PathBuf,
     /// Print and exit exactly as another tool does.
-    #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "further")]
+    #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "report")]
     compat: Option<Compat>,
     /// With --compat: print the table of archived rows, as nova-manage --verbose does.
     #[arg(long, short)]

@@ -25,8 +25,8 @@ pub(crate) struct OutputArgs<F: Form = Format> {
     file: OutputFile,
     /// Write the report in this format to this file as well; may be given several times. The formats are those of
     /// --format.
-    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = Further::<F>::parse)]
-    further: Vec<Further<F>>,
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = Further::<F>::parse)]
+    report: Vec<Further<F>>,
 }
 
 /// Where a report goes, for commands with formats of their own.
@@ -105,7 +105,7 @@ impl<F: Form> OutputArgs<F> {
         let read: Vec<_> = read.into_iter().collect();
         self.file.check(read.iter().copied())?;
         let mut taken: Vec<&Path> = self.file.output.iter().map(PathBuf::as_path).collect();
-        for further in &self.further {
+        for further in &self.report {
             let path = further.path.as_path();
             check("--report", path, &read)?;
             if taken
@@ -133,7 +133,7 @@ impl<F: Form> OutputArgs<F> {
             Some(_) => Paint::Plain,
         };
         let main = render(self.format, paint).and_then(|text| self.file.write(&text));
-        let further = self.further.iter().map(|further| {
+        let further = self.report.iter().map(|further| {
             let text = render(further.format, Paint::Plain)?;
             write_file(&further.path, &text)
         });

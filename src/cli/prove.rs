@@ -145,7 +145,7 @@ const CAMPAIGN: [&str; 17] = [
 ];
 
 /// What else only makes sense where something is run.
-const RUN: [&str; 5] = ["engine", "replay", "quiet", "format", "further"];
+const RUN: [&str; 5] = ["engine", "replay", "quiet", "format", "report"];
 
 /// Report formats of this command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -92,7 +92,7 @@ pub(crate) struct Args {
     )]
     export_format: Form,
     /// Print and exit exactly as another tool does.
-    #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "further")]
+    #[arg(long, value_enum, value_name = "TOOL", conflicts_with = "report")]
     compat: Option<Compat>,
     /// With --compat nova-manage: say what was deleted from which table.
     #[arg(long, short)]

@@ -493,3 +493,39 @@ fn reports_of_one_run_go_to_files_of_their_own() {
     refused(64, &["audit", &cell, "--report", &nowhere]);
     assert!(!sample.path("report").exists());
 }
+
+/// Who reads it meanwhile has the old one to its end.
+#[test]
+fn a_report_takes_the_place_of_another_in_one_piece() {
+    use std::os::unix::fs::PermissionsExt;
+    let sample = Sample::new();
+    let (cell, link) = (sample.cell(), sample.name("link.json"));
+    let (file, held) = (sample.file("report.json", "old"), sample.name("held.json"));
+    std::fs::hard_link(&file, &held).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let mode = |path: &str| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    sexton(&["audit", &cell, "--report", &format!("json={link}")]);
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    assert_eq!(read(&held), "old");
+    assert!(read(&file).starts_with('{'), "{}", read(&file));
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(mode(&file), 0o640);
+    let left = sample.bytes().into_iter().map(|(path, _)| path);
+    let left: Vec<_> = left
+        .filter(|p| p.to_string_lossy().contains(".sexton-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Its output is another program's.
+#[test]
+fn no_further_report_beside_that_of_another_tool() {
+    let sample = Sample::new();
+    let report = format!("json={}", sample.name("report.json"));
+    let compat = ["--compat", "nova-manage", "--report", &report];
+    refused_by_clap(
+        &[&["archive", &sample.cell()][..], &compat].concat(),
+        "--report",
+    );
+}
