@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::sample::{Ran, Sample, refused, sexton};
+use crate::sample::{Ran, Sample, refused, session, sexton};
 
 /// A Nova with this damage.
 fn damaged(damage: &[&str]) -> Sample {
@@ -337,4 +337,81 @@ fn bad_files_are_refused_before_anything_is_read() {
             "{message}"
         );
     }
+}
+
+/// Fingerprints of the findings, with their tables.
+fn fingerprints(report: &Json) -> Vec<(String, String)> {
+    let text = |f: &Json, name: &str| f[name].as_str().unwrap().to_owned();
+    let findings = report["findings"].as_array().unwrap().iter();
+    findings
+        .map(|f| (text(f, "table"), text(f, "fingerprint")))
+        .collect()
+}
+
+#[test]
+fn a_copy_elsewhere_has_the_same_fingerprints() {
+    let [here, there] = [Sample::empty(), Sample::empty()];
+    here.generate(&[
+        "--families",
+        "10",
+        "--damage",
+        "residue=2",
+        "--damage",
+        "stranded-api-record=2",
+    ]);
+    for file in ["nova.db", "api.db"] {
+        std::fs::copy(here.path(file), there.path(file)).unwrap();
+    }
+    let moved = format!(
+        "UPDATE cell_mappings SET database_connection = '{}' WHERE name = 'cell1'",
+        there.cell()
+    );
+    session(&there.path("api.db")).execute(&moved).unwrap();
+    let [first, copy] = [&here, &there].map(|sample| json(sample, &["--api", &sample.api()]));
+    assert!(!of(&first, "stranded-api-record").is_empty());
+    assert_ne!(first["database"], copy["database"]);
+    assert_eq!(fingerprints(&first), fingerprints(&copy));
+}
+
+#[test]
+fn each_cell_has_findings_and_a_past_of_its_own() {
+    let [one, two] = [(); 2].map(|()| damaged(&["residue=2"]));
+    let cells = [format!("one={}", one.cell()), format!("two={}", two.cell())];
+    let baseline = one.name("baseline.json");
+    let both = |more: &[&str]| {
+        let cells = ["--cell", &cells[0], "--cell", &cells[1]];
+        sexton(&[&["audit"][..], &cells, more].concat())
+    };
+    both(&["--write-baseline", &baseline]);
+    let with = ["--baseline", &baseline, "--format", "json"];
+    let report = both(&with).json();
+    let known = fingerprints(&report);
+    assert_eq!(report["summary"]["known"], known.len());
+    let mut different: Vec<_> = known.iter().map(|(_, fingerprint)| fingerprint).collect();
+    different.sort();
+    different.dedup();
+    assert_eq!(different.len(), known.len(), "{known:?}");
+
+    sexton(&["archive", &one.cell(), "--until-complete", "--quiet"]);
+    let report = both(&with).json();
+    let gone = report["baseline"]["gone"].as_array().unwrap();
+    let tables: Vec<_> = gone.iter().map(|g| g["table"].as_str().unwrap()).collect();
+    assert!(
+        !tables.is_empty() && tables.iter().all(|t| t.starts_with("one.")),
+        "{report}"
+    );
+
+    // A cell that was not looked at is not healed.
+    let alone = sexton(&[&["audit", &two.cell()][..], &with].concat()).json();
+    assert_eq!(alone["baseline"]["gone"], Json::Array(Vec::new()));
+
+    let all = two.file(
+        "suppressions.toml",
+        &entry("residue", "instance_system_metadata", "2099-12-31"),
+    );
+    let report = both(&["--suppressions", &all, "--format", "json"]).json();
+    let of_two = of(&report, "residue")
+        .into_iter()
+        .find(|f| f["table"] == "two.instance_system_metadata");
+    assert!(of_two.unwrap()["suppressed"].is_object(), "{report}");
 }
