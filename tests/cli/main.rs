@@ -23,4 +23,5 @@ mod schema;
 mod secrets;
 mod servers;
 mod signals;
+mod valid;
 mod world_files;

@@ -1,7 +1,8 @@
 //! A campaign as annotations of a GitHub Actions run: each failure, and what was not shown, is an error.
 
 use super::super::github::{Level, annotation};
-use super::{block, problems, verdict};
+use super::problems::problems;
+use super::{block, verdict};
 use crate::prove::Report;
 
 /// The report as workflow commands.

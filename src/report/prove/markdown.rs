@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::{grouped, markdown as md};
+use super::problems::problems;
 use super::{block, points, verdict};
 use crate::prove::Report;
 
@@ -47,7 +48,7 @@ pub fn prove_markdown(report: &Report) -> String {
         );
         md::folded(&mut out, &title, &content);
     }
-    for problem in super::problems(report) {
+    for problem in problems(report) {
         let _ = writeln!(out, "- {}", md::text(&problem));
     }
     for line in said {

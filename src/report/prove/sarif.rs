@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::super::sarif::{Run, log, place};
+use super::problems::problems;
 use crate::error::Result;
 use crate::prove::Report;
 use crate::prove::oracle::Oracle;
@@ -18,11 +19,11 @@ use crate::prove::report::Failure;
 /// Exit code 70 if it cannot be written as JSON.
 pub fn prove_sarif(report: &Report) -> Result<String> {
     let notification = |text: String| json!({ "level": "error", "message": { "text": text } });
-    let problems = super::problems(report).into_iter();
+    let notifications = problems(report).into_iter();
     log(Run {
         rules: Oracle::ALL.into_iter().map(rule).collect(),
         results: report.failures.iter().map(result).collect(),
-        notifications: problems.map(notification).collect(),
+        notifications: notifications.map(notification).collect(),
         begun: None,
         base: "the worlds of sexton prove".into(),
         properties: json!({

@@ -1,0 +1,240 @@
+//! Every form of a report is valid by its schema: ours, or that of whoever made the form.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::{Value as Json, json};
+
+use crate::formats::Audited;
+use crate::sample::{Sample, sexton};
+
+/// A schema of ours, which knows every field that there is: one that it does not name is a mistake in it. (To
+/// others a schema says that fields may be added.)
+fn strict(name: &str) -> jsonschema::Validator {
+    fn close(schema: &mut Json) {
+        match schema {
+            Json::Object(object) => {
+                let lists = object.get("properties").is_some_and(Json::is_object)
+                    && !object.contains_key("allOf");
+                object.values_mut().for_each(close);
+                if lists && object.get("type") == Some(&json!("object")) {
+                    object.insert("additionalProperties".into(), false.into());
+                }
+            }
+            Json::Array(array) => array.iter_mut().for_each(close),
+            _ => {}
+        }
+    }
+    let mut schema = ours(name);
+    // Its lines are these objects with a type more.
+    schema["$defs"].as_object_mut().unwrap().remove("line");
+    close(&mut schema);
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+/// The schema of the lines of JSONL, as it is.
+fn of_lines(name: &str) -> jsonschema::Validator {
+    let mut schema = ours(name);
+    let defs = schema["$defs"].take();
+    jsonschema::validator_for(&json!({ "$ref": "#/$defs/line", "$defs": defs })).unwrap()
+}
+
+fn ours(name: &str) -> Json {
+    let path = format!("{}/docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn valid(schema: &jsonschema::Validator, json: &Json) {
+    let errors: Vec<_> = schema
+        .iter_errors(json)
+        .map(|e| format!("{}: {e}", e.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}\nin {json:#}");
+}
+
+fn valid_lines(name: &str, text: &str) {
+    let schema = of_lines(name);
+    let lines: Vec<Json> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    lines.iter().for_each(|line| valid(&schema, line));
+    let types: Vec<_> = lines.iter().map(|l| l["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        (types.first(), types.last()),
+        (Some(&"head"), Some(&"summary"))
+    );
+    assert_eq!(
+        types
+            .iter()
+            .filter(|t| **t == "head" || **t == "summary")
+            .count(),
+        2
+    );
+}
+
+/// The schema of OASIS, see schemas/README.md.
+fn sarif() -> jsonschema::Validator {
+    let text = include_str!("schemas/sarif-2.1.0.json");
+    // The pattern of languages has a bracket too many, which not all regular expressions take.
+    let text = text.replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$");
+    let schema = serde_json::from_str(&text).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+/// The schema of Jenkins, see schemas/README.md, held against a file by xmllint.
+fn valid_junit(sample: &Sample, xml: &str) {
+    let schema = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/cli/schemas/junit-10.xsd"
+    );
+    let file = sample.file("junit.xml", xml);
+    let output = Command::new("xmllint")
+        .args(["--noout", "--schema", schema, &file])
+        .output();
+    let output =
+        output.expect("xmllint: install libxml2-utils, or run `cargo xtask test`, which does");
+    assert!(
+        output.status.success(),
+        "{}{xml}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn reports_of_an_audit_are_valid() {
+    let audited = Audited::new();
+    let json = audited.json("json");
+    let keys = ["audited_at", "baseline", "since", "suppressions"];
+    assert!(keys.iter().all(|k| json.get(k).is_some()), "{json}");
+    valid(&strict("audit"), &json);
+    valid_lines("audit", &audited.reports["jsonl"]);
+    valid(&sarif(), &audited.json("sarif"));
+    valid_junit(&audited.sample, &audited.reports["junit"]);
+    let baseline = std::fs::read_to_string(audited.sample.path("baseline.json")).unwrap();
+    valid(
+        &strict("baseline"),
+        &serde_json::from_str(&baseline).unwrap(),
+    );
+}
+
+/// With what an upgrade would meet, and without anything to hold it against.
+#[test]
+fn reports_of_an_audit_before_an_upgrade_are_valid() {
+    let sample = Sample::new();
+    let upgrade = |format: &str| {
+        let (cell, api) = (sample.cell(), sample.api());
+        let ran = sexton(&[
+            "audit",
+            &cell,
+            "--api",
+            &api,
+            "--upgrade-to",
+            "nova-34",
+            "--format",
+            format,
+        ]);
+        assert!(ran.code <= 2, "{}", ran.stderr);
+        ran
+    };
+    valid(&strict("audit"), &upgrade("json").json());
+    valid_lines("audit", &upgrade("jsonl").stdout);
+    valid(&sarif(), &upgrade("sarif").json());
+    valid_junit(&sample, &upgrade("junit").stdout);
+    assert!(
+        upgrade("markdown")
+            .stdout
+            .contains("### Upgrade to nova 34.0.0")
+    );
+}
+
+#[test]
+fn reports_of_archive_and_purge_are_valid_and_say_the_same() {
+    let sample = Sample::empty();
+    let damage = ["--families", "5", "--damage", "unarchivable-parent=2"];
+    sample.generate(&damage);
+    let with_reports = |arguments: &[&str]| -> BTreeMap<&str, String> {
+        let formats = ["json", "jsonl", "markdown", "github"];
+        let to = formats.map(|format| format!("{format}={}", sample.name(format)));
+        let to: Vec<_> = to.iter().flat_map(|to| ["--report", to.as_str()]).collect();
+        let ran = sexton(&[arguments, &["--quiet"], &to].concat());
+        assert!(ran.code <= 1, "{}", ran.stderr);
+        let read = |format| {
+            (
+                format,
+                std::fs::read_to_string(sample.path(format)).unwrap(),
+            )
+        };
+        formats.into_iter().map(read).collect()
+    };
+    let cell = sample.cell();
+    for (arguments, done) in [
+        (&["archive", &cell, "--until-complete"][..], "moved"),
+        (&["purge", &cell, "--all"], "deleted"),
+    ] {
+        let reports = with_reports(arguments);
+        let json: Json = serde_json::from_str(&reports["json"]).unwrap();
+        valid(&strict("archive"), &json);
+        valid_lines("archive", &reports["jsonl"]);
+        let total = json["total_rows"].as_u64().unwrap();
+        assert!(total > 0, "{json}");
+        let lines = reports["jsonl"]
+            .lines()
+            .map(|l| serde_json::from_str::<Json>(l).unwrap());
+        let rows = lines.filter(|l| l["type"] == "rows" && l["what"] == "rows");
+        let rows: u64 = rows.map(|l| l["rows"].as_u64().unwrap()).sum();
+        assert_eq!(rows, total);
+        let families = json["families"].as_u64().unwrap();
+        let said = format!("{total} rows of {families} families {done}");
+        for format in ["markdown", "github"] {
+            assert!(
+                reports[format].replace(',', "").contains(&said),
+                "{}",
+                reports[format]
+            );
+        }
+        let blocked = reports["github"]
+            .lines()
+            .filter(|l| l.starts_with("::warning "));
+        let reasons = json["blocked_families"].as_object().unwrap();
+        assert_eq!(blocked.count(), reasons.len(), "{}", reports["github"]);
+    }
+}
+
+#[test]
+fn reports_of_a_proof_are_valid() {
+    let sample = Sample::empty();
+    let formats = ["json", "sarif", "junit", "markdown", "github"];
+    let to = formats.map(|format| format!("{format}={}", sample.name(format)));
+    let to: Vec<_> = to.iter().flat_map(|to| ["--report", to.as_str()]).collect();
+    // A lie of the database, which no engine survives.
+    let lost = [
+        "prove",
+        "--quiet",
+        "--jobs",
+        "2",
+        "--world",
+        "chain",
+        "--faults",
+        "commit-lost",
+    ];
+    let ran = sexton(&[&lost[..], &to].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let read = |format: &str| std::fs::read_to_string(sample.path(format)).unwrap();
+    let json: Json = serde_json::from_str(&read("json")).unwrap();
+    valid(&strict("prove"), &json);
+    valid(&sarif(), &serde_json::from_str(&read("sarif")).unwrap());
+    valid_junit(&sample, &read("junit"));
+    let failures = json["failures"].as_array().unwrap();
+    assert!(!failures.is_empty());
+    for failure in failures {
+        let fingerprint = failure["fingerprint"].as_str().unwrap();
+        for format in formats {
+            let text = read(format).replace("&gt;", ">").replace("%0A", "\n");
+            assert!(
+                text.contains(fingerprint),
+                "{fingerprint} in {format}: {text}"
+            );
+        }
+    }
+}
