@@ -1,6 +1,6 @@
 //! Where reports go: stdout or a file, in the form that was asked for, and further files in other forms.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use sexton::archive::Outcome;
 use sexton::error::{Error, Result};
 use sexton::report::{self, Deed, Paint};
+use tempfile::NamedTempFile;
 
 /// The forms of a command's report.
 pub(crate) trait Form: ValueEnum + Copy + std::fmt::Debug + Send + Sync + 'static {}
@@ -204,32 +205,43 @@ pub(crate) fn check(option: &str, path: &Path, read: &[&Path]) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file in one piece: whoever reads it sees all of the old one or all of the new one.
+/// Writes a file in one piece: whoever reads it sees all of the old one or all of the new one. Where no other file may
+/// be made beside it, it is written in place.
 pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
     let text = format!("{}\n", text.trim_end_matches('\n'));
-    if path.exists() && !path.is_file() {
-        return std::fs::write(path, text).map_err(|e| unwritable(path, &e));
-    }
-    replace(path, &text).map_err(|e| unwritable(path, &e))
+    let written = match beside(path) {
+        None => std::fs::write(path, text),
+        Some((path, mut file)) => file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.as_file().sync_all())
+            .and_then(|()| match file.persist(&path) {
+                Ok(_) => Ok(()),
+                // A single file that is mounted there, for one, cannot be replaced.
+                Err(_) => std::fs::write(&path, text),
+            }),
+    };
+    written.map_err(|e| unwritable(path, &e))
 }
 
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+/// The file that a name leads to, and a new one that may take its place; nothing for a pipe or a device, or where
+/// none can be made.
+fn beside(path: &Path) -> Option<(PathBuf, NamedTempFile)> {
+    if path.exists() && !path.is_file() {
+        return None;
+    }
     // A link stays one.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    // Those of the file that is there; of a new one what the umask leaves.
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    // The permissions are those of the file that is there; of a new one what the umask leaves.
     let mode = path.metadata().map_or(0o666, |m| m.permissions().mode());
-    let mut file = tempfile::Builder::new()
+    let file = tempfile::Builder::new()
         .prefix(".sexton-")
-        .permissions(std::fs::Permissions::from_mode(mode))
-        .tempfile_in(directory)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(&path)?;
-    Ok(())
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(directory.unwrap_or(Path::new(".")))
+        .ok()?;
+    Some((path, file))
 }
 
 /// Whether the standard output shows colours: a terminal does, unless `NO_COLOR` is set, and `CLICOLOR_FORCE`

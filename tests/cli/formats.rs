@@ -286,6 +286,14 @@ fn a_report_takes_the_place_of_another_in_one_piece() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Nobody may make a file in that directory, not even root.
+#[test]
+fn a_report_is_written_in_place_where_no_other_can_be_made() {
+    let sample = Sample::new();
+    let ran = sexton(&["audit", &sample.cell(), "--output", "/proc/self/comm"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+}
+
 /// Its output is another program's.
 #[test]
 fn no_further_report_beside_that_of_another_tool() {
