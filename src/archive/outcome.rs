@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::reason::is_known;
+
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
@@ -111,11 +113,14 @@ impl Outcome {
 
     /// Books `count` blocked families of one reason, of which `listed` are to be shown.
     pub(super) fn block_all(&mut self, reason: &str, count: u64, listed: Vec<Blocked>) {
+        debug_assert!(is_known(reason), "{reason} is missing among the reasons");
         *self.blocked_families.entry(reason.to_owned()).or_default() += count;
         self.blocked.extend(listed);
     }
 
     pub(super) fn block(&mut self, blocked: Blocked) {
+        let reason = &blocked.reason;
+        debug_assert!(is_known(reason), "{reason} is missing among the reasons");
         let count = self
             .blocked_families
             .entry(blocked.reason.clone())

@@ -263,7 +263,7 @@ fn checks() -> String {
     let line = |(id, summary): (&str, &str)| format!("  {id:24} {summary}");
     let lines: Vec<_> = audit::catalogue().into_iter().map(line).collect();
     format!(
-        "Checks:\n{}\n\ndocs/checks/ has a page for each.",
+        "Checks:\n{}\n\n`sexton explain CHECK` prints the page of each.",
         lines.join("\n")
     )
 }

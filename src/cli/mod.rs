@@ -25,6 +25,7 @@ mod confirm;
 mod database;
 mod demo;
 mod drop_in;
+mod explain;
 mod generate;
 mod output;
 mod pace;
@@ -63,6 +64,7 @@ enum Command {
     Prove(prove::Args),
     Generate(generate::Args),
     Schema(schema::Args),
+    Explain(explain::Args),
 }
 
 /// Runs the process.
@@ -94,6 +96,7 @@ pub(crate) fn main() -> ProcessExit {
         Command::Prove(args) => prove::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Explain(args) => explain::run(args),
     };
     match done {
         Ok(code) => ProcessExit::from(code),

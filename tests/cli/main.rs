@@ -11,6 +11,7 @@ mod cells;
 mod compat;
 mod databases;
 mod drop_in;
+mod explain;
 mod output;
 mod own_schema;
 mod plan;
