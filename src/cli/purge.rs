@@ -331,6 +331,8 @@ fn days_ago(days: i64) -> Result<Before> {
     });
     let then = then.and_then(|t| t.checked_add(SignedDuration::from_secs(1)).ok());
     let epoch = then.filter(|t| t.as_second() > 0);
-    let moment = epoch.ok_or_else(|| Error::usage("the age is before 1970"))?;
+    let moment = epoch.ok_or_else(|| {
+        Error::usage("the age is before 1970").hint("give a number of days that is not before 1970")
+    })?;
     Before::parse(&moment.to_string(), Timestamp::now())
 }

@@ -53,11 +53,12 @@ fn sqlite_error(target: &Target, error: DbError) -> Error {
                 error.message
             } else {
                 format!("{target} is not a sound SQLite database: {}", error.message)
-            })
+            }).hint("check that this is the right file; `PRAGMA integrity_check` says what is wrong with a damaged one")
         }
         // What was found before SQLite was asked names the file itself.
         "SQLITE_CANTOPEN" | "SQLITE_PERM" if error.message.contains(&target.redacted()) => {
             Error::unavailable(error.message)
+                .hint("check the name of the file, and the rights of it and its directory")
         }
         "SQLITE_BUSY" => Error::unavailable(format!("{target} is locked by another process"))
             .hint("wait until it is done, or end it"),

@@ -162,8 +162,10 @@ pub(super) fn unstartable(program: &str, error: &std::io::Error) -> Error {
 
 /// A command line as words.
 pub(super) fn words(command: &str) -> Result<Vec<String>> {
-    let words = shell_words::split(command)
-        .map_err(|e| Error::usage(format!("engine '{command}': {e}")))?;
+    let words = shell_words::split(command).map_err(|e| {
+        Error::usage(format!("engine '{command}': {e}"))
+            .hint("quote the line as a shell would read it")
+    })?;
     match words.is_empty() {
         true => {
             Err(Error::usage("an engine needs a command").hint("as in command:'archiver {url}'"))
