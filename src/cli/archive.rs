@@ -252,11 +252,7 @@ fn options(args: &Args) -> Result<Options> {
             None => pace::target(&args.target_batch_time)?,
             Some(Compat::NovaManage) => None,
         },
-        before: args
-            .before
-            .as_deref()
-            .map(|b| Before::parse(b, now()))
-            .transpose()?,
+        before: args.before.as_deref().map(pace::before).transpose()?,
         task_log: args.task_log,
         sleep: pause(args.sleep)?,
         dry_run: args.dry_run,

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use sexton::archive::Stop;
+use sexton::archive::{Before, Stop};
 use sexton::error::{Error, Result};
 
 /// When a run stops or waits, between two batches.
@@ -46,6 +46,19 @@ impl Limits {
             stop = stop.pausing_for(file.clone());
         }
         Ok(stop)
+    }
+}
+
+/// Reads `--before`.
+pub(super) fn before(text: &str) -> Result<Before> {
+    Before::parse(text, Timestamp::now()).map_err(|e| of_option("--before", e))
+}
+
+/// The same error, about what this option asked for.
+pub(super) fn of_option(option: &str, error: Error) -> Error {
+    Error {
+        message: format!("{option}: {}", error.message),
+        ..error
     }
 }
 

@@ -7,8 +7,6 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use jiff::Timestamp;
-use sexton::archive::Before;
 use sexton::db::Engine;
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
@@ -22,6 +20,7 @@ use sexton::report;
 
 use super::database::profile;
 use super::output::OutputFile;
+use super::pace;
 use super::progress::Cases;
 use super::signals::stop_flag;
 
@@ -261,7 +260,7 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
         campaign.options.max_rows = rows.get();
     }
     if let Some(before) = &args.before {
-        campaign.options.before = Some(Before::parse(before, Timestamp::now())?);
+        campaign.options.before = Some(pace::before(before)?);
     }
     if let Some(worlds) = args.random {
         campaign.random = Some(Sample {

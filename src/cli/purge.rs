@@ -14,7 +14,7 @@ use sexton::report::{self, compat};
 use super::archive::exit_code;
 use super::database::{API_DATABASE, DatabaseArgs};
 use super::output::{Format, OutputArgs};
-use super::pace::{Limits, max_rows, pause};
+use super::pace::{self, Limits, max_rows, pause};
 use super::throttles::Throttles;
 use each::purge_all;
 
@@ -279,7 +279,7 @@ fn by_age(args: &Args, manner: &Manner) -> Result<u8> {
 
 fn options(args: &Args) -> Result<Options> {
     let before = match (&args.before, &args.older_than, args.all) {
-        (Some(before), ..) => Some(Before::parse(before, Timestamp::now())?),
+        (Some(before), ..) => Some(pace::before(before)?),
         (_, Some(days), _) => Some(older_than(days)?),
         (None, None, true) => None,
         (None, None, false) => {
