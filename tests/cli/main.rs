@@ -21,5 +21,6 @@ mod sample;
 mod schema;
 mod secrets;
 mod servers;
+mod settings;
 mod signals;
 mod world_files;
