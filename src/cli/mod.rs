@@ -19,6 +19,7 @@ macro_rules! tell {
 pub(crate) use {say, tell};
 
 mod archive;
+mod assets;
 mod audit;
 mod cells;
 mod confirm;
@@ -73,6 +74,8 @@ enum Command {
     Generate(generate::Args),
     Schema(schema::Args),
     Explain(explain::Args),
+    #[command(hide = true)]
+    Assets(assets::Args),
 }
 
 /// Runs the process.
@@ -112,6 +115,7 @@ pub(crate) fn main() -> ProcessExit {
         Command::Generate(args) => generate::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Assets(args) => assets::run(args),
     };
     match done {
         Ok(code) => ProcessExit::from(code),

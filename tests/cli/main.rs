@@ -7,6 +7,7 @@ mod support;
 
 mod all_cells;
 mod arguments;
+mod assets;
 mod cells;
 mod compat;
 mod databases;

@@ -1,6 +1,7 @@
 //! Tasks of the project that are not the product: tests with real servers, fuzzing, schema capture,
 //! comparisons with other engines and between revisions.
 
+mod assets;
 mod bench_compare;
 mod compare;
 mod docker;
@@ -27,6 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Test(test::Args),
+    Assets(assets::Args),
     Fuzz(fuzz::Args),
     Galera(galera::Args),
     Sync(service::Args),
@@ -39,6 +41,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
+        Task::Assets(args) => assets::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Galera(args) => galera::run(&args),
         Task::Sync(args) => service::run(&args),
