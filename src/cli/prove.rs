@@ -192,7 +192,7 @@ fn prove(args: &Args) -> Result<Report> {
     let campaign = campaign(args, &engine)?;
     // What cannot be run is said before anything is started or written.
     drop(engine.engine()?);
-    let stop = stop_flag()?;
+    let stop = stop_flag("the cases in hand")?;
     let random = args.random.map_or(0, NonZeroU64::get);
     let worlds = campaign.worlds.len() as u64 + random;
     let watch = Cases::new(args.quiet, worlds, stop);
