@@ -28,12 +28,14 @@ pub enum StopReason {
     MaxWait,
     /// An error ended it before all cells were done.
     Failed,
+    /// All that may move has moved, but in cells that were not reached.
+    Unreachable,
 }
 
 impl StopReason {
     /// Whether somebody, or a limit of time, asked the run to stop: nothing more is to be begun.
     pub fn is_request(self) -> bool {
-        !matches!(self, Self::Complete | Self::MaxRows)
+        !matches!(self, Self::Complete | Self::MaxRows | Self::Unreachable)
     }
 }
 
@@ -149,6 +151,13 @@ impl Outcome {
         let milliseconds = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         if milliseconds > 0 {
             self.add_spent(BTreeMap::from([("wait".to_owned(), milliseconds)]));
+        }
+    }
+
+    /// What was complete is not, where a cell was not reached.
+    pub fn not_all_cells(&mut self) {
+        if self.stopped_because == StopReason::Complete && !self.unreachable.is_empty() {
+            self.stopped_because = StopReason::Unreachable;
         }
     }
 

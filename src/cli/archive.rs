@@ -143,6 +143,7 @@ fn told(args: &Args, archived: &Archived) -> Result<u8> {
         Some(error) => super::complain(error),
         None => exit_code(outcome) as u8,
     };
+    say_unreachable(outcome);
     let report = match args.output.format {
         Format::Text => report::archive_text(outcome),
         Format::Json => report::json(outcome)?,
@@ -151,9 +152,17 @@ fn told(args: &Args, archived: &Archived) -> Result<u8> {
     Ok(code)
 }
 
+/// On stderr too: a report of many cells may be read by nobody, and that of a cell that is missing has no rows.
+pub(super) fn say_unreachable(outcome: &Outcome) {
+    for (cell, why) in &outcome.unreachable {
+        crate::cli::say!("sexton: cell {cell} was not reached: {why}; run again with it");
+    }
+}
+
 pub(super) fn exit_code(outcome: &Outcome) -> ExitCode {
     match outcome.stopped_because {
         _ if !outcome.unreachable.is_empty() => ExitCode::Unavailable,
+        StopReason::Unreachable => ExitCode::Unavailable,
         StopReason::Complete if outcome.has_blocked() => ExitCode::Findings,
         StopReason::Complete => ExitCode::Done,
         StopReason::MaxRows
@@ -204,9 +213,7 @@ fn run_compat(args: &Args) -> u8 {
             if outcome.has_blocked() {
                 crate::cli::tell!("{}", report::blocked_text(&outcome));
             }
-            for (cell, why) in &outcome.unreachable {
-                crate::cli::say!("sexton: cell {cell}: {why}");
-            }
+            say_unreachable(&outcome);
             match outcome.unreachable.is_empty() {
                 true => compat::exit_code(&outcome),
                 false => compat::EXCEPTION,

@@ -11,7 +11,7 @@ use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
 use sexton::report::{self, compat};
 
-use super::archive::exit_code;
+use super::archive::{exit_code, say_unreachable};
 use super::database::{API_DATABASE, DatabaseArgs};
 use super::output::{Format, OutputArgs};
 use super::pace::{self, Limits, max_rows, pause};
@@ -136,6 +136,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
             Some(error) => super::complain(error),
             None => exit_code(&outcome) as u8,
         };
+        say_unreachable(&outcome);
         let report = match args.output.format {
             Format::Text => report::purge_text(&outcome),
             Format::Json => report::json(&outcome)?,

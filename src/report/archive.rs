@@ -64,7 +64,7 @@ pub fn archive_text(outcome: &Outcome) -> String {
         );
     }
     text += match outcome.stopped_because {
-        StopReason::Complete if !outcome.unreachable.is_empty() => NOT_ALL,
+        StopReason::Unreachable => NOT_ALL,
         StopReason::Complete if outcome.dry_run => "A dry run: nothing was written.\n",
         StopReason::Complete if outcome.has_blocked() => {
             "Complete: all that may move has moved; the blocked families above remain.\n"
@@ -135,7 +135,7 @@ pub fn purge_text(outcome: &Outcome) -> String {
         let _ = writeln!(text, "Only what was deleted before {before} UTC.");
     }
     text += match outcome.stopped_because {
-        StopReason::Complete if !outcome.unreachable.is_empty() => NOT_ALL,
+        StopReason::Unreachable => NOT_ALL,
         StopReason::Complete if outcome.dry_run => "A dry run: nothing was deleted.\n",
         StopReason::Complete if outcome.has_blocked() => {
             "Complete: all that may go has gone; the families above were kept.\n"

@@ -403,7 +403,7 @@ fn what_a_lost_cell_had_moved_is_reported() {
     );
     assert_eq!(
         (two.left(), &json["stopped_because"]),
-        ([4, 0], &"complete".into())
+        ([4, 0], &"unreachable".into())
     );
 }
 

@@ -190,6 +190,7 @@ pub(super) fn archive_all(args: &Args, wanted: &Wanted<'_>) -> Result<Archived> 
         Some(_) => total.stopped_because = StopReason::Failed,
         None => total.stopped_because = ended.unwrap_or(total.stopped_because),
     }
+    total.not_all_cells();
     Ok(Archived {
         outcome: total,
         failed,

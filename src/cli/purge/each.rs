@@ -156,6 +156,7 @@ pub(super) fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names
     if failed.is_some() {
         total.stopped_because = StopReason::Failed;
     }
+    total.not_all_cells();
     let cells = databases.identities;
     Ok((total, Names { columns, cells }, failed))
 }
