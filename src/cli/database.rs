@@ -349,6 +349,9 @@ pub(crate) fn open_with_schema(target: &Target, access: Access) -> Result<(Sessi
         }
     }
     let mut session = open(target, access)?;
+    for node in session.passed_over() {
+        crate::cli::say!("sexton: turning to the next node: {node}");
+    }
     let schema = introspect(&mut session)?;
     Ok((session, schema))
 }

@@ -40,9 +40,14 @@ pub fn open(target: &Target, access: Access) -> Result<Session> {
             PostgresDriver::connect(options, access).map(|d| Box::new(d) as _)
         }
     };
-    driver
-        .map(|driver| Session::new(driver, target.engine(), target.redacted()))
-        .map_err(|e| server_error(target, &e))
+    let driver = driver.map_err(|e| server_error(target, &e))?;
+    let nodes: Vec<String> = target.nodes();
+    let passed_over = driver.passed_over().iter();
+    let passed_over = passed_over
+        .map(|(node, why)| format!("{}: {why}", nodes[*node]))
+        .collect();
+    let session = Session::new(driver, target.engine(), target.redacted());
+    Ok(session.having_passed_over(passed_over))
 }
 
 fn sqlite_error(target: &Target, error: DbError) -> Error {

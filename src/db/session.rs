@@ -25,6 +25,8 @@ pub struct Session {
     settings: Vec<String>,
     /// Whether the server is a node of a Galera cluster; known after [`Session::mind_cluster`].
     in_cluster: bool,
+    /// The nodes that did not answer when the session was opened.
+    passed_over: Vec<String>,
 }
 
 impl Session {
@@ -40,7 +42,19 @@ impl Session {
             spent: Spent::default(),
             settings: Vec::new(),
             in_cluster: false,
+            passed_over: Vec::new(),
         }
+    }
+
+    /// Of the nodes that were given those that did not answer before the one in use did, each with why; without
+    /// passwords.
+    pub fn passed_over(&self) -> &[String] {
+        &self.passed_over
+    }
+
+    pub(super) fn having_passed_over(mut self, nodes: Vec<String>) -> Self {
+        self.passed_over = nodes;
+        self
     }
 
     /// The engine at the other end.

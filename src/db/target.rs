@@ -110,6 +110,25 @@ impl Target {
         }
     }
 
+    /// The nodes through which it can be reached, for output.
+    pub(super) fn nodes(&self) -> Vec<String> {
+        let of = |options: &ConnectOptions, one: &dyn Fn(ConnectOptions) -> Self| {
+            let alone = |node: &ConnectOptions| ConnectOptions {
+                others: Vec::new(),
+                ..node.clone()
+            };
+            options
+                .nodes()
+                .map(|node| one(alone(node)).redacted())
+                .collect()
+        };
+        match self {
+            Self::Sqlite(_) => vec![self.redacted()],
+            Self::Mysql(options) => of(options, &Self::Mysql),
+            Self::Postgres(options) => of(options, &Self::Postgres),
+        }
+    }
+
     /// The target for output: a path, or a URL without the password.
     pub fn redacted(&self) -> String {
         match self {
