@@ -128,15 +128,17 @@ pub(super) fn target(text: &str) -> Result<Option<Duration>> {
     })
 }
 
-/// Reads `--sleep`.
-pub(super) fn pause(seconds: f64) -> Result<Duration> {
-    if !seconds.is_finite() || !(0.0..=86_400.0).contains(&seconds) {
-        return Err(
-            Error::usage(format!("--sleep {seconds} is not a number of seconds"))
-                .hint("use a number from 0 to 86400"),
-        );
-    }
-    Ok(Duration::from_secs_f64(seconds))
+/// Reads `--sleep`: a time, or a number of seconds as nova-manage has it.
+pub(super) fn pause(text: &str) -> Result<Duration> {
+    let seconds = text.parse::<f64>().ok();
+    let seconds = seconds.map(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let pause = seconds.unwrap_or_else(|| duration(text));
+    pause
+        .filter(|p| p.as_secs_f64() <= 86_400.0)
+        .ok_or_else(|| {
+            Error::usage(format!("--sleep {text} is not a time of a day at most"))
+                .hint("write 200ms, 2s or 1m, or a number of seconds; 0 for no pause")
+        })
 }
 
 #[cfg(test)]

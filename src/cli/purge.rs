@@ -63,14 +63,14 @@ pub(crate) struct Args {
         allow_hyphen_values = true
     )]
     max_rows: String,
-    /// Seconds to pause between batches.
+    /// How long to pause between batches: 200ms, 2s, or a number of seconds.
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value = "0",
-        allow_negative_numbers = true
+        allow_hyphen_values = true
     )]
-    sleep: f64,
+    sleep: String,
     #[command(flatten)]
     limits: Limits,
     /// Print what would go; write nothing and lock nothing.
@@ -299,7 +299,7 @@ fn options_at(args: &Args, before: Option<Before>) -> Result<Options> {
         until_complete: true,
         before,
         task_log: args.task_log,
-        sleep: pause(args.sleep)?,
+        sleep: pause(&args.sleep)?,
         dry_run: args.dry_run,
         export: args.export.as_ref().map(|_| match args.export_format {
             Form::Jsonl => ExportFormat::Jsonl,

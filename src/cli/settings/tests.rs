@@ -82,11 +82,16 @@ fn needed<'c>(
         Some(ContextValue::Strings(missing)) => missing.clone(),
         other => panic!("{error}: {other:?}"),
     };
-    let is_missing = |arg: &&Arg| {
-        let long = arg.get_long().map(|long| format!("--{long}"));
-        long.is_some_and(|long| missing.iter().any(|m| m.split(' ').next() == Some(&long)))
+    // Of a group one will do: `<--until-complete|--plan <FILE>>`.
+    let named = |missing: &String| {
+        let is_named = |arg: &&Arg| {
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let mut words = missing.split(|c: char| c != '-' && !c.is_alphanumeric());
+            long.is_some_and(|long| words.any(|word| word == long))
+        };
+        options(leaf).find(is_named)
     };
-    options(leaf).filter(is_missing).collect()
+    missing.iter().filter_map(named).collect()
 }
 
 /// Each option is taken from its variable, from its command's table and from the common one, and what is typed
