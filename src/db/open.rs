@@ -75,6 +75,10 @@ fn sqlite_error(target: &Target, error: DbError) -> Error {
 fn server_error(target: &Target, error: &DbError) -> Error {
     let hint = match error.kind {
         DbErrorKind::Connection => "check that the server runs and that host and port are right",
+        // The login is good, and there is nothing that it may do.
+        DbErrorKind::Permission if error.code == "1044" => {
+            "check the name of the database, and grant the user SELECT on it and what else SECURITY.md lists"
+        }
         DbErrorKind::Permission => "check the user, the password and the user's rights",
         DbErrorKind::NotADatabase => "check the name of the database",
         _ => "check the database URL",

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::denied::with_privilege;
 use super::{DbError, Driver, Engine, Spent, Value};
 
 /// The journal mode that keeps the file.
@@ -100,7 +101,7 @@ impl Session {
         let begun = Instant::now();
         let result = self.driver.execute(sql);
         self.spent.note(sql, begun.elapsed());
-        result
+        result.map_err(|e| with_privilege(e, self.engine, sql))
     }
 
     /// Runs a query; each row is handed over as it arrives, until `each` returns `false`.
@@ -113,7 +114,7 @@ impl Session {
         let begun = Instant::now();
         let result = self.driver.query(sql, &mut each);
         self.spent.note(sql, begun.elapsed());
-        result
+        result.map_err(|e| with_privilege(e, self.engine, sql))
     }
 
     /// Runs a query; all its rows. For results whose size the caller has bounded.

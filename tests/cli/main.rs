@@ -16,6 +16,7 @@ mod explain;
 mod output;
 mod own_schema;
 mod plan;
+mod privileges;
 mod prove;
 mod purge;
 mod sample;
