@@ -26,6 +26,8 @@ mod confirm;
 mod database;
 mod demo;
 mod drop_in;
+#[cfg(test)]
+mod examples;
 mod explain;
 mod generate;
 mod output;

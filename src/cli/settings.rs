@@ -297,3 +297,9 @@ pub(super) fn environment() -> BTreeMap<String, String> {
 fn shown_path(path: &Path) -> String {
     path.display().to_string()
 }
+
+/// Whether a configuration file names nothing that there is not.
+#[cfg(test)]
+pub(super) fn check_file(path: &Path, command: &Command) -> Result<()> {
+    File::read(path, command).map(drop)
+}
