@@ -3,7 +3,7 @@
 //! Messages are lower-case fragments that fit after `sexton: `. A message never holds a password:
 //! whoever builds one from a connection URL uses its redacted form.
 
-use crate::db::DbError;
+use crate::db::{DbError, DbErrorKind};
 use crate::exit::ExitCode;
 use crate::quote::one_line;
 
@@ -47,9 +47,12 @@ impl Error {
         Self::new(ExitCode::Unavailable, message)
     }
 
-    /// A fault of sexton's own (exit code 70).
+    /// A fault of sexton's own (exit code 70), with the advice to report it.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(ExitCode::Internal, message)
+        Self::new(ExitCode::Internal, message).hint(
+            "this is a fault of sexton's own, or of the machine: run it again, and report it with its command line if \
+             it comes back",
+        )
     }
 
     /// The same error with advice on what to do next.
@@ -62,13 +65,99 @@ impl Error {
 
 impl From<DbError> for Error {
     fn from(error: DbError) -> Self {
-        Self::unavailable(error.to_string())
+        let hint = match error.kind {
+            DbErrorKind::Retryable => "others were at work on the same rows: run it again",
+            DbErrorKind::Connection => "check that the server runs, then run it again",
+            DbErrorKind::Permission => {
+                "grant it to the user; SECURITY.md lists what each command needs"
+            }
+            DbErrorKind::NotADatabase => "check the name of the database",
+            DbErrorKind::DuplicateKey | DbErrorKind::ForeignKey | DbErrorKind::Constraint => {
+                "look at the rows that it names, and run it again"
+            }
+            DbErrorKind::TooLarge => "raise the limit of the server, or take fewer rows at once",
+            DbErrorKind::Other => "mend what the database complains of, and run it again",
+        };
+        Self::unavailable(error.to_string()).hint(hint)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
+
+    /// What the parentheses hold that open at the end of `before`.
+    fn arguments(text: &str) -> &str {
+        let (mut depth, mut in_text, mut escaped) = (1, false, false);
+        for (at, c) in text.char_indices() {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' if in_text => escaped = true,
+                '"' => in_text = !in_text,
+                '(' if !in_text => depth += 1,
+                ')' if !in_text => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return &text[..at];
+            }
+        }
+        text
+    }
+
+    fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => files(&path, found),
+                false => found.push(path),
+            }
+        }
+    }
+
+    /// An error says what to do next where it is made: whoever makes it knows best. (That of `internal` says so
+    /// itself.)
+    #[test]
+    fn every_error_comes_with_advice() {
+        let mut sources = Vec::new();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        files(&source, &mut sources);
+        let (mut made, mut bare) = (0, Vec::new());
+        for path in sources
+            .iter()
+            .filter(|p| p.extension().is_some_and(|e| e == "rs"))
+        {
+            let text = std::fs::read_to_string(path).unwrap();
+            // Of this file, and of tests, all behind the tests' attribute.
+            let text = text
+                .split("\n#[cfg(test)]\nmod tests {")
+                .next()
+                .unwrap_or_default();
+            for kind in ["usage", "data", "unavailable", "new"] {
+                for (at, constructor) in text.match_indices(&format!("Error::{kind}(")) {
+                    let others = ["io::", "Db"];
+                    if others.iter().any(|other| text[..at].ends_with(other)) {
+                        continue;
+                    }
+                    let rest = &text[at + constructor.len()..];
+                    let behind = rest[arguments(rest).len() + 1..].trim_start();
+                    let line = text[..at].matches('\n').count() + 1;
+                    if !behind.starts_with(".hint(") {
+                        bare.push(format!("{}:{line}: Error::{kind}", path.display()));
+                    }
+                    made += 1;
+                }
+            }
+        }
+        assert!(made > 150, "{made}");
+        assert!(
+            bare.is_empty(),
+            "without .hint(..), which says what to do next:\n{}",
+            bare.join("\n")
+        );
+    }
 
     #[test]
     fn a_message_is_one_line_whatever_it_quotes() {

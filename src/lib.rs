@@ -12,6 +12,7 @@ pub mod db;
 pub mod error;
 pub mod exit;
 pub mod generate;
+pub mod nearest;
 pub mod prove;
 pub mod quote;
 pub mod report;

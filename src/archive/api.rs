@@ -257,7 +257,8 @@ impl<'a> Api<'a> {
                     "{} cannot be asked which instances it holds: {error}",
                     cell.session.label()
                 );
-                Err(Error::unavailable(message))
+                Err(Error::unavailable(message)
+                    .hint("give the user the right to read that cell, then run again"))
             }
         }
     }

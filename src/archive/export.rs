@@ -101,9 +101,9 @@ impl Export {
     pub(super) fn write(&self) -> Result<(), Failure> {
         let failed = |what: &str, e: &std::io::Error| {
             let path = self.path.display();
-            let error = Error::unavailable(format!("cannot {what} {path}: {e}"));
             Failure::Fatal(
-                error.hint("nothing was deleted with it; give a directory that can be written to"),
+                Error::unavailable(format!("cannot {what} {path}: {e}"))
+                    .hint("nothing was deleted with it; give a directory that can be written to"),
             )
         };
         let open = OpenOptions::new()

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::reason::is_known;
+
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
 #[serde(rename_all = "kebab-case")]
@@ -26,12 +28,14 @@ pub enum StopReason {
     MaxWait,
     /// An error ended it before all cells were done.
     Failed,
+    /// All that may move has moved, but in cells that were not reached.
+    Unreachable,
 }
 
 impl StopReason {
     /// Whether somebody, or a limit of time, asked the run to stop: nothing more is to be begun.
     pub fn is_request(self) -> bool {
-        !matches!(self, Self::Complete | Self::MaxRows)
+        !matches!(self, Self::Complete | Self::MaxRows | Self::Unreachable)
     }
 }
 
@@ -111,11 +115,14 @@ impl Outcome {
 
     /// Books `count` blocked families of one reason, of which `listed` are to be shown.
     pub(super) fn block_all(&mut self, reason: &str, count: u64, listed: Vec<Blocked>) {
+        debug_assert!(is_known(reason), "{reason} is missing among the reasons");
         *self.blocked_families.entry(reason.to_owned()).or_default() += count;
         self.blocked.extend(listed);
     }
 
     pub(super) fn block(&mut self, blocked: Blocked) {
+        let reason = &blocked.reason;
+        debug_assert!(is_known(reason), "{reason} is missing among the reasons");
         let count = self
             .blocked_families
             .entry(blocked.reason.clone())
@@ -144,6 +151,13 @@ impl Outcome {
         let milliseconds = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         if milliseconds > 0 {
             self.add_spent(BTreeMap::from([("wait".to_owned(), milliseconds)]));
+        }
+    }
+
+    /// What was complete is not, where a cell was not reached.
+    pub fn not_all_cells(&mut self) {
+        if self.stopped_because == StopReason::Complete && !self.unreachable.is_empty() {
+            self.stopped_because = StopReason::Unreachable;
         }
     }
 

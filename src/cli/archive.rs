@@ -30,6 +30,8 @@ use self::each::{Archived, Wanted, archive_all};
 /// early (--max-rows without --until-complete, a signal, a limit), or the database was lost; run
 /// again to go on.
 #[derive(Debug, clap::Args)]
+// What is for runs that go to the end is of no effect in others.
+#[command(group = clap::ArgGroup::new("whole").args(["until_complete", "plan", "apply"]).multiple(true))]
 pub(crate) struct Args {
     #[command(flatten)]
     databases: DatabaseArgs,
@@ -39,13 +41,15 @@ pub(crate) struct Args {
     max_rows: Option<String>,
     /// With --until-complete: how long a transaction is to take, as in 250ms or 2s. Its rows are chosen for that, up
     /// to --max-rows; 0 always takes as many as that.
-    #[arg(long, value_name = "TIME", default_value = "250ms")]
+    #[arg(long, value_name = "TIME", default_value = "250ms", requires = "whole")]
     target_batch_time: String,
     /// With --until-complete: so many sessions archive different families at the same time. SQLite has one writer.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32),
+        requires = "whole")]
     jobs: u8,
     /// With --until-complete: so many cells are archived at the same time. Cells that share a server gain little.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64),
+        requires = "whole")]
     cells_at_once: u8,
     /// Go on, batch by batch, until all that may move has moved.
     #[arg(long, alias = "until_complete")]
@@ -57,14 +61,14 @@ pub(crate) struct Args {
     /// Move the rows of the task log too; with --before those last updated before it.
     #[arg(long, alias = "task_log")]
     task_log: bool,
-    /// Seconds to pause between batches.
+    /// How long to pause between batches: 200ms, 2s, or a number of seconds.
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value = "0",
-        allow_negative_numbers = true
+        allow_hyphen_values = true
     )]
-    sleep: f64,
+    sleep: String,
     #[command(flatten)]
     limits: pace::Limits,
     /// Empty the shadow tables afterwards, family by family.
@@ -143,14 +147,23 @@ fn told(args: &Args, archived: &Archived) -> Result<u8> {
         Some(error) => super::complain(error),
         None => exit_code(outcome) as u8,
     };
+    say_unreachable(outcome);
     args.output
         .write(|format, _| format.render(outcome, Deed::Archive))?;
     Ok(code)
 }
 
+/// On stderr too: a report of many cells may be read by nobody, and that of a cell that is missing has no rows.
+pub(super) fn say_unreachable(outcome: &Outcome) {
+    for (cell, why) in &outcome.unreachable {
+        crate::cli::say!("sexton: cell {cell} was not reached: {why}; run again with it");
+    }
+}
+
 pub(super) fn exit_code(outcome: &Outcome) -> ExitCode {
     match outcome.stopped_because {
         _ if !outcome.unreachable.is_empty() => ExitCode::Unavailable,
+        StopReason::Unreachable => ExitCode::Unavailable,
         StopReason::Complete if outcome.has_blocked() => ExitCode::Findings,
         StopReason::Complete => ExitCode::Done,
         StopReason::MaxRows
@@ -201,9 +214,7 @@ fn run_compat(args: &Args) -> u8 {
             if outcome.has_blocked() {
                 crate::cli::tell!("{}", report::blocked_text(&outcome));
             }
-            for (cell, why) in &outcome.unreachable {
-                crate::cli::say!("sexton: cell {cell}: {why}");
-            }
+            say_unreachable(&outcome);
             match outcome.unreachable.is_empty() {
                 true => compat::exit_code(&outcome),
                 false => compat::EXCEPTION,
@@ -249,13 +260,9 @@ fn options(args: &Args) -> Result<Options> {
             None => pace::target(&args.target_batch_time)?,
             Some(Compat::NovaManage) => None,
         },
-        before: args
-            .before
-            .as_deref()
-            .map(|b| Before::parse(b, now()))
-            .transpose()?,
+        before: args.before.as_deref().map(pace::before).transpose()?,
         task_log: args.task_log,
-        sleep: pause(args.sleep)?,
+        sleep: pause(&args.sleep)?,
         dry_run: args.dry_run,
         drop_unshadowed: args.drop_unshadowed.iter().cloned().collect(),
         export_dir: args.export_dir.clone(),

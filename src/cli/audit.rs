@@ -2,6 +2,8 @@
 
 mod known;
 
+use std::collections::BTreeMap;
+
 use clap::ValueEnum;
 use jiff::Timestamp;
 use sexton::archive::Before;
@@ -13,6 +15,7 @@ use sexton::error::{Error, Result};
 use sexton::report::{self, Paint};
 use sexton::schema::{FamilyGraph, Model, Schema};
 
+use super::cells::Unreachable;
 use super::database::{DatabaseArgs, of_api, open_with_schema};
 use super::output::OutputArgs;
 use known::KnownArgs;
@@ -106,8 +109,14 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let known = args.known.read(&files)?;
     let begun = now();
     let mut cells = Vec::new();
+    // One of several that is not reached does not keep the others from being looked at.
+    let several = databases.cells.len() > 1;
+    let mut unreachable = Unreachable::new(several);
     for (name, target) in &databases.cells {
-        let (session, graph) = databases.open_cell(target, Access::ReadOnly)?;
+        let opened = databases.open_cell(target, Access::ReadOnly);
+        let Some((session, graph)) = unreachable.pass(name, opened)? else {
+            continue;
+        };
         if graph.members.values().all(|m| m.marker.is_none()) {
             return Err(Error::data(format!(
                 "{target} has no soft-deleted rows to speak of: no table has a column deleted, \
@@ -118,6 +127,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         check_rows(&session)?;
         cells.push((name.clone(), session, graph.as_cleaned_up()));
     }
+    unreachable.check(cells.is_empty())?;
     let mut api = match &databases.api {
         Some(target) => {
             let opened = open_with_schema(target, Access::ReadOnly);
@@ -129,9 +139,16 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         }
         None => None,
     };
-    let mut report = audit_all(&options, &mut cells, api.as_mut())?;
+    let mut report = audit_all(&options, several, &mut cells, api.as_mut())?;
+    report.add(Vec::new(), gaps(&unreachable.cells));
     if let Some(options) = &upgrade {
-        report.upgrade = Some(judge(options, &mut cells, api.as_mut(), &mut report)?);
+        report.upgrade = Some(judge(
+            options,
+            several,
+            &mut cells,
+            api.as_mut(),
+            &mut report,
+        )?);
     }
     report.audited_at = Some(begun);
     known.apply(&mut report, begun);
@@ -176,12 +193,22 @@ fn check_rows(session: &Session) -> Result<()> {
     .hint("write it without --no-data or --schema-only; `sexton schema diff` takes it as it is"))
 }
 
+/// Cells that were not reached.
+fn gaps(unreachable: &BTreeMap<String, String>) -> Vec<NotChecked> {
+    let gap = |(cell, why): (&String, &String)| NotChecked {
+        check: "all".into(),
+        table: None,
+        why: format!("cell {cell} was not reached: {why}"),
+    };
+    unreachable.iter().map(gap).collect()
+}
+
 fn audit_all(
     options: &Options,
+    several: bool,
     cells: &mut [(String, Session, FamilyGraph)],
     api: Option<&mut (Session, Schema)>,
 ) -> Result<AuditReport> {
-    let several = cells.len() > 1;
     let labels: Vec<_> = cells.iter().map(|(_, s, _)| s.label().to_owned()).collect();
     let profile = cells
         .first()
@@ -279,11 +306,11 @@ fn is_of_upgrade(id: &str) -> bool {
 /// Adds to the report what stands between these databases and the release.
 fn judge(
     options: &upgrade::Options,
+    several: bool,
     cells: &mut [(String, Session, FamilyGraph)],
     api: Option<&mut (Session, Schema)>,
     report: &mut AuditReport,
 ) -> Result<Upgrade> {
-    let several = cells.len() > 1;
     let mut databases: Vec<_> = cells
         .iter_mut()
         .map(|(name, session, graph)| Database {
@@ -314,7 +341,7 @@ fn checks() -> String {
     let line = |(id, summary): (&str, &str)| format!("  {id:24} {summary}");
     let lines: Vec<_> = audit::catalogue().into_iter().map(line).collect();
     format!(
-        "Checks:\n{}\n\ndocs/checks/ has a page for each.",
+        "Checks:\n{}\n\n`sexton explain CHECK` prints the page of each.",
         lines.join("\n")
     )
 }

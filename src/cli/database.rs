@@ -12,8 +12,8 @@ use sexton::db::{
 use sexton::error::{Error, Result};
 use sexton::schema::{FamilyGraph, Profile, Schema};
 
-/// Where the database stands that no argument names, so that a password need not be typed.
-const VARIABLE: &str = "SEXTON_DATABASE";
+/// The arguments that name databases: where one of them is typed, no other is taken from elsewhere.
+pub(super) const NAMES_DATABASES: [&str; 4] = ["database", "nodes", "config_file", "cells"];
 
 /// The database arguments that audit and archive share.
 #[derive(Debug, Args)]
@@ -37,13 +37,9 @@ pub(crate) struct DatabaseArgs {
     /// the templates among their connections.
     #[arg(long, conflicts_with = "cells")]
     all_cells: bool,
-    /// The API database, whose records about archived instances are looked after too.
-    #[arg(
-        long,
-        value_name = "DB",
-        env = "SEXTON_API_DATABASE",
-        hide_env_values = true
-    )]
+    /// The API database, whose records about archived instances are looked after too. Default: the environment's
+    /// SEXTON_API_DATABASE.
+    #[arg(long, value_name = "DB")]
     api: Option<String>,
     /// The profile: `nova` or another service, `convention`, or a file. Default: whatever fits the database.
     #[arg(long, value_name = "NAME|FILE")]
@@ -109,7 +105,6 @@ impl DatabaseArgs {
         // Each with its nodes.
         let mut given: Vec<(String, Vec<Target>)> = Vec::new();
         let mut api = self.api.as_deref().map(str::parse).transpose()?;
-        let from_environment = || std::env::var(VARIABLE).ok().filter(|v| !v.is_empty());
         // The URL itself too: it fills in templates.
         let mut first: Option<String> = None;
         let mut nodes = self.nodes.as_slice();
@@ -127,8 +122,6 @@ impl DatabaseArgs {
         } else if let Some((node, others)) = nodes.split_first() {
             first = Some(node.clone());
             nodes = others;
-        } else if self.cells.is_empty() {
-            first = from_environment();
         }
         if self.config_file.is_none()
             && let Some(database) = &first
@@ -356,6 +349,9 @@ pub(crate) fn open_with_schema(target: &Target, access: Access) -> Result<(Sessi
         }
     }
     let mut session = open(target, access)?;
+    for node in session.passed_over() {
+        crate::cli::say!("sexton: turning to the next node: {node}");
+    }
     let schema = introspect(&mut session)?;
     Ok((session, schema))
 }

@@ -53,7 +53,10 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         None => tempfile::Builder::new()
             .prefix("sexton-demo-")
             .tempdir()
-            .map_err(|e| Error::unavailable(format!("cannot make a temporary directory: {e}")))?
+            .map_err(|e| {
+                Error::unavailable(format!("cannot make a temporary directory: {e}"))
+                    .hint("name a directory with --directory")
+            })?
             .keep(),
     };
     let path = directory.join("nova.sqlite");

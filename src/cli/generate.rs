@@ -18,8 +18,8 @@ use super::output::{Format, OutputArgs};
 /// use.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The database: a URL or a SQLite file.
-    #[arg(value_name = "DB", env = "SEXTON_DATABASE", hide_env_values = true)]
+    /// The database: a URL or a SQLite file. Default: the environment's SEXTON_DATABASE.
+    #[arg(value_name = "DB")]
     database: String,
     /// The API database, to get the records about the instances.
     #[arg(long, value_name = "DB")]

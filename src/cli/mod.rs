@@ -19,12 +19,16 @@ macro_rules! tell {
 pub(crate) use {say, tell};
 
 mod archive;
+mod assets;
 mod audit;
 mod cells;
 mod confirm;
 mod database;
 mod demo;
 mod drop_in;
+#[cfg(test)]
+mod examples;
+mod explain;
 mod generate;
 mod output;
 mod pace;
@@ -32,12 +36,14 @@ mod progress;
 mod prove;
 mod purge;
 mod schema;
+mod settings;
 mod signals;
 mod throttles;
 
+use std::path::PathBuf;
 use std::process::ExitCode as ProcessExit;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use sexton::error::Error;
 use sexton::exit::ExitCode;
 
@@ -47,9 +53,15 @@ use sexton::exit::ExitCode;
 /// A database is a URL (sqlite:FILE, mysql://..., mysql+pymysql://..., postgresql://...), a SQLite
 /// file, or what --config-file names. It may also come from SEXTON_DATABASE, so that a password
 /// never has to stand on the command line.
+///
+/// Every option may also stand in the environment (SEXTON_ARCHIVE_MAX_ROWS) or in the file of --config; see
+/// docs/configuration.md.
 #[derive(Debug, Parser)]
 #[command(name = "sexton", version, about, after_help = exit_codes(), max_term_width = 100)]
 struct Cli {
+    /// A TOML file with options, in a table for each command. Default: the environment's SEXTON_CONFIG.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -63,6 +75,9 @@ enum Command {
     Prove(prove::Args),
     Generate(generate::Args),
     Schema(schema::Args),
+    Explain(explain::Args),
+    #[command(hide = true)]
+    Assets(assets::Args),
 }
 
 /// Runs the process.
@@ -74,7 +89,14 @@ pub(crate) fn main() -> ProcessExit {
             return ProcessExit::from(drop_in::refusal(&error));
         }
     };
-    let cli = match Cli::try_parse_from(typed) {
+    let filled = match settings::fill(&Cli::command(), typed, &settings::environment()) {
+        Ok(filled) => filled.keep(),
+        Err(error) => return ProcessExit::from(complain(&error)),
+    };
+    for warning in &filled.warnings {
+        say!("sexton: {warning}");
+    }
+    let cli = match Cli::try_parse_from(&filled.words) {
         Ok(cli) => cli,
         Err(error) => {
             show(&error);
@@ -94,6 +116,8 @@ pub(crate) fn main() -> ProcessExit {
         Command::Prove(args) => prove::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Assets(args) => assets::run(args),
     };
     match done {
         Ok(code) => ProcessExit::from(code),
@@ -104,19 +128,29 @@ pub(crate) fn main() -> ProcessExit {
 /// clap's help or complaint, which repeats what was typed.
 fn show(error: &clap::Error) {
     let plain = error.to_string();
-    let hidden = without_passwords(&plain, std::env::args());
+    let hidden = without_passwords(&plain, given());
     if hidden == plain {
         drop(error.print());
     } else {
         crate::cli::tell!("{hidden}");
     }
+    let places = settings::places(&plain);
+    if error.use_stderr() && !places.is_empty() {
+        say!("note: {}", places.trim_start_matches("; "));
+    }
 }
 
 /// One line on stderr; the exit code.
 fn complain(error: &Error) -> u8 {
-    let line = error.to_string();
-    crate::cli::say!("sexton: {}", without_passwords(&line, std::env::args()));
+    let line = error.to_string() + &settings::places(&error.message);
+    crate::cli::say!("sexton: {}", without_passwords(&line, given()));
     error.code as u8
+}
+
+/// What was typed, and what stands in its place.
+fn given() -> impl Iterator<Item = String> {
+    let typed = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    typed.chain(settings::words())
 }
 
 /// The text with every URL that was given with a password, and in the wrong place, cut behind its

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use sexton::archive::Stop;
+use sexton::archive::{Before, Stop};
 use sexton::error::{Error, Result};
 
 /// When a run stops or waits, between two batches.
@@ -46,6 +46,19 @@ impl Limits {
             stop = stop.pausing_for(file.clone());
         }
         Ok(stop)
+    }
+}
+
+/// Reads `--before`.
+pub(super) fn before(text: &str) -> Result<Before> {
+    Before::parse(text, Timestamp::now()).map_err(|e| of_option("--before", e))
+}
+
+/// The same error, about what this option asked for.
+pub(super) fn of_option(option: &str, error: Error) -> Error {
+    Error {
+        message: format!("{option}: {}", error.message),
+        ..error
     }
 }
 
@@ -115,15 +128,17 @@ pub(super) fn target(text: &str) -> Result<Option<Duration>> {
     })
 }
 
-/// Reads `--sleep`.
-pub(super) fn pause(seconds: f64) -> Result<Duration> {
-    if !seconds.is_finite() || !(0.0..=86_400.0).contains(&seconds) {
-        return Err(
-            Error::usage(format!("--sleep {seconds} is not a number of seconds"))
-                .hint("use a number from 0 to 86400"),
-        );
-    }
-    Ok(Duration::from_secs_f64(seconds))
+/// Reads `--sleep`: a time, or a number of seconds as nova-manage has it.
+pub(super) fn pause(text: &str) -> Result<Duration> {
+    let seconds = text.parse::<f64>().ok();
+    let seconds = seconds.map(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let pause = seconds.unwrap_or_else(|| duration(text));
+    pause
+        .filter(|p| p.as_secs_f64() <= 86_400.0)
+        .ok_or_else(|| {
+            Error::usage(format!("--sleep {text} is not a time of a day at most"))
+                .hint("write 200ms, 2s or 1m, or a number of seconds; 0 for no pause")
+        })
 }
 
 #[cfg(test)]

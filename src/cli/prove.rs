@@ -7,8 +7,6 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use jiff::Timestamp;
-use sexton::archive::Before;
 use sexton::db::Engine;
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
@@ -22,6 +20,7 @@ use sexton::report;
 
 use super::database::profile;
 use super::output::OutputArgs;
+use super::pace;
 use super::progress::Cases;
 use super::signals::stop_flag;
 
@@ -202,7 +201,7 @@ fn prove(args: &Args) -> Result<Report> {
     let campaign = campaign(args, &engine)?;
     // What cannot be run is said before anything is started or written.
     drop(engine.engine()?);
-    let stop = stop_flag()?;
+    let stop = stop_flag("the cases in hand")?;
     let random = args.random.map_or(0, NonZeroU64::get);
     let worlds = campaign.worlds.len() as u64 + random;
     let watch = Cases::new(args.quiet, worlds, stop);
@@ -270,7 +269,7 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
         campaign.options.max_rows = rows.get();
     }
     if let Some(before) = &args.before {
-        campaign.options.before = Some(Before::parse(before, Timestamp::now())?);
+        campaign.options.before = Some(pace::before(before)?);
     }
     if let Some(worlds) = args.random {
         campaign.random = Some(Sample {

@@ -11,10 +11,10 @@ use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
 use sexton::report::{self, Deed, compat};
 
-use super::archive::exit_code;
+use super::archive::{exit_code, say_unreachable};
 use super::database::{API_DATABASE, DatabaseArgs};
 use super::output::{OutputArgs, RunFormat};
-use super::pace::{Limits, max_rows, pause};
+use super::pace::{self, Limits, max_rows, pause};
 use super::throttles::Throttles;
 use each::purge_all;
 
@@ -63,14 +63,14 @@ pub(crate) struct Args {
         allow_hyphen_values = true
     )]
     max_rows: String,
-    /// Seconds to pause between batches.
+    /// How long to pause between batches: 200ms, 2s, or a number of seconds.
     #[arg(
         long,
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value = "0",
-        allow_negative_numbers = true
+        allow_hyphen_values = true
     )]
-    sleep: f64,
+    sleep: String,
     #[command(flatten)]
     limits: Limits,
     /// Print what would go; write nothing and lock nothing.
@@ -136,6 +136,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
             Some(error) => super::complain(error),
             None => exit_code(&outcome) as u8,
         };
+        say_unreachable(&outcome);
         args.output
             .write(|format, _| format.render(&outcome, Deed::Purge))?;
         return Ok(code);
@@ -276,7 +277,7 @@ fn by_age(args: &Args, manner: &Manner) -> Result<u8> {
 
 fn options(args: &Args) -> Result<Options> {
     let before = match (&args.before, &args.older_than, args.all) {
-        (Some(before), ..) => Some(Before::parse(before, Timestamp::now())?),
+        (Some(before), ..) => Some(pace::before(before)?),
         (_, Some(days), _) => Some(older_than(days)?),
         (None, None, true) => None,
         (None, None, false) => {
@@ -295,7 +296,7 @@ fn options_at(args: &Args, before: Option<Before>) -> Result<Options> {
         until_complete: true,
         before,
         task_log: args.task_log,
-        sleep: pause(args.sleep)?,
+        sleep: pause(&args.sleep)?,
         dry_run: args.dry_run,
         export: args.export.as_ref().map(|_| match args.export_format {
             Form::Jsonl => ExportFormat::Jsonl,
@@ -328,6 +329,8 @@ fn days_ago(days: i64) -> Result<Before> {
     });
     let then = then.and_then(|t| t.checked_add(SignedDuration::from_secs(1)).ok());
     let epoch = then.filter(|t| t.as_second() > 0);
-    let moment = epoch.ok_or_else(|| Error::usage("the age is before 1970"))?;
+    let moment = epoch.ok_or_else(|| {
+        Error::usage("the age is before 1970").hint("give a number of days that is not before 1970")
+    })?;
     Before::parse(&moment.to_string(), Timestamp::now())
 }

@@ -8,7 +8,7 @@ use sexton::archive::{Limit, StoppedReplica, Throttle};
 use sexton::db::{Access, Engine, Target, open};
 use sexton::error::{Error, Result};
 
-use super::pace::duration;
+use super::pace::{duration, of_option};
 
 /// Limits that are looked at before each batch. Over one of them the run waits, and says why.
 #[derive(Debug, Args)]
@@ -79,6 +79,15 @@ impl Throttles {
     ///
     /// Exit code 64 if that cannot be meant.
     pub(super) fn gauges(&self, target: &Target) -> Result<Vec<(Limit, Target)>> {
+        let gauges = self.gauges_by_option(target)?;
+        Ok(gauges
+            .into_iter()
+            .map(|(_, limit, at)| (limit, at))
+            .collect())
+    }
+
+    /// The same, each with the option that asked for it.
+    fn gauges_by_option(&self, target: &Target) -> Result<Vec<(&'static str, Limit, Target)>> {
         let mut gauges = Vec::new();
         let lag = Limit::Lag {
             most: time("--max-lag", &self.max_lag)?,
@@ -90,17 +99,20 @@ impl Throttles {
         };
         self.max_wait()?;
         for replica in &self.replica {
-            let replica: Target = replica.parse()?;
+            let replica: Target = replica.parse().map_err(|e| of_option(REPLICA, e))?;
             let same = replica.engine() == target.engine();
             if !same && Engine::Sqlite != target.engine() && Engine::Sqlite != replica.engine() {
-                let message = format!("{replica} is of another kind than {target}");
+                let message = format!("{REPLICA}: {replica} is of another kind than {target}");
                 return Err(Error::usage(message).hint("name its replicas with --replica"));
             }
-            gauges.push((lag.clone(), replica));
+            gauges.push((REPLICA, lag.clone(), replica));
         }
-        for (loads, critical) in [(&self.critical_load, true), (&self.max_load, false)] {
+        for (option, loads, critical) in [
+            ("--critical-load", &self.critical_load, true),
+            ("--max-load", &self.max_load, false),
+        ] {
             for (variable, most) in loads.iter().flatten() {
-                gauges.push((load(variable, *most, critical), target.clone()));
+                gauges.push((option, load(variable, *most, critical), target.clone()));
             }
         }
         if let Some(most) = self.max_lock_waits {
@@ -108,21 +120,21 @@ impl Throttles {
                 Engine::Postgres => "lock-waits",
                 Engine::Mysql | Engine::Sqlite => "Innodb_row_lock_current_waits",
             };
-            gauges.push((load(variable, f64::from(most), false), target.clone()));
+            let limit = load(variable, f64::from(most), false);
+            gauges.push(("--max-lock-waits", limit, target.clone()));
         }
         if let Some(most) = self.max_history {
-            gauges.push((
-                load("Innodb_history_list_length", most as f64, false),
-                target.clone(),
-            ));
+            let limit = load("Innodb_history_list_length", most as f64, false);
+            gauges.push(("--max-history", limit, target.clone()));
         }
         if let Some(percent) = self.max_flow_control {
             let most = f64::from(percent) / 100.0;
-            gauges.push((Limit::FlowControl { most }, target.clone()));
+            let limit = Limit::FlowControl { most };
+            gauges.push(("--max-flow-control", limit, target.clone()));
         }
-        match gauges.iter().find(|(_, t)| t.engine() == Engine::Sqlite) {
-            Some((_, file)) => Err(Error::usage(format!(
-                "{file} is a file: it has no server and no replicas to look at"
+        match gauges.iter().find(|(_, _, t)| t.engine() == Engine::Sqlite) {
+            Some((option, _, file)) => Err(Error::usage(format!(
+                "{option}: {file} is a file: it has no server and no replicas to look at"
             ))
             .hint("leave out --replica and the --max- and --critical- options but --max-rows")),
             None => Ok(gauges),
@@ -139,20 +151,24 @@ impl Throttles {
     ///
     /// As [`Throttles::gauges`], and 69 if a replica is not reached or something cannot be looked at.
     pub(super) fn open(&self, target: &Target) -> Result<Option<Throttle>> {
-        let gauges = self.gauges(target)?;
+        let gauges = self.gauges_by_option(target)?;
         if gauges.is_empty() {
             return Ok(None);
         }
         let mut throttle = Throttle::new(self.max_wait()?);
-        for (limit, target) in gauges {
-            let session = open(&target, Access::ReadOnly)?;
+        for (option, limit, target) in gauges {
+            let session = open(&target, Access::ReadOnly).map_err(|e| of_option(option, e))?;
             throttle = throttle.with(limit, session).map_err(|e| {
-                Error::unavailable(format!("{target}: {e}")).hint("see docs/archive.md, Throttles")
+                let refused = Error::unavailable(format!("{target}: {e}"))
+                    .hint("leave the option out, or see docs/archive.md, Throttles");
+                of_option(option, refused)
             })?;
         }
         Ok(Some(throttle))
     }
 }
+
+const REPLICA: &str = "--replica";
 
 fn load(variable: &str, most: f64, critical: bool) -> Limit {
     Limit::Load {
@@ -239,12 +255,21 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for (arguments, said) in [
-            (["--max-load", "a=1"], "nova.db is a file"),
-            (["--critical-load", "a=1"], "nova.db is a file"),
-            (["--max-lock-waits", "1"], "nova.db is a file"),
-            (["--max-history", "1"], "nova.db is a file"),
-            (["--max-flow-control", "1"], "nova.db is a file"),
-            (["--replica", "other.db"], "other.db is a file"),
+            (["--max-load", "a=1"], "--max-load: nova.db is a file"),
+            (
+                ["--critical-load", "a=1"],
+                "--critical-load: nova.db is a file",
+            ),
+            (
+                ["--max-lock-waits", "1"],
+                "--max-lock-waits: nova.db is a file",
+            ),
+            (["--max-history", "1"], "--max-history: nova.db is a file"),
+            (
+                ["--max-flow-control", "1"],
+                "--max-flow-control: nova.db is a file",
+            ),
+            (["--replica", "other.db"], "--replica: other.db is a file"),
             (["--max-wait", "-1s"], "--max-wait -1s is not a time"),
         ] {
             let arguments = [format!("{}={}", arguments[0], arguments[1])];

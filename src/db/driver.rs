@@ -30,4 +30,10 @@ pub trait Driver: Send {
 
     /// Drops the connection, if there still is one, and makes a new one with the same settings.
     fn reconnect(&mut self) -> Result<(), DbError>;
+
+    /// Of the nodes of a cluster those that did not answer before the one in use did, by number, and what was said of
+    /// each.
+    fn passed_over(&self) -> &[(usize, DbError)] {
+        &[]
+    }
 }

@@ -149,7 +149,8 @@ fn taken(label: &str) -> Error {
 fn single(session: &mut Session, sql: &str) -> Result<String> {
     match session.query_row(sql)?.as_deref() {
         Some([value, ..]) if !value.is_null() => Ok(value.to_string()),
-        _ => Err(Error::usage("the session has no database selected")),
+        _ => Err(Error::usage("the session has no database selected")
+            .hint("name the database in its URL")),
     }
 }
 
@@ -174,10 +175,10 @@ fn lock_path(session: &mut Session) -> Result<PathBuf> {
     let sql = "SELECT file FROM pragma_database_list WHERE name = 'main'";
     let row = session.query_row(sql)?;
     let Some(Value::Text(file)) = row.and_then(|row| row.into_iter().next()) else {
-        return Err(Error::unavailable(format!(
-            "{} has no file name to lock",
-            session.label()
-        )));
+        return Err(
+            Error::unavailable(format!("{} has no file name to lock", session.label()))
+                .hint("give the file itself, not a database in memory"),
+        );
     };
     // Two names of one file must give one lock.
     let file = Path::new(&file);

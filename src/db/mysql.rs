@@ -85,6 +85,10 @@ impl Driver for MysqlDriver {
     fn reconnect(&mut self) -> Result<(), DbError> {
         self.0.reconnect()
     }
+
+    fn passed_over(&self) -> &[(usize, DbError)] {
+        self.0.passed_over()
+    }
 }
 
 struct Mysql {

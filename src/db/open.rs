@@ -40,9 +40,14 @@ pub fn open(target: &Target, access: Access) -> Result<Session> {
             PostgresDriver::connect(options, access).map(|d| Box::new(d) as _)
         }
     };
-    driver
-        .map(|driver| Session::new(driver, target.engine(), target.redacted()))
-        .map_err(|e| server_error(target, &e))
+    let driver = driver.map_err(|e| server_error(target, &e))?;
+    let nodes: Vec<String> = target.nodes();
+    let passed_over = driver.passed_over().iter();
+    let passed_over = passed_over
+        .map(|(node, why)| format!("{}: {why}", nodes[*node]))
+        .collect();
+    let session = Session::new(driver, target.engine(), target.redacted());
+    Ok(session.having_passed_over(passed_over))
 }
 
 fn sqlite_error(target: &Target, error: DbError) -> Error {
@@ -53,11 +58,12 @@ fn sqlite_error(target: &Target, error: DbError) -> Error {
                 error.message
             } else {
                 format!("{target} is not a sound SQLite database: {}", error.message)
-            })
+            }).hint("check that this is the right file; `PRAGMA integrity_check` says what is wrong with a damaged one")
         }
         // What was found before SQLite was asked names the file itself.
         "SQLITE_CANTOPEN" | "SQLITE_PERM" if error.message.contains(&target.redacted()) => {
             Error::unavailable(error.message)
+                .hint("check the name of the file, and the rights of it and its directory")
         }
         "SQLITE_BUSY" => Error::unavailable(format!("{target} is locked by another process"))
             .hint("wait until it is done, or end it"),
@@ -69,6 +75,10 @@ fn sqlite_error(target: &Target, error: DbError) -> Error {
 fn server_error(target: &Target, error: &DbError) -> Error {
     let hint = match error.kind {
         DbErrorKind::Connection => "check that the server runs and that host and port are right",
+        // The login is good, and there is nothing that it may do.
+        DbErrorKind::Permission if error.code == "1044" => {
+            "check the name of the database, and grant the user SELECT on it and what else SECURITY.md lists"
+        }
         DbErrorKind::Permission => "check the user, the password and the user's rights",
         DbErrorKind::NotADatabase => "check the name of the database",
         _ => "check the database URL",

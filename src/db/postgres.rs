@@ -76,6 +76,10 @@ impl Driver for PostgresDriver {
     fn reconnect(&mut self) -> Result<(), DbError> {
         self.0.reconnect()
     }
+
+    fn passed_over(&self) -> &[(usize, DbError)] {
+        self.0.passed_over()
+    }
 }
 
 struct Postgres {

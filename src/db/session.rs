@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::denied::with_privilege;
 use super::{DbError, Driver, Engine, Spent, Value};
 
 /// The journal mode that keeps the file.
@@ -25,6 +26,8 @@ pub struct Session {
     settings: Vec<String>,
     /// Whether the server is a node of a Galera cluster; known after [`Session::mind_cluster`].
     in_cluster: bool,
+    /// The nodes that did not answer when the session was opened.
+    passed_over: Vec<String>,
 }
 
 impl Session {
@@ -40,7 +43,19 @@ impl Session {
             spent: Spent::default(),
             settings: Vec::new(),
             in_cluster: false,
+            passed_over: Vec::new(),
         }
+    }
+
+    /// Of the nodes that were given those that did not answer before the one in use did, each with why; without
+    /// passwords.
+    pub fn passed_over(&self) -> &[String] {
+        &self.passed_over
+    }
+
+    pub(super) fn having_passed_over(mut self, nodes: Vec<String>) -> Self {
+        self.passed_over = nodes;
+        self
     }
 
     /// The engine at the other end.
@@ -86,7 +101,7 @@ impl Session {
         let begun = Instant::now();
         let result = self.driver.execute(sql);
         self.spent.note(sql, begun.elapsed());
-        result
+        result.map_err(|e| with_privilege(e, self.engine, sql))
     }
 
     /// Runs a query; each row is handed over as it arrives, until `each` returns `false`.
@@ -99,7 +114,7 @@ impl Session {
         let begun = Instant::now();
         let result = self.driver.query(sql, &mut each);
         self.spent.note(sql, begun.elapsed());
-        result
+        result.map_err(|e| with_privilege(e, self.engine, sql))
     }
 
     /// Runs a query; all its rows. For results whose size the caller has bounded.

@@ -274,8 +274,8 @@ pub fn attach(session: &mut Session, path: &Path, alias: &str) -> Result<()> {
         return Err(Error::internal("only a SQLite session can attach a file"));
     }
     let refuse = |e: DbError| match e.code.as_str() {
-        "SQLITE_NOTADB" => Error::data(e.message),
-        _ => Error::unavailable(e.message),
+        "SQLITE_NOTADB" => Error::data(e.message).hint("name a SQLite database"),
+        _ => Error::unavailable(e.message).hint("check the name of the file, and its rights"),
     };
     check_file(path).map_err(refuse)?;
     let literal = Engine::Sqlite.literal(&Value::Text(path.to_string_lossy().into_owned()));

@@ -3,6 +3,7 @@
 //! The URLs are those of SQLAlchemy, because that is what the configuration of OpenStack services
 //! holds. No message shows a password, not even of a URL that cannot be read.
 
+mod options;
 mod url;
 
 use std::fmt;
@@ -109,6 +110,25 @@ impl Target {
         }
     }
 
+    /// The nodes through which it can be reached, for output.
+    pub(super) fn nodes(&self) -> Vec<String> {
+        let of = |options: &ConnectOptions, one: &dyn Fn(ConnectOptions) -> Self| {
+            let alone = |node: &ConnectOptions| ConnectOptions {
+                others: Vec::new(),
+                ..node.clone()
+            };
+            options
+                .nodes()
+                .map(|node| one(alone(node)).redacted())
+                .collect()
+        };
+        match self {
+            Self::Sqlite(_) => vec![self.redacted()],
+            Self::Mysql(options) => of(options, &Self::Mysql),
+            Self::Postgres(options) => of(options, &Self::Postgres),
+        }
+    }
+
     /// The target for output: a path, or a URL without the password.
     pub fn redacted(&self) -> String {
         match self {
@@ -140,7 +160,10 @@ impl FromStr for Target {
             "sqlite" => {
                 // As SQLAlchemy has it: three slashes before a relative path, four before an
                 // absolute one, and options after a question mark.
-                let path = rest.split('?').next().unwrap_or_default();
+                let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+                for (name, _) in ::url::form_urlencoded::parse(query.as_bytes()) {
+                    options::SQLITE.check(&name)?;
+                }
                 match path.strip_prefix('/') {
                     Some(path) => sqlite(path),
                     None => Err(
@@ -394,7 +417,7 @@ mod tests {
 
     #[test]
     fn parameters() {
-        let o = options("mysql://u@/n?unix_socket=%2Frun%2Fmysqld%2Fmysqld.sock&read_timeout=5&x");
+        let o = options("mysql://u@/n?unix_socket=%2Frun%2Fmysqld%2Fmysqld.sock&read_timeout=5");
         assert_eq!(o.socket, Some("/run/mysqld/mysqld.sock".into()));
         assert_eq!(o.tls, Tls::default());
         let tls = |query: &str| options(&format!("mysql://u@h/n?{query}")).tls;

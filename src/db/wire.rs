@@ -45,6 +45,8 @@ pub(super) struct Wire<S: Server> {
     node: usize,
     /// After how long without an answer the connection is lost.
     patience: Option<Duration>,
+    /// The nodes that did not answer before the one in use did, and what was said of each.
+    passed_over: Vec<(usize, DbError)>,
 }
 
 impl<S: Server> Wire<S>
@@ -62,6 +64,7 @@ where
             server,
             node: 0,
             patience: None,
+            passed_over: Vec::new(),
         };
         wire.reconnect()?;
         Ok(wire)
@@ -71,14 +74,21 @@ where
     /// one answers.
     pub(super) fn reconnect(&mut self) -> Result<(), DbError> {
         let mut result = Ok(());
+        self.passed_over.clear();
         for _ in 0..self.server.nodes().max(1) {
-            result = self.connect_to(self.node);
-            self.node = (self.node + 1) % self.server.nodes().max(1);
-            if result.is_ok() {
-                break;
+            let node = self.node;
+            result = self.connect_to(node);
+            self.node = (node + 1) % self.server.nodes().max(1);
+            match &result {
+                Ok(()) => break,
+                Err(error) => self.passed_over.push((node, error.clone())),
             }
         }
         result
+    }
+
+    pub(super) fn passed_over(&self) -> &[(usize, DbError)] {
+        &self.passed_over
     }
 
     pub(super) fn expect_answers_within(&mut self, patience: Duration) {

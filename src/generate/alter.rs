@@ -31,7 +31,8 @@ pub(super) fn plan(
     if damage == Damage::NonTransactionalTable && engine != Engine::Mysql {
         return Err(Error::usage(format!(
             "{damage} can be planted in MariaDB/MySQL only; this is {engine}"
-        )));
+        ))
+        .hint("leave it out, or fill a database there"));
     }
     let count = count as usize;
     if count == 0 {
@@ -62,7 +63,8 @@ pub(super) fn plan(
         return Err(Error::usage(format!(
             "{damage}={count} asks for more than this schema has to change: {}",
             found.len()
-        )));
+        ))
+        .hint("ask for fewer"));
     }
     Ok(found)
 }

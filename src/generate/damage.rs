@@ -74,9 +74,8 @@ impl Damage {
         };
         let damage = name.trim().parse()?;
         let count = count.trim().parse().map_err(|_| {
-            Error::usage(format!(
-                "'{count}' in '{text}' is not a number of cases; give a whole number, 0 or more"
-            ))
+            Error::usage(format!("'{count}' in '{text}' is not a number of cases"))
+                .hint("give a whole number, 0 or more")
         })?;
         Ok((damage, count))
     }

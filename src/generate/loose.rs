@@ -33,7 +33,8 @@ pub(super) fn orphan_tables(
     if tables.is_empty() {
         return Err(Error::data(
             "no table that could have an orphaned row without breaking a foreign key",
-        ));
+        )
+        .hint("leave this damage out, or fill an empty database"));
     }
     Ok(tables)
 }

@@ -91,7 +91,8 @@ fn needs_shadow_tables(schema: &Schema, wounded: &[Fate]) -> Result<()> {
         (Some(table), Some(Fate::Wounded(damage, _))) => Err(Error::data(format!(
             "{damage} needs table {}, which is missing",
             shadow(table)
-        ))),
+        ))
+        .hint("leave this damage out, or fill an empty database, which gets all tables")),
         _ => Ok(()),
     }
 }

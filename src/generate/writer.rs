@@ -179,10 +179,10 @@ impl Batch {
             Some(table) => self.tables[table].push(row),
             None if row.place == Place::Live => return Ok(()),
             None => {
-                return Err(Error::data(format!(
-                    "table {} is missing",
-                    super::shadow(row.table)
-                )));
+                return Err(
+                    Error::data(format!("table {} is missing", super::shadow(row.table)))
+                        .hint("fill an empty database, which gets all tables"),
+                );
             }
         }
         self.rows += 1;

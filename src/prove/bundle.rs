@@ -105,7 +105,7 @@ pub fn read(directory: &Path) -> Result<Scenario> {
     let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
         ErrorKind::NotFound => Error::data(format!("{} has no {SCENARIO}", directory.display()))
             .hint("give the directory that sexton prove wrote"),
-        _ => Error::data(format!("cannot read {origin}: {e}")),
+        _ => Error::data(format!("cannot read {origin}: {e}")).hint("check the rights of the file"),
     })?;
     let scenario = Scenario::parse(&text, &origin)?;
     let checked = scenario.world.check(scenario.database.engine());

@@ -153,11 +153,11 @@ impl<'a> Rig<'a> {
         if !engine.runs_on(database.engine()) {
             let (engine, database) = (engine.name(), database.name());
             let message = format!("engine {engine} does not run on {database}");
-            return Err(Error::usage(message));
+            return Err(Error::usage(message).hint("name another with --engine"));
         }
         if scenario.world.task.purges() && !engine.purges() {
             let message = format!("engine {} does not purge", engine.name());
-            return Err(Error::usage(message));
+            return Err(Error::usage(message).hint("name another with --engine"));
         }
         let process = engine.is_process();
         let mut world = Arc::clone(&scenario.world);

@@ -50,8 +50,10 @@ impl Scenario {
     ///
     /// Exit code 65 if it is none.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        let scenario: Self = serde_json::from_str(text)
-            .map_err(|e| Error::data(format!("{origin} is not a scenario: {e}")))?;
+        let scenario: Self = serde_json::from_str(text).map_err(|e| {
+            Error::data(format!("{origin} is not a scenario: {e}"))
+                .hint("give what sexton prove wrote; docs/prove.md has its form")
+        })?;
         if scenario.version != 1 {
             let message = format!("{origin} has version {}, not 1", scenario.version);
             return Err(Error::data(message).hint("it was written by another release of sexton"));

@@ -119,7 +119,7 @@ pub fn archive_text(outcome: &Outcome) -> String {
 /// The last line: why it ended, and what that means.
 fn closing(outcome: &Outcome, deed: Deed) -> &'static str {
     match (outcome.stopped_because, deed) {
-        (StopReason::Complete, _) if !outcome.unreachable.is_empty() => NOT_ALL,
+        (StopReason::Unreachable, _) => NOT_ALL,
         (StopReason::Complete, Deed::Archive) if outcome.dry_run => {
             "A dry run: nothing was written.\n"
         }

@@ -101,7 +101,10 @@ impl Model {
 
     /// Reads a model; `origin` names it in errors.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|e| Error::data(format!("model {origin}: {}", e.message())))
+        toml::from_str(text).map_err(|e| {
+            Error::data(format!("model {origin}: {}", e.message()))
+                .hint("mend the model, or leave it out")
+        })
     }
 
     /// The names of the built-in models, the newest release of a service first.

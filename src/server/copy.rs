@@ -46,6 +46,7 @@ impl Template {
         };
         copy_tree(source, target).map_err(|e| {
             Error::unavailable(format!("cannot copy a data directory to {target:?}: {e}"))
+                .hint("make room there, or name another directory in TMPDIR")
         })
     }
 }
@@ -55,7 +56,10 @@ pub(super) fn temporary_directory(prefix: &str) -> Result<TempDir> {
     tempfile::Builder::new()
         .prefix(prefix)
         .tempdir()
-        .map_err(|e| Error::unavailable(format!("cannot make a temporary directory: {e}")))
+        .map_err(|e| {
+            Error::unavailable(format!("cannot make a temporary directory: {e}"))
+                .hint("make room there, or name another directory in TMPDIR")
+        })
 }
 
 /// Copies directories and files with their modes and owners. Data directories hold nothing else.

@@ -246,7 +246,8 @@ impl GaleraCluster {
             if Instant::now() > deadline {
                 return Err(Error::unavailable(format!(
                     "the nodes of a cluster did not find each other: {states:?}"
-                )));
+                ))
+                .hint("run again; on a busy machine with fewer --jobs"));
             }
             thread::sleep(Duration::from_millis(50));
         }

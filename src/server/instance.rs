@@ -154,7 +154,7 @@ impl<K: Kind + 'static> Instance<K> {
                     "{} ended with {status} while starting: {}",
                     self.kind.name(),
                     last_lines(&log)
-                )));
+                )).hint("look at what it says, and try again; docs/prove.md names what the private servers need"));
             }
             // A connection that is refused costs less than a client that finds out.
             if TcpStream::connect((Ipv4Addr::LOCALHOST, self.place.port)).is_ok() {
@@ -170,7 +170,8 @@ impl<K: Kind + 'static> Instance<K> {
             "{} did not accept connections within {} seconds{why}",
             self.kind.name(),
             START_LIMIT.as_secs()
-        )))
+        ))
+        .hint("run again; on a busy machine with fewer --jobs"))
     }
 
     fn identity(&self) -> Result<Identity> {
@@ -193,7 +194,8 @@ impl<K: Kind + 'static> Instance<K> {
             return Err(Error::unavailable(format!(
                 "another server, on {:?}, answers on port {} (address already in use)",
                 identity.data, self.place.port
-            )));
+            ))
+            .hint("run again: another port is taken then"));
         }
         self.version = identity.version;
         Ok(())
@@ -240,7 +242,8 @@ impl<K: Kind + 'static> Server for Instance<K> {
             "{} did not shut down within {} seconds and was killed",
             self.kind.name(),
             STOP_LIMIT.as_secs()
-        )))
+        ))
+        .hint("run again; on a busy machine with fewer --jobs"))
     }
 
     fn process(&self) -> Option<u32> {

@@ -145,8 +145,10 @@ impl Kind for Mariadb {
             .args(self.user.map(|user| format!("--user={user}")));
         if first {
             let file = place.path().join("user.sql");
-            fs::write(&file, TCP_USER)
-                .map_err(|e| Error::unavailable(format!("cannot write {file:?}: {e}")))?;
+            fs::write(&file, TCP_USER).map_err(|e| {
+                Error::unavailable(format!("cannot write {file:?}: {e}"))
+                    .hint("make room there, or name another directory in TMPDIR")
+            })?;
             server.arg(format!("--init-file={}", file.display()));
         }
         server.args(&self.arguments);

@@ -152,8 +152,10 @@ impl Postgres {
         let Some((user, group)) = self.owner else {
             return Ok(());
         };
-        chown(directory, Some(user), Some(group))
-            .map_err(|e| Error::unavailable(format!("cannot give {directory:?} to {USER}: {e}")))
+        chown(directory, Some(user), Some(group)).map_err(|e| {
+            Error::unavailable(format!("cannot give {directory:?} to {USER}: {e}"))
+                .hint("run as root, or as the user that PostgreSQL is to run as")
+        })
     }
 }
 
@@ -191,8 +193,10 @@ impl Kind for Postgres {
         if !first && lock.exists() {
             // The last server was killed, with all its children. Its process id may belong to
             // anybody by now, and then PostgreSQL would take it for alive.
-            fs::remove_file(&lock)
-                .map_err(|e| Error::unavailable(format!("cannot remove {lock:?}: {e}")))?;
+            fs::remove_file(&lock).map_err(|e| {
+                Error::unavailable(format!("cannot remove {lock:?}: {e}"))
+                    .hint("remove the file and run again")
+            })?;
         }
         let mut server = self.command(&self.server);
         server

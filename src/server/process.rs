@@ -102,18 +102,19 @@ pub fn free_port() -> Result<u16> {
             return Ok(port);
         }
     }
-    Err(Error::unavailable(
-        "no free port between 20000 and 32000 on 127.0.0.1",
-    ))
+    Err(
+        Error::unavailable("no free port between 20000 and 32000 on 127.0.0.1")
+            .hint("end what listens on them, and run again"),
+    )
 }
 
 /// Runs a program to its end; its standard output, or an error with the last of what it said.
 pub(super) fn run(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| Error::unavailable(format!("cannot run {name}: {e}")))?;
+    let output = command.stdin(Stdio::null()).output().map_err(|e| {
+        Error::unavailable(format!("cannot run {name}: {e}"))
+            .hint("check that it is installed and executable")
+    })?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     if output.status.success() {
         return Ok(stdout.trim_end().to_owned());
@@ -123,7 +124,7 @@ pub(super) fn run(command: &mut Command) -> Result<String> {
     Err(Error::unavailable(format!(
         "{name} ended with {}: {said}",
         output.status
-    )))
+    )).hint("look at what it says, and try again; docs/prove.md names what the private servers need"))
 }
 
 /// The last lines that say something, as one line.
@@ -195,6 +196,7 @@ impl ServerProcess {
         let failed = |e: std::io::Error| {
             let name = command.get_program().to_string_lossy();
             Error::unavailable(format!("cannot start {name}: {e}"))
+                .hint("check that it is installed and executable")
         };
         let output = fs::File::options().create(true).append(true).open(log);
         let output = output.map_err(failed)?;

@@ -58,9 +58,16 @@ fn values_of_archive() {
             "2h",
             "--target-batch-time 2h is not a time",
         ),
-        ("--sleep", "-1", "--sleep -1 is not a number of seconds"),
-        ("--sleep", "nan", "--sleep NaN is not a number of seconds"),
-        ("--sleep", "inf", "--sleep inf is not a number of seconds"),
+        ("--sleep", "-1", "--sleep -1 is not a time"),
+        ("--sleep", "-1s", "--sleep -1s is not a time"),
+        ("--sleep", "nan", "--sleep nan is not a time"),
+        ("--sleep", "inf", "--sleep inf is not a time"),
+        ("--sleep", "soon", "--sleep soon is not a time"),
+        (
+            "--sleep",
+            "25h",
+            "--sleep 25h is not a time of a day at most",
+        ),
         (
             "--drop-unshadowed",
             "nothing",
@@ -70,12 +77,15 @@ fn values_of_archive() {
         ("--output", "/nonexistent/report", "/nonexistent/report"),
         ("--output", "/", "cannot write /"),
     ] {
-        let message = refused(64, &["archive", &cell, option, value]);
+        let message = refused(64, &["archive", &cell, "--until-complete", option, value]);
         assert!(message.contains(said), "{option} {value}: {message}");
     }
-    refused_by_clap(&["archive", &cell, "--sleep", "soon"], "--sleep");
     refused_by_clap(&["archive", &cell, "--jobs", "0"], "--jobs");
     refused_by_clap(&["archive", &cell, "--dry-run", "--purge"], "--purge");
+    // They would be of no effect, and nobody would know.
+    for option in ["--jobs=2", "--cells-at-once=2", "--target-batch-time=1s"] {
+        refused_by_clap(&["archive", &cell, option], "--until-complete");
+    }
     assert!(sample.bytes() == before, "a refused run changed a file");
 }
 

@@ -403,8 +403,58 @@ fn what_a_lost_cell_had_moved_is_reported() {
     );
     assert_eq!(
         (two.left(), &json["stopped_because"]),
-        ([4, 0], &"complete".into())
+        ([4, 0], &"unreachable".into())
     );
+}
+
+/// A report of the others alone would be taken for one of all.
+#[test]
+fn a_cell_that_is_not_reached_is_on_stderr_and_the_run_is_not_complete() {
+    let two = Two::new();
+    std::fs::remove_file(two.sample.path("one.db")).unwrap();
+    let said = "sexton: cell one was not reached: ";
+    for arguments in [&ALL[..], &["purge", "--all", "--format", "json"]] {
+        let ran = two.run(arguments);
+        assert_eq!(ran.code, 69, "{}", ran.stderr);
+        assert_eq!(ran.json()["stopped_because"], "unreachable");
+        assert!(ran.json()["unreachable"]["one"].is_string());
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
+    let text = two.run(&ALL[..2]);
+    assert!(text.stdout.contains("Not complete: "), "{}", text.stdout);
+    assert!(text.stderr.contains(said), "{}", text.stderr);
+}
+
+/// One dead cell kept all others from being looked at.
+#[test]
+fn an_audit_goes_on_without_a_cell_that_is_not_reached() {
+    let two = Two::new();
+    let audit = ["audit", "--format", "json", "--fail-on", "error"];
+    assert_eq!(two.run(&audit).code, 0);
+    let mut second = session(&two.sample.path("nova.db"));
+    second
+        .execute("UPDATE instances SET deleted = NULL WHERE id = 1")
+        .unwrap();
+    std::fs::remove_file(two.sample.path("one.db")).unwrap();
+    let ran = two.run(&audit);
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    let json = ran.json();
+    let why = json["not_checked"][0]["why"].as_str().unwrap();
+    assert!(why.starts_with("cell one was not reached: "), "{why}");
+    let findings = json["findings"].as_array().unwrap();
+    let table = |finding: &serde_json::Value| finding["table"].as_str().unwrap().to_owned();
+    assert!(
+        findings.iter().all(|f| table(f).starts_with("two.")),
+        "{json}"
+    );
+    second
+        .execute("UPDATE instances SET deleted = 0 WHERE id = 1")
+        .unwrap();
+    // Nothing is found, and yet it is not clean.
+    assert_eq!(two.run(&audit).code, 69);
+    std::fs::remove_file(two.sample.path("nova.db")).unwrap();
+    let message = two.refused(69, &["audit"]);
+    assert!(message.contains("one.db"), "{message}");
 }
 
 /// Records go only where no cell holds the instance, and one that is away may.

@@ -31,7 +31,7 @@ fn values_that_make_no_sense_change_nothing() {
             &["--all", "--max-rows", "0"],
             "--max-rows 0 is not a number",
         ),
-        (&["--all", "--sleep", "nan"], "--sleep NaN is not a number"),
+        (&["--all", "--sleep", "nan"], "--sleep nan is not a time"),
         (
             &["--all", "--include", "images"],
             "--include images: it is not",

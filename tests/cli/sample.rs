@@ -12,7 +12,7 @@ use sexton::db::{Access, Session, Target, open};
 pub(crate) const SECRET: &str = "s3cr3t";
 
 /// Variables that would change what the binary does.
-pub(crate) const VARIABLES: [&str; 2] = ["SEXTON_DATABASE", "SEXTON_API_DATABASE"];
+pub(crate) const VARIABLES: [&str; 3] = ["SEXTON_CONFIG", "SEXTON_DATABASE", "SEXTON_API_DATABASE"];
 
 /// What a run left.
 pub(crate) struct Ran {

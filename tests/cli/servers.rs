@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use sexton::db::Engine;
 
-use crate::sample::{SECRET, refused};
+use crate::sample::{SECRET, refused, sexton};
 use crate::support::databases::Database;
 
 /// A port at which nobody listens.
@@ -73,6 +73,55 @@ fn a_login_that_is_refused() {
             let message = refused(69, &[command, &url]);
             assert!(
                 message.contains("sexton_nobody") && message.contains("check the user"),
+                "{message}"
+            );
+        }
+    }
+}
+
+/// The URL with another port.
+fn at_port(url: &str, port: u16) -> String {
+    let (server, path) = url.rsplit_once('/').unwrap();
+    let (server, _) = server.rsplit_once(':').unwrap();
+    format!("{server}:{port}/{path}")
+}
+
+/// A cluster that has lost its first node must not look like one that has lost nothing.
+#[test]
+fn a_node_that_is_passed_over_at_the_beginning_is_said() {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let database = Database::fresh(engine);
+        let dead = at_port(&database.url, closed_port());
+        let ran = sexton(&["audit", "--db", &dead, "--db", &database.url]);
+        let said = "sexton: turning to the next node: ";
+        let line = ran.stderr.lines().find(|line| line.starts_with(said));
+        let line = line.unwrap_or_else(|| panic!("{}", ran.stderr));
+        let place = dead.split_once('@').unwrap().1.split('/').next().unwrap();
+        assert!(line.contains(place), "{line}");
+        let ran = sexton(&["audit", "--db", &database.url, "--db", &dead]);
+        assert!(!ran.stderr.contains("turning"), "{}", ran.stderr);
+    }
+}
+
+/// The database was reached, and so was told that it was not.
+#[test]
+fn a_throttle_that_cannot_be_asked_is_named_by_its_option() {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let database = Database::fresh(engine);
+        let url = &database.url;
+        let ran = sexton(&["generate", url, "--families", "1", "--live", "1"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let dead = at_port(url, closed_port());
+        let message = refused(69, &["archive", url, "--replica", &dead]);
+        assert!(
+            message.starts_with("sexton: --replica: cannot connect to "),
+            "{message}"
+        );
+        for option in ["--max-load", "--critical-load"] {
+            let message = refused(69, &["archive", url, option, "no_such_thing=1"]);
+            let said = format!("sexton: {option}: ");
+            assert!(
+                message.starts_with(&said) && message.contains("no_such_thing"),
                 "{message}"
             );
         }

@@ -1,5 +1,6 @@
 //! Signals: one ends a run after the batch in hand, two end it at once, and neither cuts a family.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -190,6 +191,33 @@ fn a_signal_ends_a_long_pause() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert_whole(&sample);
     assert_rerun_completes(&sample);
+}
+
+/// Whoever presses Ctrl-C in the middle of a batch would press it again, and abort.
+#[test]
+fn the_first_signal_is_acknowledged_at_once() {
+    let sample = Sample::new();
+    let mut run = Running::start(&sample, &["--sleep", "0.1", "--quiet"]);
+    run.until_archived(&sample, "instances", 2);
+    let mut other = sample.session();
+    other.execute("BEGIN IMMEDIATE").unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    let stderr = run.0.as_mut().unwrap().stderr.take().unwrap();
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            drop(said.send(line));
+        }
+    });
+    run.signal(Signal::INT);
+    let line = "sexton: stopping after the batch in hand; once more to abort";
+    while heard.recv_timeout(Duration::from_secs(3)).unwrap() != line {}
+    assert!(run.is_alive(), "it was said when all was over");
+    other.execute("ROLLBACK").unwrap();
+    let (output, _) = run.end();
+    assert_eq!(output.status.code(), Some(75));
+    assert!(!heard.iter().any(|again| again == line), "it is said twice");
+    assert_whole(&sample);
 }
 
 /// The first signal waits for the batch in hand, which waits for a lock; the second does not.

@@ -1,6 +1,7 @@
-//! Tasks of the project that are not the product: tests with real servers, fuzzing, schema capture,
+//! Tasks of the project that are not the product: tests with real servers, fuzzing, schema capture, packages,
 //! comparisons with other engines and between revisions.
 
+mod assets;
 mod bench_compare;
 mod compare;
 mod docker;
@@ -8,6 +9,7 @@ mod fuzz;
 mod galera;
 mod image;
 mod install;
+mod package;
 mod schemas;
 mod service;
 mod test;
@@ -27,6 +29,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Test(test::Args),
+    Assets(assets::Args),
+    Package(package::Args),
     Fuzz(fuzz::Args),
     Galera(galera::Args),
     Sync(service::Args),
@@ -39,6 +43,8 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test::run(&args),
+        Task::Assets(args) => assets::run(&args),
+        Task::Package(args) => package::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Galera(args) => galera::run(&args),
         Task::Sync(args) => service::run(&args),

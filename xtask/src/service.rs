@@ -101,7 +101,7 @@ fn pins(name: &str) -> Result<PathBuf> {
 }
 
 /// A Python that can make virtual environments. The pins are of 3.11; others may lack wheels.
-fn python(sh: &Shell) -> Result<&'static str> {
+pub(crate) fn python(sh: &Shell) -> Result<&'static str> {
     let find = || {
         ["python3.11", "python3"].into_iter().find(|python| {
             cmd!(sh, "{python} -c 'import ensurepip, venv'")

@@ -8,6 +8,7 @@ use sexton::server::{PrivateMariadb, PrivatePostgres, Provider};
 use xshell::Shell;
 
 use crate::docker::Engine;
+use crate::package::{self, Kind};
 use crate::{install, service};
 
 /// Runs all tests. Servers, a container engine with images and the real services are brought where they
@@ -18,6 +19,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     filter: Option<String>,
 }
+
+/// What reads the completions and man pages in a test, and the package that brings it.
+const READERS: [(&str, &str); 3] = [
+    ("/usr/bin/zsh", "zsh"),
+    ("/usr/bin/fish", "fish"),
+    ("/usr/bin/mandoc", "mandoc"),
+];
 
 /// `cargo xtask test`
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -57,6 +65,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             shared.push((variable, server.url(database), server));
         }
     }
+    install::tools(&sh, &READERS)?;
+    steps.done("readers of completions and man pages".to_owned());
+    let mut packages = Vec::new();
+    for (variable, kind) in [
+        ("SEXTON_TEST_DEB", Kind::Deb),
+        ("SEXTON_TEST_WHEEL", Kind::Wheel),
+    ] {
+        // Of the profile that the tests are built with, whose dependencies are then there already.
+        let package = package::make(&sh, kind, "dev")?;
+        steps.done(format!("package: {}", package.display()));
+        packages.push((variable, package));
+    }
     let engine = Engine::new(&sh)?;
     steps.done(format!("containers: {}", engine.description));
 
@@ -66,6 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         .args(&args.filter)
         .current_dir(install::repository())
         .envs(services)
+        .envs(packages)
         .envs(engine.images.variables())
         .envs(engine.host().map(|host| ("DOCKER_HOST", host)));
     for (variable, url, _) in &shared {

@@ -97,7 +97,7 @@ pub(super) fn archive_all(args: &Args, wanted: &Wanted<'_>) -> Result<Archived> 
     for (_, target) in &databases.cells {
         args.throttles.gauges(target)?;
     }
-    let flag = stop_flag()?;
+    let flag = stop_flag("the batch in hand")?;
     let stop = args.limits.stop(&flag)?;
     let mut unreachable = Unreachable::new(databases.by_name && args.compat.is_none());
     let mut cells = open_all(args, options, &databases, &mut unreachable)?;
@@ -190,6 +190,7 @@ pub(super) fn archive_all(args: &Args, wanted: &Wanted<'_>) -> Result<Archived> 
         Some(_) => total.stopped_because = StopReason::Failed,
         None => total.stopped_because = ended.unwrap_or(total.stopped_because),
     }
+    total.not_all_cells();
     Ok(Archived {
         outcome: total,
         failed,

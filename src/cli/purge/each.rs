@@ -32,7 +32,7 @@ pub(super) fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names
     for (_, target) in &databases.cells {
         args.throttles.gauges(target)?;
     }
-    let stop = stop_flag()?;
+    let stop = stop_flag("the batch in hand")?;
     let stop = args.limits.stop(&stop)?;
     let mut opened = Vec::new();
     let mut reached = Vec::new();
@@ -156,6 +156,7 @@ pub(super) fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names
     if failed.is_some() {
         total.stopped_because = StopReason::Failed;
     }
+    total.not_all_cells();
     let cells = databases.identities;
     Ok((total, Names { columns, cells }, failed))
 }

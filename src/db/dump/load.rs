@@ -29,7 +29,10 @@ impl Loader {
         let directory = tempfile::Builder::new()
             .prefix("sexton-dump-")
             .tempdir()
-            .map_err(|e| Error::unavailable(format!("cannot make a temporary directory: {e}")))?;
+            .map_err(|e| {
+                Error::unavailable(format!("cannot make a temporary directory: {e}"))
+                    .hint("make room there, or name another directory in TMPDIR")
+            })?;
         let connection = Connection::open(directory.path().join("dump.db")).map_err(failed)?;
         connection
             .execute_batch(&format!(
@@ -202,4 +205,5 @@ fn failed(error: rusqlite::Error) -> Error {
 
 fn unreadable(error: DbError) -> Error {
     Error::internal(format!("the temporary database of the dump: {error}"))
+        .hint("make room there, or name another directory in TMPDIR")
 }

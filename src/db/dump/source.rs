@@ -68,7 +68,10 @@ impl Source {
             return Ok(None);
         };
         let name = path.display().to_string();
-        let unreadable = |e| Error::data(format!("{name}: cannot be read: {e}"));
+        let unreadable = |e| {
+            Error::data(format!("{name}: cannot be read: {e}"))
+                .hint("check the rights of the file, and that it was written whole")
+        };
         let mut magic = [0; 16];
         let length = read_some(&mut file, &mut magic).map_err(unreadable)?;
         let magic = &magic[..length];
@@ -248,8 +251,10 @@ fn decoded(magic: &[u8], file: Box<dyn Read>) -> Result<Box<dyn BufRead>> {
     Ok(match magic {
         [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(file))),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let decoder = zstd::stream::read::Decoder::new(file)
-                .map_err(|e| Error::data(format!("a zstd stream that does not begin: {e}")))?;
+            let decoder = zstd::stream::read::Decoder::new(file).map_err(|e| {
+                Error::data(format!("a zstd stream that does not begin: {e}"))
+                    .hint("write the dump anew, or unpack it with zstd -d")
+            })?;
             Box::new(BufReader::new(decoder))
         }
         _ => Box::new(BufReader::new(file)),
@@ -258,13 +263,16 @@ fn decoded(magic: &[u8], file: Box<dyn Read>) -> Result<Box<dyn BufRead>> {
 
 /// pg_restore, which knows every version of its own format.
 fn restore(path: &Path) -> Result<(Box<dyn BufRead>, Restore)> {
-    let said = tempfile::NamedTempFile::new()
-        .map_err(|e| Error::internal(format!("cannot make a temporary file: {e}")))?;
+    let said = tempfile::NamedTempFile::new().map_err(|e| {
+        Error::internal(format!("cannot make a temporary file: {e}"))
+            .hint("make room there, or name another directory in TMPDIR")
+    })?;
     let mut last = None;
     for program in programs() {
-        let errors = said
-            .reopen()
-            .map_err(|e| Error::internal(format!("cannot open a temporary file: {e}")))?;
+        let errors = said.reopen().map_err(|e| {
+            Error::internal(format!("cannot open a temporary file: {e}"))
+                .hint("make room there, or name another directory in TMPDIR")
+        })?;
         let child = Command::new(&program)
             .args(["-f", "-", "--no-owner", "--no-privileges", "--"])
             .arg(path)

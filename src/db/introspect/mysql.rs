@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::{KeyColumn, Link, add_foreign_keys, add_keys, named, optional, text, unquote};
-use crate::db::{DbError, Session};
+use crate::db::{DbError, DbErrorKind, Session};
 use crate::schema::{Column, ColumnType, Schema};
 
 pub(super) fn introspect(session: &mut Session) -> Result<Schema, DbError> {
@@ -48,6 +48,13 @@ pub(super) fn introspect(session: &mut Session) -> Result<Schema, DbError> {
             true
         },
     )?;
+    // Whoever may only delete from a table, say, is shown its name and nothing of what is in it.
+    if let Some(table) = schema.tables.values().find(|t| t.columns.is_empty()) {
+        let name = &table.name;
+        let message =
+            format!("table {name} is shown without its columns: the user needs SELECT on {name}");
+        return Err(DbError::new(DbErrorKind::Permission, "", message));
+    }
     read_keys(session, &mut schema)?;
     read_foreign_keys(session, &mut schema)?;
     Ok(schema)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
+use super::options::{MYSQL, POSTGRES};
 use super::{ConnectOptions, FORMS, Tls, TlsMode};
 use crate::error::{Error, Result};
 
@@ -136,7 +137,11 @@ fn decode(text: &str) -> String {
 }
 
 impl Url {
-    /// The options with the parameters that PyMySQL and mysqlclient know; others are ignored.
+    /// The options with the parameters that PyMySQL and mysqlclient know.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 64 for one that none of the drivers has: `ssl_mod=required` would be no encryption at all.
     pub(super) fn mysql(self) -> Result<ConnectOptions> {
         let Self {
             mut options,
@@ -152,10 +157,10 @@ impl Url {
                 "ssl_cert" => tls.cert = Some(value.into()),
                 "ssl_key" => tls.key = Some(value.into()),
                 "ssl_verify_cert" => verify_cert = Some(is_true(&value)),
-                "ssl_verify_identity" => verify_identity = is_true(&value),
+                "ssl_verify_identity" | "ssl_check_hostname" => verify_identity = is_true(&value),
                 "ssl_disabled" if is_true(&value) => mode = Some(TlsMode::Disabled),
                 "ssl_mode" | "ssl-mode" => mode = Some(tls_mode(&value)?),
-                _ => {}
+                name => MYSQL.check(name)?,
             }
         }
         let tls = &mut options.tls;
@@ -171,7 +176,11 @@ impl Url {
         Ok(options)
     }
 
-    /// The options with the parameters of libpq; others are ignored.
+    /// The options with the parameters of libpq, and asyncpg's `ssl`.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Url::mysql`].
     pub(super) fn postgres(self) -> Result<ConnectOptions> {
         let Self {
             mut options,
@@ -194,11 +203,11 @@ impl Url {
                 }
                 "user" => options.user = Some(value),
                 "password" => options.password = Some(value),
-                "sslmode" => mode = Some(tls_mode(&value)?),
+                "sslmode" | "ssl" => mode = Some(tls_mode(&value)?),
                 "sslrootcert" => options.tls.ca = path(),
                 "sslcert" => options.tls.cert = path(),
                 "sslkey" => options.tls.key = path(),
-                _ => {}
+                name => POSTGRES.check(name)?,
             }
         }
         options.tls.mode = match mode {
@@ -220,9 +229,9 @@ fn is_true(value: &str) -> bool {
 fn tls_mode(value: &str) -> Result<TlsMode> {
     Ok(
         match value.to_ascii_lowercase().replace('_', "-").as_str() {
-            "disable" | "disabled" => TlsMode::Disabled,
+            "disable" | "disabled" | "false" => TlsMode::Disabled,
             "allow" | "prefer" | "preferred" => TlsMode::Preferred,
-            "require" | "required" => TlsMode::Required,
+            "require" | "required" | "true" => TlsMode::Required,
             "verify-ca" => TlsMode::VerifyCa,
             "verify-full" | "verify-identity" => TlsMode::VerifyIdentity,
             _ => {

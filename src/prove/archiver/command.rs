@@ -107,6 +107,13 @@ impl Archiver for Program {
             .stdout(file(&out)?)
             .stderr(file(&err)?)
             .process_group(0);
+        if self.name == OWN {
+            // What its user has set for runs of his own is not what is to be proved.
+            let set = std::env::vars_os().map(|(name, _)| name);
+            for name in set.filter(|name| name.to_string_lossy().starts_with("SEXTON_")) {
+                command.env_remove(name);
+            }
+        }
         let mut child = command.spawn().map_err(|e| unstartable(&words[0], &e))?;
         place.process.set(child.id().cast_signed());
         let status = wait(&mut child);
@@ -162,8 +169,10 @@ pub(super) fn unstartable(program: &str, error: &std::io::Error) -> Error {
 
 /// A command line as words.
 pub(super) fn words(command: &str) -> Result<Vec<String>> {
-    let words = shell_words::split(command)
-        .map_err(|e| Error::usage(format!("engine '{command}': {e}")))?;
+    let words = shell_words::split(command).map_err(|e| {
+        Error::usage(format!("engine '{command}': {e}"))
+            .hint("quote the line as a shell would read it")
+    })?;
     match words.is_empty() {
         true => {
             Err(Error::usage("an engine needs a command").hint("as in command:'archiver {url}'"))

@@ -171,7 +171,8 @@ impl Archiver for Warm {
 impl Adapter {
     fn start(words: &[String]) -> Result<Self> {
         let Some((program, arguments)) = words.split_first() else {
-            return Err(Error::usage("a warm engine needs an adapter before ' -- '"));
+            return Err(Error::usage("a warm engine needs an adapter before ' -- '")
+                .hint("write warm:'ADAPTER -- LINE', see docs/prove.md"));
         };
         let mut child = Command::new(program)
             .args(arguments)
@@ -208,7 +209,8 @@ impl Adapter {
             let (version, engine) = (ready.ready, ready.engine);
             return Err(Error::data(format!(
                 "engine {engine} speaks version {version} of the warm protocol, not 1"
-            )));
+            ))
+            .hint("mend the adapter: docs/prove-engines.md has the protocol"));
         }
         Ok(adapter)
     }

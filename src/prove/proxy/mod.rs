@@ -61,7 +61,10 @@ impl Proxy {
         if engine == Engine::Sqlite {
             return Err(Error::internal("SQLite has no wire to put a proxy on"));
         }
-        let failed = |e: io::Error| Error::unavailable(format!("cannot start a proxy: {e}"));
+        let failed = |e: io::Error| {
+            Error::unavailable(format!("cannot start a proxy: {e}"))
+                .hint("free a port on 127.0.0.1 and run again")
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();

@@ -336,7 +336,8 @@ impl Side {
         let patience = Instant::now() + PATIENCE;
         while !self.engine_connections()?.is_empty() {
             if Instant::now() > patience {
-                return Err(Error::unavailable("the server does not come to rest"));
+                return Err(Error::unavailable("the server does not come to rest")
+                    .hint("run again; on a busy machine with fewer --jobs"));
             }
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -61,8 +61,8 @@ impl World {
             );
         }
         let wrong = |what: String| {
-            let error = Error::data(format!("main: {what}"));
-            Err(error.hint("mend the shadow table: it has to take every row of its live one"))
+            Err(Error::data(format!("main: {what}"))
+                .hint("mend the shadow table: it has to take every row of its live one"))
         };
         let mut keys = BTreeSet::new();
         for member in graph.members.values() {

@@ -61,9 +61,10 @@ pub(super) fn references(
         .iter()
         .find(|r| r.child_columns.len() != r.parent_columns.len())
     {
-        return Err(Error::data(format!(
-            "reference {bad} has unequal numbers of columns"
-        )));
+        return Err(
+            Error::data(format!("reference {bad} has unequal numbers of columns"))
+                .hint("mend the reference in the profile"),
+        );
     }
     Ok(found)
 }

@@ -185,7 +185,7 @@ impl<'p> Textbook<'p> {
                     Trouble::Refused(error) | Trouble::Ambiguous(error, _) => error.to_string(),
                     Trouble::Mismatch(table) => format!("the rows of {table} change all the time"),
                 };
-                return Err(Error::unavailable(message));
+                return Err(Error::unavailable(message).hint("run it again"));
             }
             match trouble {
                 Trouble::Ambiguous(error, family) => {

@@ -1,0 +1,249 @@
+//! The privileges that `SECURITY.md` lists: with exactly these each command does its work, and without one of them it is
+//! refused, with the name of what is missing.
+
+use sexton::db::{Engine, Session, introspect};
+
+use crate::sample::{SECRET, sexton};
+use crate::support::databases::Database;
+
+/// A command, what it needs on MariaDB and MySQL, and what on PostgreSQL.
+struct Needs {
+    command: &'static [&'static str],
+    mysql: &'static [&'static str],
+    postgres: &'static [&'static str],
+}
+
+/// What `SECURITY.md` lists, in its order.
+const NEEDS: [Needs; 5] = [
+    Needs {
+        command: &["audit"],
+        mysql: &["SELECT"],
+        postgres: &["SELECT"],
+    },
+    Needs {
+        command: &["schema", "diff"],
+        mysql: &["SELECT"],
+        postgres: &["SELECT"],
+    },
+    Needs {
+        command: &["archive", "--until-complete", "--dry-run"],
+        mysql: &["SELECT"],
+        postgres: &["SELECT"],
+    },
+    Needs {
+        command: &["archive", "--until-complete"],
+        mysql: &["SELECT", "INSERT", "DELETE"],
+        postgres: &["SELECT", "INSERT", "UPDATE", "DELETE"],
+    },
+    Needs {
+        command: &["purge", "--all"],
+        mysql: &["SELECT", "DELETE", "CREATE TEMPORARY TABLES"],
+        postgres: &["SELECT", "DELETE", "TEMPORARY"],
+    },
+];
+
+/// A purge where there are no shadow tables.
+const IN_PLACE: Needs = Needs {
+    command: &["purge", "--all", "--profile", "convention"],
+    mysql: &["SELECT", "DELETE"],
+    postgres: &["SELECT", "UPDATE", "DELETE"],
+};
+
+impl Needs {
+    fn on(&self, engine: Engine) -> &'static [&'static str] {
+        match engine {
+            Engine::Mysql => self.mysql,
+            _ => self.postgres,
+        }
+    }
+}
+
+/// A user of one database, whose rights come and go.
+struct User<'d> {
+    database: &'d Database,
+    admin: Session,
+    name: String,
+}
+
+impl<'d> User<'d> {
+    fn new(database: &'d Database) -> Self {
+        let mut admin = database.session();
+        // Names of users are those of the whole server.
+        let name = format!("u_{}", database_name(database));
+        let create = match database.engine {
+            Engine::Mysql => format!("CREATE USER {name}@'%' IDENTIFIED BY '{SECRET}'"),
+            _ => format!("CREATE USER {name} PASSWORD '{SECRET}'"),
+        };
+        admin.execute(&create).unwrap();
+        Self {
+            database,
+            admin,
+            name,
+        }
+    }
+
+    /// Has it these privileges and no others.
+    fn grant(&mut self, privileges: &[&str]) {
+        let (name, database) = (self.name.clone(), database_name(self.database));
+        let mut statements = Vec::new();
+        match self.database.engine {
+            Engine::Mysql => {
+                statements.push(format!(
+                    "REVOKE ALL PRIVILEGES, GRANT OPTION FROM {name}@'%'"
+                ));
+                for privilege in privileges {
+                    statements.push(format!("GRANT {privilege} ON {database}.* TO {name}@'%'"));
+                }
+            }
+            _ => {
+                // Everybody may make temporary tables, unless that is taken away.
+                statements.push(format!(
+                    "REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC, {name}"
+                ));
+                statements.push(format!(
+                    "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {name}"
+                ));
+                for privilege in privileges {
+                    statements.push(match *privilege {
+                        "TEMPORARY" => format!("GRANT TEMPORARY ON DATABASE {database} TO {name}"),
+                        _ => format!("GRANT {privilege} ON ALL TABLES IN SCHEMA public TO {name}"),
+                    });
+                }
+            }
+        }
+        for statement in statements {
+            self.admin.execute(&statement).unwrap();
+        }
+    }
+
+    fn url(&self) -> String {
+        let (scheme, rest) = self.database.url.split_once("://").unwrap();
+        let (_, place) = rest.rsplit_once('@').unwrap();
+        format!("{scheme}://{}:{SECRET}@{place}", self.name)
+    }
+}
+
+impl Drop for User<'_> {
+    fn drop(&mut self) {
+        self.grant(&[]);
+        let name = &self.name;
+        let drop_user = match self.database.engine {
+            Engine::Mysql => format!("DROP USER {name}@'%'"),
+            _ => format!("DROP USER {name}"),
+        };
+        drop(self.admin.execute(&drop_user));
+    }
+}
+
+fn database_name(database: &Database) -> String {
+    let path = database.url.rsplit('/').next().unwrap();
+    path.split('?').next().unwrap().to_owned()
+}
+
+/// A Nova with dead families, some of them archived already.
+fn nova(engine: Engine) -> Database {
+    let database = Database::fresh(engine);
+    let with = ["--families", "12", "--live", "2"];
+    let ran = sexton(&[&["generate", &database.url], &with[..]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = sexton(&["archive", &database.url, "--max-rows", "60"]);
+    assert_eq!(ran.code, 75, "{}", ran.stderr);
+    database
+}
+
+/// Runs a command without each of these in turn, and then with all of them.
+fn try_out(user: &mut User<'_>, command: &[&str], privileges: &[&str]) {
+    let url = user.url();
+    let run = || sexton(&[command, &[&url]].concat());
+    let tables = introspect(&mut user.database.session()).unwrap().tables;
+    let database = user.database;
+    let counts = || -> Vec<i64> {
+        let mut session = database.session();
+        let count = |table: &String| {
+            let sql = format!("SELECT COUNT(*) FROM {table}");
+            session.query_count(&sql).unwrap()
+        };
+        tables.keys().map(count).collect()
+    };
+    let before = counts();
+    for missing in privileges {
+        let others: Vec<_> = privileges
+            .iter()
+            .copied()
+            .filter(|p| p != missing)
+            .collect();
+        user.grant(&others);
+        let what = format!("{command:?} without {missing}");
+        let ran = run();
+        let said = ran.stderr + &ran.stdout;
+        assert_eq!(ran.code, 69, "{what}: {said}");
+        assert!(said.contains(missing), "{what}: {said}");
+        let of_database = ["TEMPORARY", "CREATE TEMPORARY TABLES"].contains(missing);
+        let named = tables.keys().any(|table| said.contains(table));
+        assert!(named || of_database || others.is_empty(), "{what}: {said}");
+        assert_eq!(counts(), before, "{what}");
+    }
+    user.grant(privileges);
+    let ran = run();
+    let said = ran.stdout + &ran.stderr;
+    assert!(matches!(ran.code, 0 | 1), "{command:?}: {said}");
+}
+
+fn exactly_these(engine: Engine) {
+    let database = nova(engine);
+    let mut user = User::new(&database);
+    for needs in NEEDS {
+        try_out(&mut user, needs.command, needs.on(engine));
+    }
+    let mut admin = database.session();
+    let archived = "SELECT COUNT(*) FROM shadow_instances";
+    assert_eq!(admin.query_count(archived).unwrap(), 0);
+    // A purge in place is one without shadow tables.
+    for table in introspect(&mut admin).unwrap().tables.keys() {
+        if table.starts_with("shadow_") {
+            admin.execute(&format!("DROP TABLE {table}")).unwrap();
+        }
+    }
+    admin
+        .execute("UPDATE block_device_mapping SET deleted = id, deleted_at = '2020-01-01 00:00:00'")
+        .unwrap();
+    try_out(&mut user, IN_PLACE.command, IN_PLACE.on(engine));
+    assert_eq!(
+        admin
+            .query_count("SELECT COUNT(*) FROM block_device_mapping")
+            .unwrap(),
+        0
+    );
+}
+
+/// The records about archived instances go from another database, where the user may have other rights.
+fn on_the_api_database(engine: Engine) {
+    let (cell, api) = (Database::fresh(engine), Database::fresh(engine));
+    let ran = sexton(&["generate", &cell.url, "--api", &api.url, "--families", "3"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let mut user = User::new(&api);
+    let command = ["archive", "--until-complete", &cell.url, "--api"];
+    try_out(&mut user, &command, &["SELECT", "DELETE"]);
+    let records = "SELECT COUNT(*) FROM request_specs";
+    assert_eq!(api.session().query_count(records).unwrap(), 100);
+}
+
+#[test]
+fn with_exactly_these_on_mariadb() {
+    exactly_these(Engine::Mysql);
+}
+
+#[test]
+fn with_exactly_these_on_postgresql() {
+    exactly_these(Engine::Postgres);
+}
+
+#[test]
+fn the_api_database_on_mariadb() {
+    on_the_api_database(Engine::Mysql);
+}
+
+#[test]
+fn the_api_database_on_postgresql() {
+    on_the_api_database(Engine::Postgres);
+}
