@@ -238,3 +238,38 @@ fn reports_of_a_proof_are_valid() {
         }
     }
 }
+
+#[test]
+fn a_plan_is_valid() {
+    let sample = Sample::empty();
+    sample.generate(&["--families", "5", "--damage", "unarchivable-parent=2"]);
+    let (cell, plan) = (sample.cell(), sample.name("plan.json"));
+    let dated = ["--before", "2030-01-01", "--quiet"];
+    let ran = sexton(&[&["archive", &cell, "--plan", &plan][..], &dated].concat());
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let plan: Json = serde_json::from_str(&std::fs::read_to_string(plan).unwrap()).unwrap();
+    assert!(
+        plan["before"].is_string() && plan["blocked"][0].is_object(),
+        "{plan}"
+    );
+    valid(&strict("plan"), &plan);
+}
+
+#[test]
+fn reports_of_generate_and_of_a_difference_of_schemas_are_valid() {
+    let sample = Sample::empty();
+    let damage = ["--damage", "residue=1", "--format", "json"];
+    let ran = sample.generate(&[&["--families", "5"], &damage[..]].concat());
+    let json = ran.json();
+    assert!(json["damage"]["residue"].is_array(), "{json}");
+    valid(&strict("generate"), &json);
+
+    sample
+        .session()
+        .execute("ALTER TABLE instances ADD COLUMN mine INTEGER")
+        .unwrap();
+    let ran = sexton(&["schema", "diff", &sample.cell(), "--format", "json"]);
+    let json = ran.json();
+    assert!(json["differences"][0].is_object(), "{json}");
+    valid(&strict("schema-diff"), &json);
+}
