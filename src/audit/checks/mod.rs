@@ -108,17 +108,19 @@ mod tests {
             }
             let graph = profile.families(&schema).unwrap();
             let checks = Checks::choose(&[]).unwrap();
-            let mut seen = BTreeSet::new();
-            for probe in plan(&graph, Engine::Mysql, &checks) {
-                let finding = Finding {
-                    reference: probe.reference.clone(),
-                    path: probe.path.clone(),
-                    kind: probe.kind.clone(),
-                    ..Finding::new(probe.check, probe.severity, probe.table.as_str(), 1)
-                };
-                assert!(seen.insert(fingerprint(&finding)), "{name}: {probe:?}");
+            for engine in [Engine::Sqlite, Engine::Mysql, Engine::Postgres] {
+                let mut seen = BTreeSet::new();
+                for probe in plan(&graph, engine, &checks) {
+                    let finding = Finding {
+                        reference: probe.reference.clone(),
+                        path: probe.path.clone(),
+                        kind: probe.kind.clone(),
+                        ..Finding::new(probe.check, probe.severity, probe.table.as_str(), 1)
+                    };
+                    assert!(seen.insert(fingerprint(&finding)), "{name}: {probe:?}");
+                }
+                assert!(seen.len() > 10, "{name}: {}", seen.len());
             }
-            assert!(seen.len() > 10, "{name}: {}", seen.len());
         }
     }
 
