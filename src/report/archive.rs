@@ -290,6 +290,7 @@ fn example() -> Outcome {
         elapsed_ms: 1_234,
         spent_ms: counts("read", 600),
         unreachable: BTreeMap::from([("cell2".to_owned(), "it refused".to_owned())]),
+        stopped_because: StopReason::Unreachable,
         ..Outcome::default()
     }
 }
