@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::census::Census;
 use super::compare::{Compared, Comparison, Course};
 use super::fingerprint::fingerprint;
 use super::suppress::{Suppressed, SuppressionsUsed};
@@ -183,6 +184,9 @@ pub struct AuditReport {
     /// Which checks were made on tables with which prefix.
     #[serde(skip)]
     covered: BTreeSet<(String, String)>,
+    /// How many rows there are and how old those are that wait to be moved, if that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub census: Option<Census>,
 }
 
 impl AuditReport {
@@ -202,6 +206,7 @@ impl AuditReport {
             since: None,
             suppressions: None,
             covered: BTreeSet::new(),
+            census: None,
         }
     }
 

@@ -10,6 +10,7 @@
 //! [`AuditReport::not_checked`], never silently clean.
 
 mod baseline;
+mod census;
 mod checks;
 mod compare;
 mod family;
@@ -26,6 +27,7 @@ mod suppress;
 pub mod upgrade;
 
 pub use baseline::Baseline;
+pub use census::{AGE_CLASSES, Ages, Census, TableCensus};
 pub use checks::{Check, Checks, all, catalogue};
 pub use compare::{Change, Compared, Comparison, Course, Known};
 pub use finding::{AuditReport, Finding, NotChecked, Severity, Summary};

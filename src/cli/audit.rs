@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use sexton::archive::Before;
 use sexton::audit::upgrade::{self, Database, Upgrade};
-use sexton::audit::{self, AuditReport, Cell, NotChecked, Options, Severity};
+use sexton::audit::{self, AuditReport, Cell, Census, NotChecked, Options, Severity};
 use sexton::cells::record_tables;
 use sexton::db::{Access, Session};
 use sexton::error::{Error, Result};
@@ -62,6 +62,10 @@ pub(crate) struct Args {
         allow_hyphen_values = true
     )]
     max_deleted_age: String,
+    /// Count the rows of every table too, soft-deleted and archived ones, and how old those are that wait to be
+    /// moved. Reads every table once from end to end.
+    #[arg(long)]
+    census: bool,
     #[command(flatten)]
     known: KnownArgs,
     #[command(flatten)]
@@ -141,6 +145,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     };
     let mut report = audit_all(&options, several, &mut cells, api.as_mut())?;
     report.add(Vec::new(), gaps(&unreachable.cells));
+    if args.census {
+        take_census(several, &mut cells, &mut report, begun)?;
+    }
     if let Some(options) = &upgrade {
         report.upgrade = Some(judge(
             options,
@@ -182,6 +189,31 @@ fn now() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
+/// What stands before the names of a cell's tables.
+fn prefix(several: bool, cell: &str) -> String {
+    match (several, cell) {
+        (false, _) => String::new(),
+        (true, "") => "main.".to_owned(),
+        (true, cell) => format!("{cell}."),
+    }
+}
+
+/// Adds a census of all cells to the report.
+fn take_census(
+    several: bool,
+    cells: &mut [(String, Session, FamilyGraph)],
+    report: &mut AuditReport,
+    at: Timestamp,
+) -> Result<()> {
+    let mut census = Census::new(at)?;
+    for (name, session, graph) in cells {
+        let gaps = census.take(session, graph, &prefix(several, name))?;
+        report.add(Vec::new(), gaps);
+    }
+    report.census = Some(census);
+    Ok(())
+}
+
 fn check_rows(session: &Session) -> Result<()> {
     if session.has_data() {
         return Ok(());
@@ -221,11 +253,7 @@ fn audit_all(
             break;
         }
         let mut part = audit::audit(session, graph, options)?;
-        let prefix = match (several, name.as_str()) {
-            (false, _) => String::new(),
-            (true, "") => "main.".to_owned(),
-            (true, name) => format!("{name}."),
-        };
+        let prefix = prefix(several, name);
         for finding in &mut part.findings {
             finding.table.insert_str(0, &prefix);
         }
@@ -315,11 +343,7 @@ fn judge(
         .iter_mut()
         .map(|(name, session, graph)| Database {
             cell: Some(name.clone()).filter(|name| !name.is_empty()),
-            prefix: match (several, name.as_str()) {
-                (false, _) => String::new(),
-                (true, "") => "main.".to_owned(),
-                (true, name) => format!("{name}."),
-            },
+            prefix: prefix(several, name),
             session,
             schema: &graph.schema,
             graph: Some(graph),

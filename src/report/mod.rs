@@ -2,6 +2,7 @@
 
 mod archive;
 mod audit;
+mod census;
 pub mod compat;
 mod diagram;
 mod github;

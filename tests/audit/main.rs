@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod census;
 mod clean;
 mod duplicate_in_shadow;
 mod fixture;

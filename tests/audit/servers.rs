@@ -14,14 +14,14 @@ use crate::support::databases::server_url;
 use crate::fixture::{Db, State, line, schema, sql_of, uuid};
 
 /// A database of its own, dropped at the end of the test.
-struct Scratch {
+pub(crate) struct Scratch {
     admin: Option<Session>,
     name: String,
-    db: Db,
+    pub(crate) db: Db,
 }
 
 impl Scratch {
-    fn new(engine: Engine, name: &str) -> Self {
+    pub(crate) fn new(engine: Engine, name: &str) -> Self {
         if engine == Engine::Sqlite {
             return Self {
                 admin: None,

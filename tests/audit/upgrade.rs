@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sexton::archive::Before;
 use sexton::audit::upgrade::{Database, Options, Upgrade, Verdict, upgrade};
-use sexton::audit::{AuditReport, Finding, Severity};
+use sexton::audit::{AuditReport, Census, Finding, Severity, TableCensus};
 use sexton::db::{Engine, introspect};
 use sexton::exit::ExitCode;
 use sexton::schema::{Model, Profile, Schema};
@@ -444,6 +444,39 @@ fn as_many_soft_deleted_rows_as_may_be_and_as_old_as_they_may_be_are_no_finding(
     assert_eq!(found.message, said);
     assert_eq!(found.samples, ["instances", "services"]);
     assert_eq!(found.oldest.as_deref(), Some("2025-01-01 00:00:00"));
+}
+
+/// A census has read every table already; the upgrade does not read them all again.
+#[test]
+fn what_a_census_has_counted_is_not_counted_again() {
+    let mut main = made("nova-34.0.0", Engine::Sqlite);
+    main.row("shadow_instances", &[("id", "9"), ("deleted", "9")]);
+    let schema = introspect(&mut main.session).unwrap();
+    let graph = Profile::detect(&schema).families(&schema).unwrap();
+    let mut asked = |census: Option<Census>| {
+        let mut report = AuditReport::new("", "");
+        report.census = census;
+        let mut databases = [Database {
+            cell: None,
+            prefix: "a.".into(),
+            session: &mut main.session,
+            schema: &graph.schema,
+            graph: Some(&graph),
+        }];
+        let judged = upgrade(&mut databases, &options("nova-34"), &mut report).unwrap();
+        judged.backlog
+    };
+    let counted = asked(None);
+    assert_eq!((counted.len(), counted[0].archived), (1, 1));
+    let mut census = Census::new(jiff::Timestamp::UNIX_EPOCH).unwrap();
+    census.tables.push(TableCensus {
+        table: "a.instances".into(),
+        pending: 4,
+        archived: Some(5),
+        ..TableCensus::default()
+    });
+    let known = asked(Some(census));
+    assert_eq!((known[0].deleted, known[0].archived), (4, 5));
 }
 
 #[test]

@@ -621,3 +621,26 @@ fn cells_at_the_same_time_take_the_time_of_the_longest() {
     let ran = two.run(&[&ALL[..], &["--before", "1d"]].concat());
     assert!(ran.json()["before"].is_string(), "{}", ran.stdout);
 }
+
+/// A census is taken on request only, of every cell.
+#[test]
+fn a_census_is_of_all_cells_and_of_nobody_who_did_not_ask() {
+    let two = Two::new();
+    let audit = |more: &[&str]| {
+        two.run(&[&["audit", "--format", "json"][..], more].concat())
+            .json()
+    };
+    assert!(audit(&[]).get("census").is_none());
+    let json = audit(&["--census"]);
+    let tables = json["census"]["tables"].as_array().unwrap();
+    let pending = ["one.instances", "two.instances"].map(|name| {
+        let part = tables.iter().find(|t| t["table"] == name).unwrap();
+        part["pending"].as_i64().unwrap()
+    });
+    assert_eq!(pending, two.left());
+    let text = two.run(&["audit", "--census"]).stdout;
+    assert!(
+        text.contains("two.instances") && text.contains("pending by age"),
+        "{text}"
+    );
+}

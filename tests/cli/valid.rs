@@ -102,6 +102,19 @@ fn valid_junit(sample: &Sample, xml: &str) {
 }
 
 #[test]
+fn a_census_is_valid_and_in_every_form_that_has_all() {
+    let sample = Sample::new();
+    let audit = |format: &str| sexton(&["audit", &sample.cell(), "--census", "--format", format]);
+    let json = audit("json").json();
+    valid(&strict("audit"), &json);
+    let lines = audit("jsonl").stdout;
+    valid_lines("audit", &lines);
+    let of_census = lines.lines().filter(|l| l.contains("\"type\":\"census\""));
+    let tables = json["census"]["tables"].as_array().unwrap();
+    assert_eq!(of_census.count(), tables.len());
+}
+
+#[test]
 fn reports_of_an_audit_are_valid() {
     let audited = Audited::new();
     let json = audited.json("json");

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Answers, Options};
-use crate::audit::{Finding, Severity};
-use crate::db::{DbError, Session, Value};
+use crate::audit::census::count_and_oldest;
+use crate::audit::{Census, Finding, Severity};
+use crate::db::{DbError, Session};
 use crate::schema::FamilyGraph;
 
 pub(super) const ID: &str = "backlog";
@@ -24,37 +25,35 @@ pub struct Backlog {
     pub oldest_archived: Option<String>,
 }
 
-/// The backlog of each table that has any.
+/// The backlog of each table that has any. What a census has counted already is not counted again.
 pub(super) fn look(
     session: &mut Session,
     prefix: &str,
     graph: &FamilyGraph,
+    census: Option<&Census>,
     answers: &mut Answers,
 ) -> Vec<Backlog> {
     let engine = session.engine();
     let mut all = Vec::new();
     for member in graph.members.values() {
         let table = format!("{prefix}{}", member.table);
-        let age = |table: &str| {
-            let there = |age: &&String| graph.table(table).is_some_and(|t| t.column(age).is_some());
-            let age = member.age.as_ref().filter(there);
-            age.map_or("NULL".to_owned(), |age| {
-                format!("MIN({})", engine.column("t", age))
-            })
-        };
+        let known = census.and_then(|c| c.tables.iter().find(|t| t.table == table));
+        if let Some(known) = known {
+            all.push(Backlog {
+                table,
+                deleted: known.pending,
+                oldest: known.oldest.clone(),
+                archived: known.archived.unwrap_or(0),
+                oldest_archived: known.oldest_archived.clone(),
+            });
+            continue;
+        }
         let mut ask = |name: &str, condition: &str| {
-            let sql = format!(
-                "SELECT COUNT(*), {} FROM {} t{condition}",
-                age(name),
-                engine.quote(name)
-            );
-            match session.query_row(&sql) {
-                Ok(row) => numbers(row),
-                Err(error) => {
-                    answers.gap(ID, &table, &error);
-                    (0, None)
-                }
-            }
+            let counted = count_and_oldest(session, graph, member, name, condition);
+            counted.unwrap_or_else(|error| {
+                answers.gap(ID, &table, &error);
+                (0, None)
+            })
         };
         let (deleted, oldest) = match member.marker.as_ref().filter(|_| !member.never_marked) {
             Some(marker) => {
@@ -67,27 +66,16 @@ pub(super) fn look(
             Some(shadow) => ask(shadow, ""),
             None => (0, None),
         };
-        if deleted > 0 || archived > 0 {
-            all.push(Backlog {
-                table,
-                deleted,
-                oldest,
-                archived,
-                oldest_archived,
-            });
-        }
+        all.push(Backlog {
+            table,
+            deleted,
+            oldest,
+            archived,
+            oldest_archived,
+        });
     }
+    all.retain(|part| part.deleted > 0 || part.archived > 0);
     all
-}
-
-fn numbers(row: Option<Vec<Value>>) -> (u64, Option<String>) {
-    let row = row.unwrap_or_default();
-    let count = row
-        .first()
-        .and_then(Value::as_int)
-        .and_then(|n| u64::try_from(n).ok());
-    let oldest = row.get(1).filter(|v| !v.is_null()).map(ToString::to_string);
-    (count.unwrap_or(0), oldest)
 }
 
 /// More, or older, than there should be: one finding, with the tables that are to blame.

@@ -163,7 +163,9 @@ pub fn upgrade(
         }
         upgrade.databases.push(found.at);
         if let Some(graph) = database.graph {
-            let backlog = backlog::look(database.session, &database.prefix, graph, &mut answers);
+            let census = report.census.as_ref();
+            let (session, prefix) = (&mut *database.session, &database.prefix);
+            let backlog = backlog::look(session, prefix, graph, census, &mut answers);
             upgrade.backlog.extend(backlog);
             if options.wants(unindexed::ID) {
                 unindexed::look(database.session, &database.prefix, graph, &mut answers);

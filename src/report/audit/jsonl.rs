@@ -5,7 +5,9 @@ use serde::Serialize;
 
 use super::worst_first;
 use crate::audit::upgrade::Upgrade;
-use crate::audit::{AuditReport, Finding, Known, NotChecked, Summary, Suppression};
+use crate::audit::{
+    AuditReport, Census, Finding, Known, NotChecked, Summary, Suppression, TableCensus,
+};
 use crate::error::Result;
 use crate::report::lines;
 
@@ -36,6 +38,11 @@ enum Line<'a> {
         state: &'static str,
         #[serde(flatten)]
         entry: &'a Suppression,
+    },
+    Census {
+        at: &'a str,
+        #[serde(flatten)]
+        table: &'a TableCensus,
     },
     Upgrade(&'a Upgrade),
     Summary(Summary),
@@ -84,6 +91,9 @@ pub fn audit_jsonl(report: &AuditReport) -> Result<String> {
                     .map(|entry| Line::Suppression { state, entry }),
             );
         }
+    }
+    if let Some(Census { at, tables }) = &report.census {
+        all.extend(tables.iter().map(|table| Line::Census { at, table }));
     }
     all.extend(report.upgrade.as_ref().map(Line::Upgrade));
     all.push(Line::Summary(report.summary));

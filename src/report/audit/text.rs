@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Effects, Style};
 
+use super::super::census::census_text;
 use super::super::{Paint, grouped};
 use super::upgrade::upgrade;
 use super::{state, worst_first};
@@ -52,6 +53,9 @@ pub fn audit_text(report: &AuditReport, paint: Paint) -> String {
         );
     }
     let _ = writeln!(out, "\n{}", paint.with(STRONG, &state::summary(report)));
+    if let Some(census) = &report.census {
+        out += &census_text(census);
+    }
     if let Some(found) = &report.upgrade {
         upgrade(&mut out, found);
     }
