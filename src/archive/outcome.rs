@@ -33,6 +33,34 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Complete,
+        Self::MaxRows,
+        Self::Signal,
+        Self::Time,
+        Self::StopFile,
+        Self::Load,
+        Self::MaxWait,
+        Self::Failed,
+        Self::Unreachable,
+    ];
+
+    /// The name as output spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::MaxRows => "max-rows",
+            Self::Signal => "signal",
+            Self::Time => "time",
+            Self::StopFile => "stop-file",
+            Self::Load => "load",
+            Self::MaxWait => "max-wait",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
     /// Whether somebody, or a limit of time, asked the run to stop: nothing more is to be begun.
     pub fn is_request(self) -> bool {
         !matches!(self, Self::Complete | Self::MaxRows | Self::Unreachable)
@@ -242,6 +270,14 @@ mod tests {
         // One that was complete does not take back that another was not.
         total.merge("b", Outcome::default());
         insta::assert_json_snapshot!(total);
+    }
+
+    #[test]
+    fn a_stop_reason_has_one_name() {
+        for reason in StopReason::ALL {
+            let json = serde_json::to_value(reason).unwrap();
+            assert_eq!(json, reason.name());
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) struct Args {
     )]
     max_deleted_age: String,
     /// Count the rows of every table too, soft-deleted and archived ones, and how old those are that wait to be
-    /// moved. Reads every table once from end to end.
+    /// moved. Reads every table once from end to end; --format prometheus does it anyway.
     #[arg(long)]
     census: bool,
     #[command(flatten)]
@@ -89,6 +89,8 @@ enum Format {
     Markdown,
     /// For GitHub Actions: annotations.
     Github,
+    /// For the textfile collector of Prometheus's node_exporter; with a census.
+    Prometheus,
 }
 
 /// Severities, as an argument.
@@ -145,7 +147,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     };
     let mut report = audit_all(&options, several, &mut cells, api.as_mut())?;
     report.add(Vec::new(), gaps(&unreachable.cells));
-    if args.census {
+    if args.census || args.output.wants(|format| format == Format::Prometheus) {
         take_census(several, &mut cells, &mut report, begun)?;
     }
     if let Some(options) = &upgrade {
@@ -180,6 +182,7 @@ fn render(report: &AuditReport, format: Format, paint: Paint, fail_on: Severity)
         Format::Sarif => report::audit_sarif(report)?,
         Format::Markdown => report::audit_markdown(report),
         Format::Github => report::audit_github(report),
+        Format::Prometheus => report::audit_prometheus(report, Timestamp::now())?,
     })
 }
 

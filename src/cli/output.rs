@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 use sexton::archive::Outcome;
 use sexton::error::{Error, Result};
 use sexton::report::{self, Deed, Paint};
@@ -67,6 +68,8 @@ pub(crate) enum RunFormat {
     Markdown,
     /// For GitHub Actions: blocked families as warnings.
     Github,
+    /// For the textfile collector of Prometheus's node_exporter.
+    Prometheus,
 }
 
 impl RunFormat {
@@ -79,6 +82,10 @@ impl RunFormat {
             (Self::Jsonl, _) => report::archive_jsonl(outcome)?,
             (Self::Markdown, _) => report::archive_markdown(outcome, deed),
             (Self::Github, _) => report::archive_github(outcome, deed),
+            (Self::Prometheus, Deed::Archive) => {
+                report::archive_prometheus(outcome, Timestamp::now())?
+            }
+            (Self::Prometheus, Deed::Purge) => report::purge_prometheus(outcome, Timestamp::now())?,
         })
     }
 }
@@ -119,6 +126,12 @@ impl<F: Form> OutputArgs<F> {
             taken.push(path);
         }
         Ok(())
+    }
+
+    /// Whether the report goes anywhere in one of these forms.
+    pub(crate) fn wants(&self, is_one: impl Fn(F) -> bool) -> bool {
+        let further = self.report.iter().map(|further| further.format);
+        std::iter::once(self.format).chain(further).any(is_one)
     }
 
     /// Writes a text that has one form only.

@@ -8,6 +8,7 @@ mod diagram;
 mod github;
 mod junit;
 mod markdown;
+mod prometheus;
 mod prove;
 mod sarif;
 mod schema;
@@ -17,6 +18,7 @@ pub use archive::{
 };
 pub use audit::{audit_github, audit_jsonl, audit_junit, audit_markdown, audit_sarif, audit_text};
 pub use diagram::{DiagramFormat, diagram};
+pub use prometheus::{archive_prometheus, audit_prometheus, purge_prometheus};
 pub use prove::{prove_github, prove_junit, prove_markdown, prove_sarif, prove_text};
 pub use schema::{Entry as SchemaEntry, SchemaReport, schema_text};
 

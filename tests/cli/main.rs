@@ -15,6 +15,7 @@ mod drop_in;
 mod explain;
 mod formats;
 mod known;
+mod metrics;
 mod output;
 mod own_schema;
 mod plan;
