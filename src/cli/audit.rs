@@ -12,7 +12,7 @@ use sexton::audit::{self, AuditReport, Cell, Census, NotChecked, Options, Severi
 use sexton::cells::record_tables;
 use sexton::db::{Access, Session};
 use sexton::error::{Error, Result};
-use sexton::report::{self, Paint};
+use sexton::report::{self, Families, Paint};
 use sexton::schema::{FamilyGraph, Model, Schema};
 
 use super::cells::Unreachable;
@@ -63,7 +63,7 @@ pub(crate) struct Args {
     )]
     max_deleted_age: String,
     /// Count the rows of every table too, soft-deleted and archived ones, and how old those are that wait to be
-    /// moved. Reads every table once from end to end; --format prometheus does it anyway.
+    /// moved. Reads every table once from end to end; --format html and prometheus do it anyway.
     #[arg(long)]
     census: bool,
     #[command(flatten)]
@@ -89,6 +89,8 @@ enum Format {
     Markdown,
     /// For GitHub Actions: annotations.
     Github,
+    /// For people, as a page that needs no network; with a census.
+    Html,
     /// For the textfile collector of Prometheus's node_exporter; with a census.
     Prometheus,
 }
@@ -147,7 +149,8 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     };
     let mut report = audit_all(&options, several, &mut cells, api.as_mut())?;
     report.add(Vec::new(), gaps(&unreachable.cells));
-    if args.census || args.output.wants(|format| format == Format::Prometheus) {
+    let counted = |format| matches!(format, Format::Html | Format::Prometheus);
+    if args.census || args.output.wants(counted) {
         take_census(several, &mut cells, &mut report, begun)?;
     }
     if let Some(options) = &upgrade {
@@ -166,14 +169,25 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         FailOn::Warning => Severity::Warning,
         FailOn::Note => Severity::Note,
     };
+    let families = cells.iter().map(|(name, _, graph)| Families {
+        prefix: prefix(several, name),
+        graph,
+    });
+    let families: Vec<_> = families.collect();
     let written = args
         .output
-        .write(|format, paint| render(&report, format, paint, fail_on));
+        .write(|format, paint| render(&report, &families, format, paint, fail_on));
     written.and(args.known.write(&known, &report, begun))?;
     Ok(report.exit_code(fail_on) as u8)
 }
 
-fn render(report: &AuditReport, format: Format, paint: Paint, fail_on: Severity) -> Result<String> {
+fn render(
+    report: &AuditReport,
+    families: &[Families<'_>],
+    format: Format,
+    paint: Paint,
+    fail_on: Severity,
+) -> Result<String> {
     Ok(match format {
         Format::Text => report::audit_text(report, paint),
         Format::Json => report::json(report)?,
@@ -182,6 +196,7 @@ fn render(report: &AuditReport, format: Format, paint: Paint, fail_on: Severity)
         Format::Sarif => report::audit_sarif(report)?,
         Format::Markdown => report::audit_markdown(report),
         Format::Github => report::audit_github(report),
+        Format::Html => report::audit_html(report, families)?,
         Format::Prometheus => report::audit_prometheus(report, Timestamp::now())?,
     })
 }

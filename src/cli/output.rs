@@ -68,6 +68,8 @@ pub(crate) enum RunFormat {
     Markdown,
     /// For GitHub Actions: blocked families as warnings.
     Github,
+    /// For people, as a page that needs no network.
+    Html,
     /// For the textfile collector of Prometheus's node_exporter.
     Prometheus,
 }
@@ -82,6 +84,7 @@ impl RunFormat {
             (Self::Jsonl, _) => report::archive_jsonl(outcome)?,
             (Self::Markdown, _) => report::archive_markdown(outcome, deed),
             (Self::Github, _) => report::archive_github(outcome, deed),
+            (Self::Html, _) => report::archive_html(outcome, deed, Timestamp::now()),
             (Self::Prometheus, Deed::Archive) => {
                 report::archive_prometheus(outcome, Timestamp::now())?
             }

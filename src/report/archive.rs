@@ -117,7 +117,7 @@ pub fn archive_text(outcome: &Outcome) -> String {
 }
 
 /// The last line: why it ended, and what that means.
-fn closing(outcome: &Outcome, deed: Deed) -> &'static str {
+pub(super) fn closing(outcome: &Outcome, deed: Deed) -> &'static str {
     match (outcome.stopped_because, deed) {
         (StopReason::Unreachable, _) => NOT_ALL,
         (StopReason::Complete, Deed::Archive) if outcome.dry_run => {

@@ -9,7 +9,7 @@ mod jsonl;
 mod junit;
 mod markdown;
 mod sarif;
-mod state;
+pub(super) mod state;
 mod text;
 mod upgrade;
 
@@ -23,7 +23,7 @@ pub use text::audit_text;
 use crate::audit::{AuditReport, Finding, Severity};
 
 /// The findings, the worst first.
-fn worst_first(report: &AuditReport) -> impl Iterator<Item = &Finding> {
+pub(super) fn worst_first(report: &AuditReport) -> impl Iterator<Item = &Finding> {
     let all = [Severity::Error, Severity::Warning, Severity::Note].into_iter();
     all.flat_map(|severity| {
         report

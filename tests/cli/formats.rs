@@ -12,8 +12,8 @@ pub(crate) struct Audited {
     pub(crate) reports: BTreeMap<&'static str, String>,
 }
 
-const FORMATS: [&str; 7] = [
-    "text", "json", "jsonl", "junit", "sarif", "markdown", "github",
+const FORMATS: [&str; 8] = [
+    "text", "json", "jsonl", "junit", "sarif", "markdown", "github", "html",
 ];
 
 impl Audited {
@@ -198,6 +198,16 @@ fn the_same_findings_are_in_every_format() {
                 let cells = cells.filter(|c| c.len() == 7);
                 cells
                     .map(|c| (c[6].replace(['`', '|', ' '], ""), count(&c[3])))
+                    .collect()
+            }
+            "html" => {
+                let value = |card: &str, name: &str| {
+                    let from = card.split(&format!("data-{name}=\"")).nth(1).unwrap();
+                    from.split('"').next().unwrap().to_owned()
+                };
+                let cards = text.split("<article ").skip(1);
+                cards
+                    .map(|c| (value(c, "fingerprint"), count(&value(c, "count"))))
                     .collect()
             }
             "github" => labelled(&text.replace("%0A", "\n")),

@@ -18,6 +18,7 @@ mod known;
 mod metrics;
 mod output;
 mod own_schema;
+mod pages;
 mod plan;
 mod privileges;
 mod prove;

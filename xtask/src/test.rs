@@ -11,6 +11,15 @@ use crate::docker::Engine;
 use crate::package::{self, Kind};
 use crate::{install, service};
 
+/// For the tests of HTML pages: a browser, and letters for it.
+const BROWSER: [(&str, &str); 2] = [
+    ("/usr/bin/chromium", "chromium"),
+    (
+        "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+        "fonts-dejavu-core",
+    ),
+];
+
 /// Runs all tests. Servers, a container engine with images and the real services are brought where they
 /// are missing; the engine is taken away again at the end.
 #[derive(Debug, clap::Args)]
@@ -38,6 +47,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     install::tools(&sh, &[("/usr/bin/sqlite3", "sqlite3")])?;
     // It holds JUnit reports against their schema.
     install::tools(&sh, &[("/usr/bin/xmllint", "libxml2-utils")])?;
+    install::tools(&sh, &BROWSER)?;
+    steps.done("browser: Chromium".to_owned());
     let mut services = Vec::new();
     for (service, release, variable) in service::TESTED {
         let program = service::manage(&sh, service, release)?;

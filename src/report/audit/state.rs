@@ -8,7 +8,7 @@ use super::super::grouped;
 use crate::audit::{AuditReport, Change, Compared, Comparison, Finding, Known, Suppression};
 
 /// What an audit was held against: `the baseline of 2026-11-01T10:00:00Z`.
-pub(super) fn against(what: &str, moment: Option<Timestamp>) -> String {
+pub(in crate::report) fn against(what: &str, moment: Option<Timestamp>) -> String {
     match moment {
         Some(moment) => format!("{what} of {moment}"),
         None => what.to_owned(),
@@ -16,7 +16,7 @@ pub(super) fn against(what: &str, moment: Option<Timestamp>) -> String {
 }
 
 /// The comparisons of a report, each with its name.
-pub(super) fn comparisons(
+pub(in crate::report) fn comparisons(
     report: &AuditReport,
 ) -> impl Iterator<Item = (&'static str, &Comparison)> {
     let baseline = report.baseline.as_ref().map(|c| ("the baseline", c));
@@ -25,7 +25,7 @@ pub(super) fn comparisons(
 }
 
 /// What is known and said of a finding; empty if nothing is.
-pub(super) fn of(finding: &Finding) -> String {
+pub(in crate::report) fn of(finding: &Finding) -> String {
     let mut words = Vec::new();
     if let Some(compared) = &finding.baseline {
         words.push(match compared.change {
@@ -71,7 +71,7 @@ fn changed(finding: &Finding, compared: &Compared, what: &str) -> String {
 }
 
 /// The ages of the rows, and whether they go on coming; empty where they have none.
-pub(super) fn age(finding: &Finding) -> String {
+pub(in crate::report) fn age(finding: &Finding) -> String {
     let window = match (&finding.oldest, &finding.newest) {
         (Some(oldest), Some(newest)) if oldest == newest => oldest.clone(),
         (Some(oldest), Some(newest)) => format!("{oldest} to {newest}"),
@@ -86,7 +86,7 @@ pub(super) fn age(finding: &Finding) -> String {
 }
 
 /// One that went away.
-pub(super) fn gone(known: &Known) -> String {
+pub(in crate::report) fn gone(known: &Known) -> String {
     format!(
         "{} {}: {} (count {}, id {})",
         known.check,
@@ -98,7 +98,7 @@ pub(super) fn gone(known: &Known) -> String {
 }
 
 /// A suppression that does nothing: `residue of tags, until 2027-01-31: reason`.
-pub(super) fn suppression(entry: &Suppression) -> String {
+pub(in crate::report) fn suppression(entry: &Suppression) -> String {
     let Suppression {
         check,
         table,
@@ -115,7 +115,7 @@ pub(super) fn suppression(entry: &Suppression) -> String {
 }
 
 /// The counts: `2 errors, 1 warning, 0 notes; 1 known; 1 not checked`.
-pub(super) fn summary(report: &AuditReport) -> String {
+pub(in crate::report) fn summary(report: &AuditReport) -> String {
     let number = |n: usize, what: &str| {
         let plural = if n == 1 { "" } else { "s" };
         format!("{n} {what}{plural}")
@@ -143,11 +143,11 @@ pub(super) fn summary(report: &AuditReport) -> String {
 }
 
 /// The title of a suppression that has ended.
-pub(super) const EXPIRED: &str = "expired suppression";
+pub(in crate::report) const EXPIRED: &str = "expired suppression";
 
 /// What is no finding and has to be said all the same, each with a title: what went away, suppressions that do
 /// nothing.
-pub(super) fn aside(report: &AuditReport) -> Vec<(&'static str, String)> {
+pub(in crate::report) fn aside(report: &AuditReport) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     for (what, comparison) in comparisons(report) {
         let since = against(what, comparison.moment);
