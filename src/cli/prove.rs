@@ -7,12 +7,15 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 use sexton::db::Engine;
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
+use sexton::prove::bundle::Timeline;
 use sexton::prove::campaign::Sample;
 use sexton::prove::oracle::Oracle;
 use sexton::prove::replay;
+use sexton::prove::report::Failure;
 use sexton::prove::spec::{Budget, EngineSpec, Faults};
 use sexton::prove::world::{Task, World};
 use sexton::prove::{Backend, Campaign, Engines, Report, bundle, catalogue};
@@ -161,6 +164,9 @@ enum Format {
     Markdown,
     /// For GitHub Actions: annotations.
     Github,
+    /// For people, as a page that needs no network, with what happened in the first failures, statement by
+    /// statement.
+    Html,
 }
 
 /// Runs the command; the exit code.
@@ -176,10 +182,16 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     }
     let files = args.worlds.iter().chain(&args.profile).map(Path::new);
     args.output.check(files)?;
-    let report = match &args.replay {
+    let mut report = match &args.replay {
         Some(directory) => again(args, directory)?,
         None => prove(args)?,
     };
+    if args.output.wants(|format| format == Format::Html) {
+        look_closer(args, &mut report)?;
+    }
+    if args.bundles.is_some() {
+        write_pages(&report)?;
+    }
     args.output.write(|format, _| render(&report, format))?;
     Ok(report.exit_code() as u8)
 }
@@ -192,7 +204,55 @@ fn render(report: &Report, format: Format) -> Result<String> {
         Format::Sarif => report::prove_sarif(report)?,
         Format::Markdown => report::prove_markdown(report),
         Format::Github => report::prove_github(report),
+        Format::Html => report::prove_html(report, Timestamp::now()),
     })
+}
+
+/// How many failures of a page have their statements with them: each is run once more for that.
+const TIMELINES: usize = 10;
+
+/// Finds out what happened in each of the first failures, where that is not known from its bundle.
+fn look_closer(args: &Args, report: &mut Report) -> Result<()> {
+    for (number, failure) in report.failures.iter_mut().enumerate() {
+        if failure.timeline.is_some() {
+            continue;
+        }
+        let timeline = match number < TIMELINES {
+            true => timeline(args, failure)?,
+            false => Err("only the first failures have one; those of --bundles all do".into()),
+        };
+        failure.timeline = Some(timeline);
+    }
+    Ok(())
+}
+
+/// What happens in the case of a failure, or in that of its bundle.
+fn timeline(args: &Args, failure: &Failure) -> Result<std::result::Result<Timeline, String>> {
+    let scenario = match &failure.bundle {
+        Some(bundle) => bundle::read(Path::new(bundle))?,
+        None => failure.scenario.clone(),
+    };
+    let engine = match engine(args)? {
+        Some(engine) => engine,
+        None => scenario.engine.parse()?,
+    };
+    let timeline = Timeline::again(&scenario, &failure.fingerprint, &engine);
+    Ok(timeline.map_err(|error| error.message))
+}
+
+/// Puts a page beside the other files of each bundle.
+fn write_pages(report: &Report) -> Result<()> {
+    for failure in &report.failures {
+        let page = report::failure_html(report, failure, Timestamp::now());
+        if let (Some(page), Some(bundle)) = (page, &failure.bundle) {
+            let path = Path::new(bundle).join("report.html");
+            std::fs::write(&path, page).map_err(|e| {
+                Error::usage(format!("cannot write {}: {e}", path.display()))
+                    .hint("--bundles takes a directory that can be written to")
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// The campaign that the arguments ask for.

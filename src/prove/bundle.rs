@@ -6,12 +6,15 @@
 mod page;
 mod rows;
 mod spot;
+mod timeline;
 mod trace;
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+pub use self::timeline::{Event, Run, Timeline};
 
 use self::spot::spots;
 use super::campaign::{Engines, Watch};
@@ -168,12 +171,19 @@ pub(super) fn keep(
                     };
                     failure.not_shrunk = Some(why.into());
                 }
+                let timeline = Timeline::of(&small.scenario, &small.judged, &small.breach);
+                failure.timeline = timeline.map(Ok);
                 write(directory, &small.scenario, &small.judged, &small.breach)?
             }
             Err(error) => {
                 failure.not_shrunk = Some(error.message);
                 match as_it_is(ground, failure, engines) {
-                    Ok(judged) => write(directory, &failure.scenario, &judged, &breach(failure))?,
+                    Ok(judged) => {
+                        let breach = breach(failure);
+                        let timeline = Timeline::of(&failure.scenario, &judged, &breach);
+                        failure.timeline = timeline.map(Ok);
+                        write(directory, &failure.scenario, &judged, &breach)?
+                    }
                     Err(error) => {
                         failure.not_shrunk = Some(error.message);
                         continue;

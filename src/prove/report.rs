@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::archiver::Ended;
+use super::bundle::Timeline;
 use super::case::{Case, Judged};
 use super::fault::Mode;
 use super::oracle::Oracle;
@@ -41,6 +42,8 @@ pub struct Report {
     pub fired: u64,
     /// Judgements by oracle.
     pub verdict: BTreeMap<Oracle, Verdict>,
+    /// Cases by the mode of what was done to them: held where all oracles did. A case with two faults counts for both.
+    pub faults: BTreeMap<String, Verdict>,
     /// Failures, one for each world and fingerprint.
     pub failures: Vec<Failure>,
     /// Cases whose fault did not fire.
@@ -129,6 +132,9 @@ pub struct Failure {
     /// The case itself.
     #[serde(skip)]
     pub scenario: Scenario,
+    /// What happened in it, or in the smaller one of its bundle; why that is not known; `None` where nobody looked.
+    #[serde(skip)]
+    pub timeline: Option<Result<Timeline, String>>,
 }
 
 /// Two undisturbed runs differed.
@@ -213,6 +219,7 @@ impl Report {
             failed: 0,
             fired: 0,
             verdict: oracles.iter().map(|o| (*o, Verdict::default())).collect(),
+            faults: BTreeMap::new(),
             failures: Vec::new(),
             not_fired: Vec::new(),
             undetermined: None,
@@ -259,6 +266,14 @@ impl Report {
             turns.turns += 1;
             turns.changed += u64::from(wrote);
         }
+        let mut modes = scenario.case.modes();
+        if modes.is_empty() {
+            modes.insert("none".into());
+        }
+        for mode in modes {
+            let verdict = self.faults.entry(mode).or_default();
+            verdict.book(!judged.breaches.is_empty());
+        }
         let count = self.count(&scenario.world.name);
         count.cases += 1;
         count.fired += u64::from(judged.fired);
@@ -298,6 +313,7 @@ impl Report {
                     bundle: None,
                     not_shrunk: None,
                     scenario: scenario.clone(),
+                    timeline: None,
                 }),
             }
         }

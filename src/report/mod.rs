@@ -19,7 +19,7 @@ pub use archive::{
 };
 pub use audit::{audit_github, audit_jsonl, audit_junit, audit_markdown, audit_sarif, audit_text};
 pub use diagram::{DiagramFormat, diagram};
-pub use html::{Families, archive_html, audit_html};
+pub use html::{Families, archive_html, audit_html, failure_html, prove_html};
 pub use prometheus::{archive_prometheus, audit_prometheus, purge_prometheus};
 pub use prove::{prove_github, prove_junit, prove_markdown, prove_sarif, prove_text};
 pub use schema::{Entry as SchemaEntry, SchemaReport, schema_text};

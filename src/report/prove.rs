@@ -83,7 +83,7 @@ fn totals(report: &Report) -> String {
     text
 }
 
-fn points(report: &Report) -> String {
+pub(super) fn points(report: &Report) -> String {
     let hit = if report.stopped { ", not all hit" } else { "" };
     format!("{}{hit}", grouped(report.points))
 }
@@ -186,7 +186,7 @@ fn place(found: &Undetermined) -> String {
 }
 
 /// The last lines: what it comes to.
-fn verdict(report: &Report) -> String {
+pub(super) fn verdict(report: &Report) -> String {
     let cases = count(report.cases, "case");
     let failures = report.failures.len() as u64;
     let mut text = match report.exit_code() {
@@ -327,6 +327,7 @@ fn example() -> Report {
             bundle: None,
             not_shrunk: None,
             scenario: scenario.clone(),
+            timeline: None,
         });
     }
     report

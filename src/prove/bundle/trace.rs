@@ -26,7 +26,7 @@ pub(super) fn text(scenario: &Scenario, evidence: &Evidence, spots: &[Spot<'_>])
     text
 }
 
-fn title(scenario: &Scenario, run: usize) -> &'static str {
+pub(super) fn title(scenario: &Scenario, run: usize) -> &'static str {
     let case = &scenario.case;
     let hit = case.fault.is_some() || case.writer.is_some() || case.power_loss.is_some();
     match run {

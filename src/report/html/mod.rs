@@ -12,6 +12,8 @@ mod audit;
 mod families;
 mod page;
 mod parts;
+mod prove;
 
 pub use archive::archive_html;
 pub use audit::{Families, audit_html};
+pub use prove::{failure_html, prove_html};
