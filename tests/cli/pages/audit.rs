@@ -191,6 +191,90 @@ fn findings_are_filtered_and_sorted() {
     assert!(rows.is_sorted_by(|a, b| a >= b) && rows[0] > 9, "{rows:?}");
 }
 
+/// A mail program runs no scripts, and paper none either.
+#[test]
+fn a_page_is_whole_without_its_script_and_on_paper() {
+    let sample = damaged();
+    let path = page(&sample, &[]);
+    let mut browser = Browser::new();
+    browser.view((1280, 900), false);
+    browser.open(&path);
+    let visible = |browser: &mut Browser, what: &str| {
+        let boxes = format!(
+            "Array.from(document.querySelectorAll('{what}')).filter(e => e.checkVisibility()).length"
+        );
+        browser.eval(&boxes).as_u64().unwrap()
+    };
+    let all = ["article.card", "pre", "svg.bar", ".families rect"]
+        .map(|what| visible(&mut browser, what));
+    assert!(all.iter().all(|n| *n > 5), "{all:?}");
+    let for_hands =
+        |browser: &mut Browser| ["form.filters", ".code button"].map(|what| visible(browser, what));
+    assert!(for_hands(&mut browser).iter().all(|n| *n > 0));
+    browser.print();
+    assert_eq!(for_hands(&mut browser), [0, 0]);
+    let printed = ["article.card", "pre", "svg.bar", ".families rect"]
+        .map(|what| visible(&mut browser, what));
+    assert_eq!(printed, all);
+    let cut_off = "Array.from(document.querySelectorAll('.scroll')).filter(e => getComputedStyle(e).overflow !== 'visible').length";
+    assert_eq!(browser.eval(cut_off), 0);
+
+    browser.view((1280, 900), false);
+    browser.allow_scripts(false);
+    browser.open(&path);
+    assert_eq!(for_hands(&mut browser), [0, 0]);
+    let read = ["article.card", "pre", "svg.bar", ".families rect"]
+        .map(|what| visible(&mut browser, what));
+    assert_eq!(read, all);
+}
+
+/// Everything that a page of an audit may have.
+#[test]
+fn the_page_of_several_cells_before_an_upgrade() {
+    let (one, two) = (damaged(), Sample::new());
+    let path = one.name("cells.html");
+    let cells = [format!("one={}", one.cell()), format!("two={}", two.cell())];
+    let ran = sexton(&[
+        "audit",
+        "--cell",
+        &cells[0],
+        "--cell",
+        &cells[1],
+        "--upgrade-to",
+        "nova-34",
+        "--format",
+        "html",
+        "--output",
+        &path,
+    ]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, ""));
+    let mut browser = Browser::new();
+    inspect(&mut browser, "cells", &path);
+    let sections =
+        browser.eval("Array.from(document.querySelectorAll('main > section'), s => s.id)");
+    assert_eq!(
+        sections,
+        serde_json::json!(["findings", "families", "backlog", "upgrade"])
+    );
+    let tables = shown(&mut browser, "table");
+    assert!(
+        tables.iter().any(|t| t.starts_with("one."))
+            && tables.iter().any(|t| t.starts_with("two.")),
+        "{tables:?}"
+    );
+    let note = browser.eval("document.getElementById('families').textContent");
+    assert!(
+        note.as_str()
+            .unwrap()
+            .contains("All cells are drawn as one.")
+    );
+    assert!(
+        numbers(&mut browser, "#by-table")
+            .iter()
+            .any(|(name, _)| name == "two.instances")
+    );
+}
+
 #[test]
 fn the_keyboard_reaches_the_content_first() {
     let sample = damaged();

@@ -101,7 +101,23 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", metrics);
         let scheme = if dark { "dark" } else { "light" };
         let feature = json!([{"name": "prefers-color-scheme", "value": scheme}]);
-        self.call("Emulation.setEmulatedMedia", json!({"features": feature}));
+        self.call(
+            "Emulation.setEmulatedMedia",
+            json!({"media": "", "features": feature}),
+        );
+    }
+
+    /// Whether pages may run scripts; ours to ask about them do anyway.
+    pub(crate) fn allow_scripts(&mut self, allowed: bool) {
+        self.call(
+            "Emulation.setScriptExecutionDisabled",
+            json!({"value": !allowed}),
+        );
+    }
+
+    /// As it is printed, until the next [`Browser::view`].
+    pub(crate) fn print(&mut self) {
+        self.call("Emulation.setEmulatedMedia", json!({"media": "print"}));
     }
 
     /// Opens a file and waits until it is there; whatever came before is forgotten.
