@@ -20,6 +20,10 @@ pub(super) struct Batch<'a> {
     pub(super) kind: RootKind,
     /// Roots to start from.
     pub(super) keys: &'a [Key],
+    /// Roots of other tables that are to go in the same transaction.
+    pub(super) beside: &'a [(&'a Member, Vec<Key>)],
+    /// Whether nothing moves where anything is held back.
+    pub(super) together: bool,
     pub(super) unindexed: &'a Unindexed,
     pub(super) probe_shadow: bool,
     /// In a dry run: what earlier batches would have moved.
@@ -199,7 +203,14 @@ impl Batch<'_> {
             self.gone,
             self.probe_shadow,
         );
-        let mut captured = capture.read(self.member, self.keys, self.kind)?;
+        let beside = self
+            .beside
+            .iter()
+            .map(|(member, keys)| (*member, keys.as_slice()));
+        let roots: Vec<_> = std::iter::once((self.member, self.keys))
+            .chain(beside)
+            .collect();
+        let mut captured = capture.read(&roots, self.kind)?;
         let mut done = Done::default();
         let mut free = Vec::new();
         for family in captured.forest.families() {
@@ -215,6 +226,9 @@ impl Batch<'_> {
                         .extend(roots.into_iter().map(|key| (key, blocked.clone())));
                 }
             }
+        }
+        if self.together && !done.blocked.is_empty() {
+            free.clear();
         }
         let (mut chosen, left) = fill(free, self.budget);
         let size: u64 = chosen.iter().map(|f| f.rows.len() as u64).sum();

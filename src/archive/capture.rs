@@ -20,6 +20,8 @@ pub(super) enum RootKind {
     Waiting,
     /// Rows whose owner lies in the shadow table already, whatever their marker says.
     Straggler,
+    /// Rows that were named one by one: they come with all that owns them too. Of live rows those alone that are marked.
+    Named,
 }
 
 /// Children of a window of roots over references without an index, read in one pass.
@@ -108,12 +110,14 @@ impl<'a> Capture<'a> {
     /// Reads the roots of those keys and all their families.
     pub(super) fn read(
         mut self,
-        member: &Member,
-        keys: &[Key],
+        roots: &[(&Member, &[Key])],
         kind: RootKind,
     ) -> Result<Captured, DbError> {
         self.kind = kind;
-        let mut fresh = self.roots(member, keys, kind)?;
+        let mut fresh = Vec::new();
+        for (member, keys) in roots {
+            fresh.extend(self.roots(member, keys, kind)?);
+        }
         let mut seen = 0;
         while !fresh.is_empty() {
             while let Some(first) = fresh.first() {
@@ -126,7 +130,8 @@ impl<'a> Capture<'a> {
             let read = self.captured.forest.len();
             fresh = self.other_owners(seen)?;
             seen = read;
-            if fresh.is_empty() {
+            // What comes back needs its parents, and is needed by no row that stays.
+            if fresh.is_empty() && !self.sql.graph.returns {
                 fresh = self.shared_children(kind == RootKind::Waiting)?;
             }
         }
@@ -135,7 +140,10 @@ impl<'a> Capture<'a> {
         if self.sql.graph.deletes_in_place {
             self.young_rows()?;
         }
-        if self.probe_shadow {
+        if self.sql.graph.returns {
+            self.lock_all()?;
+            self.way_back()?;
+        } else if self.probe_shadow {
             self.taken_keys()?;
         }
         Ok(self.captured)
@@ -155,15 +163,19 @@ impl<'a> Capture<'a> {
                 RootKind::Marked | RootKind::Waiting => {
                     self.sql.lock_roots(member, chunk, api.as_deref())
                 }
-                RootKind::Straggler => self.sql.lock_rows(member, chunk, None),
+                RootKind::Straggler | RootKind::Named => self.sql.lock_rows(member, chunk, None),
             };
             for mut row in self.session.query(&sql)? {
                 let rest = row.split_off(member.key.len());
                 let (extra, deleted) = match kind {
                     RootKind::Marked | RootKind::Waiting => (rest.into_iter().next(), true),
-                    RootKind::Straggler => (None, rest.first().is_some_and(Value::is_true)),
+                    RootKind::Straggler | RootKind::Named => {
+                        (None, rest.first().is_some_and(Value::is_true))
+                    }
                 };
-                found.insert(self.captured.forest.key_text(&row), (row, extra, deleted));
+                if deleted || kind == RootKind::Straggler {
+                    found.insert(self.captured.forest.key_text(&row), (row, extra, deleted));
+                }
             }
         }
         // In the order asked for, so that a batch is cut where the last one ended.
@@ -256,6 +268,8 @@ impl<'a> Capture<'a> {
             .iter()
             .map(|i| self.captured.forest.row(*i).key.clone())
             .collect();
+        // Shadow tables have no index to find them by: a locking read would lock all of them.
+        let locked = locked && !self.sql.graph.returns;
         let mut found = Vec::new();
         if let Some(known) = self.unindexed.children.get(&number) {
             let mut children: Vec<Key> = Vec::new();

@@ -67,7 +67,8 @@ impl Capture<'_> {
         Ok(())
     }
 
-    fn keys_read(&self) -> BTreeMap<String, Vec<Key>> {
+    /// The keys of all rows that were read, by table.
+    pub(super) fn keys_read(&self) -> BTreeMap<String, Vec<Key>> {
         let mut by_table: BTreeMap<String, Vec<Key>> = BTreeMap::new();
         for index in 0..self.captured.forest.len() {
             let row = self.captured.forest.row(index);
@@ -196,9 +197,13 @@ pub(super) fn remedy_of(sql: Sql<'_>, member: &Member) -> String {
              shadow table"
         ),
         Some(Obstacle::MissingColumns(shadow, columns)) => {
-            let live = sql.graph.table(&member.table);
+            let sides = [Some(&member.table), member.shadow.as_ref()];
+            let sides = sides
+                .into_iter()
+                .flatten()
+                .filter_map(|t| sql.graph.table(t));
             let add = |column: &String| {
-                let ty = live.and_then(|t| t.column(column)).map(|c| &c.ty);
+                let ty = sides.clone().find_map(|t| t.column(column)).map(|c| &c.ty);
                 ty.map(|ty| ddl::add_column(shadow, column, ty, sql.engine))
             };
             columns

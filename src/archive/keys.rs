@@ -71,7 +71,7 @@ fn runs(numbers: &[i64]) -> Vec<Run> {
 }
 
 /// The keys in pieces for a statement each.
-pub(super) fn pieces(engine: Engine, keys: &[Key]) -> Vec<Vec<Key>> {
+pub(crate) fn pieces(engine: Engine, keys: &[Key]) -> Vec<Vec<Key>> {
     let Some(numbers) = numbers(engine, keys) else {
         return keys
             .chunks(KEYS_PER_STATEMENT)
@@ -109,8 +109,35 @@ pub(super) fn pieces(engine: Engine, keys: &[Key]) -> Vec<Vec<Key>> {
     pieces
 }
 
+/// `alias.id IN (1, 2)`, or the same with row values; no alias if it is empty.
+pub(crate) fn key_in(engine: Engine, alias: &str, columns: &[String], keys: &[Key]) -> String {
+    let name = |c: &String| {
+        if alias.is_empty() {
+            engine.quote(c)
+        } else {
+            engine.column(alias, c)
+        }
+    };
+    let value = |v: &Value| engine.literal(v);
+    if let [column] = columns {
+        return of_column(engine, &name(column), keys);
+    }
+    let list: Vec<_> = keys
+        .iter()
+        .map(|k| format!("({})", k.iter().map(value).collect::<Vec<_>>().join(", ")))
+        .collect();
+    // SQLite takes a list of row values only as a VALUES clause.
+    let values = if engine == Engine::Sqlite {
+        "VALUES "
+    } else {
+        ""
+    };
+    let names: Vec<_> = columns.iter().map(name).collect();
+    format!("({}) IN ({values}{})", names.join(", "), list.join(", "))
+}
+
 /// `id IN (1, 2)`, or with ranges `(id BETWEEN 1 AND 9 OR id IN (11, 12))`, for a key of one column.
-pub(super) fn of_column(engine: Engine, column: &str, keys: &[Key]) -> String {
+fn of_column(engine: Engine, column: &str, keys: &[Key]) -> String {
     let list = |values: Vec<String>| format!("{column} IN ({})", values.join(", "));
     let Some(numbers) = numbers(engine, keys) else {
         let values = keys.iter().flatten().map(|v| engine.literal(v));

@@ -1,4 +1,4 @@
-//! Moves soft-deleted families to the shadow tables, whole or not at all.
+//! Moves soft-deleted families to the shadow tables, whole or not at all; and back.
 //!
 //! Planning is apart from doing. [`forest`] holds the keys that were read and says which rows make
 //! a family, pure; [`sql`] and [`plan`] turn graph and keys into statements, pure; [`capture`],
@@ -26,6 +26,7 @@ mod plan;
 mod preflight;
 mod purge;
 mod reason;
+mod restore;
 mod roots;
 mod run;
 mod shared;
@@ -34,6 +35,7 @@ mod stop;
 mod table;
 mod throttle;
 mod unindexed;
+mod way_back;
 
 pub use api::{Api, Cell};
 pub use before::Before;
@@ -43,6 +45,7 @@ pub use outcome::{Blocked, Outcome, StopReason};
 pub use preflight::{check_owners, preflight};
 pub use purge::purge;
 pub use reason::REASONS;
+pub use restore::{RowName, refusal, restore};
 pub use run::{archive, archive_abreast, purge_in_place};
 pub use stop::Stop;
 pub use throttle::{Limit, StoppedReplica, Throttle};

@@ -112,6 +112,9 @@ pub struct Outcome {
     pub dropped: BTreeMap<String, u64>,
     /// API-database records removed, by table.
     pub api_records: BTreeMap<String, u64>,
+    /// API-database tables whose records about what came back are gone for good, where rows came back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_restored: Vec<String>,
     /// Rows purged from the shadow tables, by shadow table.
     pub purged: BTreeMap<String, u64>,
     /// Families that `--purge` left because a part of them is in the live tables.

@@ -1,10 +1,11 @@
 //! The writes of one transaction, as data. Pure.
 //!
 //! Copies go parents first, cuts and deletes children first; where PostgreSQL moves rows in one statement, children
-//! first as well. Each step carries the number of rows
+//! first as well. Rows that come back into tables where they refer to each other are copied without the columns of a
+//! cut, which are filled in when all are there. Each step carries the number of rows
 //! that it must touch; another number rolls the transaction back (invariant 2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::db::Engine;
 use crate::schema::{ColumnType, Member};
@@ -19,6 +20,8 @@ pub(super) enum Action {
     Copy,
     /// Sets a child's columns to NULL, so that rows which refer to each other can be deleted.
     Cut,
+    /// Fills in a child's columns that were left out of its copy, for the same reason.
+    Mend,
     /// DELETE of what was copied, or exported.
     Delete,
     /// DELETE whose rows go into the shadow table, in one statement.
@@ -32,7 +35,7 @@ pub(super) struct Step {
     /// The live table.
     pub(super) table: String,
     pub(super) sql: String,
-    /// Rows it must touch; `None` for a cut.
+    /// Rows it must touch; `None` for a cut and for what mends one.
     pub(super) expect: Option<u64>,
 }
 
@@ -59,42 +62,30 @@ pub(super) fn steps(sql: Sql<'_>, forest: &Forest, families: &[Family]) -> Vec<S
     let moved = keys_by_table(forest, families, false);
     let dropped = keys_by_table(forest, families, true);
     let order = &sql.graph.delete_order;
+    let cuts = cuts(sql, &moved);
     let mut steps = Vec::new();
     for table in order.iter().rev().filter(|t| !in_one_step(sql, t)) {
         let (Some(keys), Some(member)) = (moved.get(table.as_str()), sql.graph.member(table))
         else {
             continue;
         };
+        let later = match sql.graph.returns {
+            true => cuts.get(table.as_str()).cloned().unwrap_or_default(),
+            false => BTreeSet::new(),
+        };
         for chunk in &sql.pieces(keys) {
-            steps.extend(copy(sql, member, chunk));
+            steps.extend(copy(sql, member, chunk, &later));
         }
     }
-    for cut in sql.graph.cuts() {
-        let reference = &sql.graph.references[cut];
-        let both = moved.contains_key(reference.parent.as_str());
-        let Some(keys) = moved.get(reference.child.as_str()).filter(|_| both) else {
+    for (table, columns) in &cuts {
+        let (Some(keys), Some(member)) = (moved.get(table), sql.graph.member(table)) else {
             continue;
         };
-        let Some(member) = sql.graph.member(&reference.child) else {
-            continue;
-        };
-        let set: Vec<_> = reference
-            .child_columns
-            .iter()
-            .map(|c| format!("{} = NULL", sql.engine.quote(c)))
-            .collect();
         for chunk in &sql.pieces(keys) {
-            steps.push(Step {
-                action: Action::Cut,
-                table: member.table.clone(),
-                sql: format!(
-                    "UPDATE {} SET {} WHERE {}",
-                    sql.engine.quote(&member.table),
-                    set.join(", "),
-                    sql.key_in("", &member.key, chunk)
-                ),
-                expect: None,
-            });
+            match sql.graph.returns {
+                true => steps.extend(mend(sql, member, chunk, columns)),
+                false => steps.push(cut(sql, member, chunk, columns)),
+            }
         }
     }
     for table in order {
@@ -114,6 +105,76 @@ pub(super) fn steps(sql: Sql<'_>, forest: &Forest, families: &[Family]) -> Vec<S
         }
     }
     steps
+}
+
+/// The columns by which rows of these tables refer to each other in a way that no order of them can honour.
+fn cuts<'a>(
+    sql: Sql<'a>,
+    moved: &BTreeMap<&str, Vec<Key>>,
+) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut cuts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for cut in sql.graph.cuts() {
+        let reference = &sql.graph.references[cut];
+        let both = [&reference.parent, &reference.child];
+        if both.iter().all(|table| moved.contains_key(table.as_str())) {
+            let columns = reference.child_columns.iter().map(String::as_str);
+            cuts.entry(&reference.child).or_default().extend(columns);
+        }
+    }
+    cuts
+}
+
+fn cut(sql: Sql<'_>, member: &Member, keys: &[Key], columns: &BTreeSet<&str>) -> Step {
+    let set: Vec<_> = columns
+        .iter()
+        .map(|c| format!("{} = NULL", sql.engine.quote(c)))
+        .collect();
+    Step {
+        action: Action::Cut,
+        table: member.table.clone(),
+        sql: format!(
+            "UPDATE {} SET {} WHERE {}",
+            sql.engine.quote(&member.table),
+            set.join(", "),
+            sql.key_in("", &member.key, keys)
+        ),
+        expect: None,
+    }
+}
+
+fn mend(sql: Sql<'_>, member: &Member, keys: &[Key], columns: &BTreeSet<&str>) -> Option<Step> {
+    let (from, to) = (&member.table, member.shadow.as_ref()?);
+    let same: Vec<_> = member
+        .key
+        .iter()
+        .map(|c| {
+            let (table, column) = (sql.engine.quote(to), sql.engine.quote(c));
+            format!("{} = {table}.{column}", sql.engine.column("s", c))
+        })
+        .collect();
+    let set: Vec<_> = columns
+        .iter()
+        .map(|c| {
+            format!(
+                "{} = (SELECT {} FROM {} s WHERE {})",
+                sql.engine.quote(c),
+                sql.engine.column("s", c),
+                sql.engine.quote(from),
+                same.join(" AND ")
+            )
+        })
+        .collect();
+    Some(Step {
+        action: Action::Mend,
+        table: from.clone(),
+        sql: format!(
+            "UPDATE {} SET {} WHERE {}",
+            sql.engine.quote(to),
+            set.join(", "),
+            sql.key_in("", &member.key, keys)
+        ),
+        expect: None,
+    })
 }
 
 /// Whether rows of the table can be copied at the moment when they are deleted: PostgreSQL can, where nothing that
@@ -139,7 +200,7 @@ fn in_one_step(sql: Sql<'_>, table: &str) -> bool {
 
 fn move_rows(sql: Sql<'_>, member: &Member, keys: &[Key]) -> Option<Step> {
     let shadow = member.shadow.as_ref()?;
-    let (names, values) = copied_columns(sql, member)?;
+    let (names, values) = copied_columns(sql, member, &BTreeSet::new())?;
     Some(Step {
         action: Action::Move,
         table: member.table.clone(),
@@ -154,9 +215,10 @@ fn move_rows(sql: Sql<'_>, member: &Member, keys: &[Key]) -> Option<Step> {
     })
 }
 
-fn copy(sql: Sql<'_>, member: &Member, keys: &[Key]) -> Option<Step> {
+/// `later` are columns that are left NULL for now.
+fn copy(sql: Sql<'_>, member: &Member, keys: &[Key], later: &BTreeSet<&str>) -> Option<Step> {
     let shadow = member.shadow.as_ref()?;
-    let (names, values) = copied_columns(sql, member)?;
+    let (names, values) = copied_columns(sql, member, later)?;
     Some(Step {
         action: Action::Copy,
         table: member.table.clone(),
@@ -185,8 +247,12 @@ fn delete(sql: Sql<'_>, member: &Member, keys: &[Key]) -> Step {
 }
 
 /// Every column of the live table by name (bug 1431571: the order differs between a table and its
-/// shadow), and the expression that copies it.
-fn copied_columns(sql: Sql<'_>, member: &Member) -> Option<(String, String)> {
+/// shadow), and the expression that copies it; NULL for those of `later`.
+fn copied_columns(
+    sql: Sql<'_>,
+    member: &Member,
+    later: &BTreeSet<&str>,
+) -> Option<(String, String)> {
     let live = sql.graph.table(&member.table)?;
     let shadow = sql.graph.table(member.shadow.as_ref()?)?;
     let (mut names, mut values) = (Vec::new(), Vec::new());
@@ -199,6 +265,7 @@ fn copied_columns(sql: Sql<'_>, member: &Member) -> Option<(String, String)> {
         let own_type =
             matches!(column.ty, ColumnType::Enum(_)) || matches!(copy.ty, ColumnType::Enum(_));
         values.push(match &copy.native {
+            _ if later.contains(column.name.as_str()) => "NULL".into(),
             Some(native)
                 if sql.engine == Engine::Postgres && own_type && column.native != copy.native =>
             {

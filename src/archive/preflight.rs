@@ -17,15 +17,21 @@ pub fn preflight(database: &str, graph: &FamilyGraph, options: &Options) -> Resu
     check_owners(database, graph)
 }
 
+/// That there are shadow tables.
+pub(super) fn check_shadows(database: &str, graph: &FamilyGraph) -> Result<()> {
+    if graph.has_shadow_tables() {
+        return Ok(());
+    }
+    let prefix = &graph.profile.shadow_prefix;
+    Err(
+        Error::data(format!("{database} has no shadow tables ({prefix}...)"))
+            .hint("archive moves rows into them; check that this is the right database"),
+    )
+}
+
 /// Shadow tables to archive into, and `drop_unshadowed` tables that are what the name says.
 pub(super) fn check(database: &str, graph: &FamilyGraph, options: &Options) -> Result<()> {
-    if !graph.has_shadow_tables() {
-        let prefix = &graph.profile.shadow_prefix;
-        return Err(
-            Error::data(format!("{database} has no shadow tables ({prefix}...)"))
-                .hint("archive moves rows into them; check that this is the right database"),
-        );
-    }
+    check_shadows(database, graph)?;
     for table in &options.drop_unshadowed {
         match graph.member(table) {
             None => {

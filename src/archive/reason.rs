@@ -2,7 +2,7 @@
 
 /// Every reason with its sentence, in the order in which `sexton explain` lists them. Each has a page: in
 /// `docs/reasons/`, or in `docs/checks/` where a check of that name finds the same before a run.
-pub const REASONS: [(&str, &str); 17] = [
+pub const REASONS: [(&str, &str); 21] = [
     (
         "live-child",
         "a row that is not deleted refers to a row of the family",
@@ -70,6 +70,22 @@ pub const REASONS: [(&str, &str); 17] = [
     (
         "duplicate-in-shadow",
         "a row is in its shadow table twice, and nothing tells the two apart",
+    ),
+    (
+        "live-key-taken",
+        "a live row already has a key of an archived row that is to come back",
+    ),
+    (
+        "live-column-missing",
+        "an archived row has something in a column that the live table does not have",
+    ),
+    (
+        "parent-archived",
+        "an archived row refers to one that is archived too and does not come back with it",
+    ),
+    (
+        "parent-missing",
+        "an archived row refers to one that is neither live nor archived",
     ),
 ];
 

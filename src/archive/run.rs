@@ -51,7 +51,9 @@ pub fn archive_abreast(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     check(session.label(), graph, options)?;
-    run(session, helpers, graph, options, stop, observer)
+    check_owners(session.label(), graph)?;
+    let work = |run: &mut Run<'_>| run.families();
+    run(session, helpers, graph, options, stop, observer, work)
 }
 
 /// Deletes the soft-deleted families of a service without shadow tables where they are, whole:
@@ -70,18 +72,22 @@ pub fn purge_in_place(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     debug_assert!(graph.deletes_in_place);
-    run(session, &mut [], graph, options, stop, observer)
+    check_owners(session.label(), graph)?;
+    let work = |run: &mut Run<'_>| run.families();
+    run(session, &mut [], graph, options, stop, observer, work)
 }
 
-fn run(
+/// What every run has around its `work`: the settings of its sessions, the lock that keeps a second one out, and the
+/// book of what it did.
+pub(super) fn run(
     session: &mut Session,
     helpers: &mut [Session],
     graph: &FamilyGraph,
     options: &Options,
     stop: &Stop<'_>,
     observer: &mut dyn Observer,
+    work: impl FnOnce(&mut Run<'_>) -> Result<()>,
 ) -> Result<Outcome> {
-    check_owners(session.label(), graph)?;
     let started = Instant::now();
     let lock = match options.dry_run {
         true => None,
@@ -113,14 +119,10 @@ fn run(
     run.outcome = outcome;
     run.helpers = &mut *helpers;
     run.lock = lock.as_ref();
-    // Like every other question of a run: again where the connection is lost or others hold a lock.
-    for slow in run.reading(|session| slow_references(session, graph))? {
-        run.observer.notice(&slow);
-    }
     if !options.dry_run {
         run.session.keep_journal()?;
     }
-    let ended = run.all();
+    let ended = work(&mut run);
     let (mut outcome, halted) = (run.outcome, run.halted);
     // What ended the run says more than what comes of tidying up after it.
     let tidied = session.remove_journal();
@@ -247,6 +249,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// All families, after a word on what will be slow.
+    fn families(&mut self) -> Result<()> {
+        let graph = self.sql.graph;
+        // Like every other question of a run: again where the connection is lost or others hold a lock.
+        for slow in self.reading(|session| slow_references(session, graph))? {
+            self.observer.notice(&slow);
+        }
+        self.all()
+    }
+
     /// Passes over all tables, until nothing moves any more: what blocks a family may itself move
     /// later in the same pass. Without blocked families one pass is enough; where a pass has left the same ones as
     /// that before it, what it moved has come meanwhile, and more may come for ever.
@@ -323,7 +335,10 @@ impl<'a> Run<'a> {
 
     /// Families that waited for others: tried again, with what they waited for, as long as
     /// anything moves.
-    fn again(&mut self, mut deferred: BTreeMap<&'a str, Vec<(Key, Blocked)>>) -> Result<()> {
+    pub(super) fn again(
+        &mut self,
+        mut deferred: BTreeMap<&'a str, Vec<(Key, Blocked)>>,
+    ) -> Result<()> {
         loop {
             let before = self.outcome.total_rows;
             for (table, waiting) in &mut deferred {
@@ -441,6 +456,11 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Why no further batch may begin; complete if nothing forbids it.
+    pub(super) fn halted(&self) -> StopReason {
+        self.halted.unwrap_or_default()
     }
 
     pub(super) fn halt(&mut self, why: StopReason) {

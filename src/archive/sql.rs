@@ -3,7 +3,7 @@
 //! The child is always `c`, the parent `p`, a root `t`. Rows come back as the child's key, then the
 //! parent's key, then a flag, in the order of [`crate::schema::Member::key`].
 
-use crate::db::{Engine, Value};
+use crate::db::Engine;
 use crate::schema::{FamilyGraph, Member, Reference};
 
 use super::forest::Key;
@@ -102,7 +102,13 @@ impl<'a> Sql<'a> {
         if member.on_request && self.options.task_log {
             return "1 = 1".into();
         }
+        self.dead(member, alias)
+    }
+
+    /// Whether a row is marked deleted; in a shadow table every one is dead.
+    fn dead(&self, member: &Member, alias: &str) -> String {
         match &member.marker {
+            _ if self.graph.returns => "1 = 1".into(),
             Some(marker) => marker.is_deleted(self.engine, alias),
             None => "1 = 0".into(),
         }
@@ -234,10 +240,7 @@ impl<'a> Sql<'a> {
     ) -> Option<String> {
         let child = self.graph.member(&reference.child)?;
         let parent = self.graph.member(&reference.parent)?;
-        let marked = child
-            .marker
-            .as_ref()
-            .map_or_else(|| "1 = 0".into(), |m| m.is_deleted(self.engine, "c"));
+        let marked = self.dead(child, "c");
         let lock = match locked {
             true => self.lock(Some("c")),
             false => String::new(),
@@ -290,10 +293,7 @@ impl<'a> Sql<'a> {
     pub(super) fn owners_of(&self, reference: &Reference, children: &[Key]) -> Option<String> {
         let child = self.graph.member(&reference.child)?;
         let parent = self.graph.member(&reference.parent)?;
-        let marked = parent
-            .marker
-            .as_ref()
-            .map_or_else(|| "1 = 0".into(), |m| m.is_deleted(self.engine, "p"));
+        let marked = self.dead(parent, "p");
         Some(format!(
             "SELECT {}{}{} FROM {} WHERE {}",
             self.leading("c", &child.key),
@@ -426,29 +426,7 @@ impl<'a> Sql<'a> {
 
     /// `alias.id IN (1, 2)`, or the same with row values; no alias if it is empty.
     pub(super) fn key_in(&self, alias: &str, columns: &[String], keys: &[Key]) -> String {
-        let name = |c: &String| {
-            if alias.is_empty() {
-                self.engine.quote(c)
-            } else {
-                self.engine.column(alias, c)
-            }
-        };
-        let value = |v: &Value| self.engine.literal(v);
-        if let [column] = columns {
-            return keys::of_column(self.engine, &name(column), keys);
-        }
-        let list: Vec<_> = keys
-            .iter()
-            .map(|k| format!("({})", k.iter().map(value).collect::<Vec<_>>().join(", ")))
-            .collect();
-        // SQLite takes a list of row values only as a VALUES clause.
-        let values = if self.engine == Engine::Sqlite {
-            "VALUES "
-        } else {
-            ""
-        };
-        let names: Vec<_> = columns.iter().map(name).collect();
-        format!("({}) IN ({values}{})", names.join(", "), list.join(", "))
+        keys::key_in(self.engine, alias, columns, keys)
     }
 
     /// The keys in pieces for a statement each.
@@ -469,7 +447,7 @@ impl<'a> Sql<'a> {
     }
 
     /// A join that reads its first table first: keys are few and children are found by index.
-    fn ordered_join(&self) -> &'static str {
+    pub(super) fn ordered_join(&self) -> &'static str {
         match self.engine {
             Engine::Sqlite => "CROSS JOIN",
             Engine::Mysql => "STRAIGHT_JOIN",

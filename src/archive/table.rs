@@ -62,6 +62,8 @@ impl Run<'_> {
                 member,
                 kind: roots.kind,
                 keys,
+                beside: &[],
+                together: false,
                 unindexed: &roots.unindexed,
                 // A dry run has no INSERT that would be refused.
                 probe_shadow: limit != usize::MAX || self.sql.options.dry_run,
@@ -270,7 +272,7 @@ impl Run<'_> {
     }
 
     /// Books what a batch did.
-    fn finish(&mut self, member: &Member, done: Done) -> Result<Vec<(Key, Blocked)>> {
+    pub(super) fn finish(&mut self, member: &Member, done: Done) -> Result<Vec<(Key, Blocked)>> {
         let moved = done.moved();
         if self.sql.options.dry_run && self.planned.as_ref() != Some(&member.table) && moved > 0 {
             self.planned = Some(member.table.clone());

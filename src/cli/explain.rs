@@ -51,11 +51,15 @@ const CHECKS: &[(&str, &str)] = pages!("checks":
 const OF_REASONS: &[(&str, &str)] = pages!("reasons":
     "changed-meanwhile",
     "live-child",
+    "live-column-missing",
+    "live-key-taken",
     "living-owner",
     "no-date",
     "no-key",
     "no-shadow-table",
     "non-transactional-table",
+    "parent-archived",
+    "parent-missing",
     "partly-live",
     "refused",
     "shadow-column-missing",
@@ -100,7 +104,7 @@ fn list() -> String {
         list.iter().map(line).collect()
     };
     format!(
-        "Checks of sexton audit:\n{}\nReasons for which a family stays, of sexton archive and purge:\n{}",
+        "Checks of sexton audit:\n{}\nReasons for which a family stays, of sexton archive, purge and restore:\n{}",
         lines(&audit::catalogue()),
         lines(&REASONS)
     )

@@ -35,6 +35,7 @@ mod pace;
 mod progress;
 mod prove;
 mod purge;
+mod restore;
 mod schema;
 mod settings;
 mod signals;
@@ -72,6 +73,7 @@ enum Command {
     Audit(audit::Args),
     Archive(archive::Args),
     Purge(purge::Args),
+    Restore(restore::Args),
     Prove(prove::Args),
     Generate(generate::Args),
     Schema(schema::Args),
@@ -113,6 +115,7 @@ pub(crate) fn main() -> ProcessExit {
         Command::Audit(args) => audit::run(args),
         Command::Archive(args) => archive::run(args),
         Command::Purge(args) => purge::run(args),
+        Command::Restore(args) => restore::run(args),
         Command::Prove(args) => prove::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Schema(args) => schema::run(args),

@@ -159,6 +159,13 @@ impl<F: Form> OutputArgs<F> {
     }
 }
 
+impl OutputArgs<Format> {
+    /// Whether nothing but text for people was asked for.
+    pub(crate) fn is_text_alone(&self) -> bool {
+        self.format == Format::Text && self.report.is_empty()
+    }
+}
+
 impl OutputFile {
     /// A file that another argument names.
     pub(crate) fn at(path: &Path) -> Self {

@@ -158,7 +158,7 @@ pub(super) fn closing(outcome: &Outcome, deed: Deed) -> &'static str {
 }
 
 /// The line of totals, and where the time went.
-fn totals(outcome: &Outcome, verb: &str) -> String {
+pub(super) fn totals(outcome: &Outcome, verb: &str) -> String {
     let seconds = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
     let spent = outcome.spent_ms.iter();
     let spent: Vec<_> = spent
@@ -247,7 +247,7 @@ fn kept_text(outcome: &Outcome, word: &str) -> String {
     text
 }
 
-fn table(counts: &BTreeMap<String, u64>) -> String {
+pub(super) fn table(counts: &BTreeMap<String, u64>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     for (name, count) in counts.iter().filter(|(_, n)| **n > 0) {

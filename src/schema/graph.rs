@@ -2,6 +2,7 @@
 
 mod member;
 mod references;
+mod returning;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +32,8 @@ pub struct FamilyGraph {
     pub delete_order: Vec<String>,
     /// Whether rows are to be deleted where they are, not moved: [`Self::in_place`].
     pub deletes_in_place: bool,
+    /// Whether rows are to come back from the shadow tables, which are the members then: [`Self::returning`].
+    pub returns: bool,
     /// Tables that may own rows of their own over owned references, by the cycle they are in.
     cycles: BTreeMap<String, usize>,
     /// Those tables and all below them.
@@ -54,6 +57,7 @@ impl FamilyGraph {
         let below_cycles = below(&cycles, &references);
         Ok(Self {
             deletes_in_place: false,
+            returns: false,
             cycles,
             below_cycles,
             schema: schema.clone(),

@@ -8,3 +8,4 @@ mod support;
 mod api;
 mod cases;
 mod operator;
+mod restore;

@@ -153,6 +153,29 @@ fn obstacle(table: &Table, shadow: Option<&Table>, key: &[String]) -> Option<Obs
     ))
 }
 
+/// Why no row of a shadow table can be copied back into its live table: what keeps rows from going there, the other
+/// way round. A column that only the shadow table has is harmless as long as it is empty, which its rows tell.
+pub(super) fn obstacle_to_return(live: &Table, shadow: &Table, key: &[String]) -> Option<Obstacle> {
+    let in_the_way = [shadow, live]
+        .into_iter()
+        .find_map(|t| obstacle_in_place(t, key));
+    if in_the_way.is_some() {
+        return in_the_way;
+    }
+    let drift = shadow_drift(live, shadow);
+    let columns = |is_bad: &dyn Fn(&DriftKind) -> bool| -> Vec<String> {
+        let bad = drift.iter().filter(|d| is_bad(&d.kind));
+        bad.map(|d| d.column.clone()).collect()
+    };
+    let missing = columns(&|kind| matches!(kind, DriftKind::MissingInShadow(_)));
+    if !missing.is_empty() {
+        return Some(Obstacle::MissingColumns(shadow.name.clone(), missing));
+    }
+    let other =
+        columns(&|kind| matches!(kind, DriftKind::Type(live, shadow) if !shadow.keeps_in(live)));
+    (!other.is_empty()).then(|| Obstacle::OtherType(shadow.name.clone(), other))
+}
+
 /// Why no row of a table can be deleted where it is: `key` cannot tell rows apart, or the table cannot
 /// roll back.
 pub(super) fn obstacle_in_place(table: &Table, key: &[String]) -> Option<Obstacle> {

@@ -1,0 +1,38 @@
+//! What a restore brought back, for people.
+
+use std::fmt::Write;
+
+use super::archive::{table, totals};
+use crate::archive::{Outcome, StopReason};
+
+/// The whole report.
+pub fn restore_text(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let verb = match outcome.dry_run {
+        true => "would come back",
+        false => "came back",
+    };
+    if outcome.total_rows > 0 {
+        let _ = writeln!(
+            text,
+            "Rows that {verb} to the live tables:\n{}\n",
+            table(&outcome.rows)
+        );
+    }
+    text += &totals(outcome, verb);
+    if !outcome.not_restored.is_empty() {
+        let _ = writeln!(
+            text,
+            "Records in the API database ({}) were removed with the archive run and do not come back.",
+            outcome.not_restored.join(", ")
+        );
+    }
+    text += match outcome.stopped_because {
+        StopReason::Complete if outcome.dry_run => "A dry run: nothing was written.\n",
+        StopReason::Complete => {
+            "Complete: soft-deleted as before, and the next archive run takes them again.\n"
+        }
+        _ => "Stopped before anything came back; run again.\n",
+    };
+    text
+}
