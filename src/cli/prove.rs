@@ -63,6 +63,9 @@ pub(crate) struct Args {
     /// Prove a purge of the shadow tables: all rows of the worlds lie in them, and the engine deletes them.
     #[arg(long, conflicts_with = "purge")]
     empty_shadows: bool,
+    /// Prove a restore: all rows of the worlds lie in the shadow tables, and the engine brings every family back.
+    #[arg(long, conflicts_with_all = ["purge", "empty_shadows", "before"])]
+    restore: bool,
     /// The profile of the worlds instead of the one that each holds: a name or a file.
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
@@ -126,11 +129,12 @@ pub(crate) struct Args {
 }
 
 /// What only a campaign can be told.
-const CAMPAIGN: [&str; 17] = [
+const CAMPAIGN: [&str; 18] = [
     "server",
     "worlds",
     "purge",
     "empty_shadows",
+    "restore",
     "profile",
     "faults",
     "no_writers",
@@ -350,9 +354,10 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
 }
 
 fn task(args: &Args) -> Task {
-    match (args.purge, args.empty_shadows) {
-        (true, _) => Task::Purge,
-        (_, true) => Task::EmptyShadows,
+    match (args.purge, args.empty_shadows, args.restore) {
+        (true, ..) => Task::Purge,
+        (_, true, _) => Task::EmptyShadows,
+        (.., true) => Task::Restore,
         _ => Task::Archive,
     }
 }

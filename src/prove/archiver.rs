@@ -53,6 +53,11 @@ pub trait Archiver: Send {
         true
     }
 
+    /// Whether it brings families back from the shadow tables ([`Task::Restore`]).
+    fn restores(&self) -> bool {
+        false
+    }
+
     /// Whether it is told of [`EngineOptions::before`] and keeps to it.
     fn takes_before(&self) -> bool {
         true

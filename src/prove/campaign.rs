@@ -72,7 +72,7 @@ pub struct Campaign {
     /// On which worlds.
     pub worlds: Vec<World>,
     /// [`Task::Purge`] and [`Task::EmptyShadows`] make all of them, and those at random, worlds in which an engine
-    /// is to purge.
+    /// is to purge; [`Task::Restore`] those in which it is to bring rows back.
     pub task: Task,
     /// Which statements are hit.
     pub points: Points,
@@ -195,6 +195,14 @@ impl Campaign {
                     .hint("prove it in worlds in which there is something to archive"),
             );
         }
+        let restores = |task: Task| task == Task::Restore;
+        let restores = restores(self.task) || self.worlds.iter().any(|w| restores(w.task));
+        if restores && !probe.restores() {
+            return Err(
+                Error::usage(format!("engine {} does not restore", probe.name()))
+                    .hint("prove it in worlds in which there is something to archive"),
+            );
+        }
         if self.options.before.is_some() && !probe.takes_before() {
             return Err(
                 Error::usage(format!("engine {} is not told of --before", probe.name()))
@@ -312,7 +320,9 @@ impl Campaign {
             options.max_rows = 1 + random.index(12) as u64;
         }
         let probe = engines.engine()?;
-        if let (Some(seed), None, true) = (seed, &options.before, probe.takes_before()) {
+        // What comes back does so whatever its age.
+        let by_age = probe.takes_before() && world.task != Task::Restore;
+        if let (Some(seed), None, true) = (seed, &options.before, by_age) {
             options.before = before(seed);
         }
         let mut runners = Vec::new();

@@ -11,7 +11,7 @@ use super::runner::Runner;
 use super::scenario::Scenario;
 use super::stage::Ground;
 use super::vfs::{PowerLoss, Recording};
-use super::world::World;
+use super::world::{Task, World};
 use crate::error::{Error, Result};
 use crate::quote::shortened;
 
@@ -157,6 +157,10 @@ impl<'a> Rig<'a> {
         }
         if scenario.world.task.purges() && !engine.purges() {
             let message = format!("engine {} does not purge", engine.name());
+            return Err(Error::usage(message).hint("name another with --engine"));
+        }
+        if scenario.world.task == Task::Restore && !engine.restores() {
+            let message = format!("engine {} does not restore", engine.name());
             return Err(Error::usage(message).hint("name another with --engine"));
         }
         let process = engine.is_process();

@@ -192,7 +192,7 @@ impl Shape {
                         .filter(|_| !member.never_marked)
                         .and_then(|m| Some((at(&m.column)?, m.style))),
                     age: member.age.as_ref().and_then(at),
-                    all_marked: world.task == Task::EmptyShadows,
+                    all_marked: world.task.is_of_shadows(),
                     purged_before: before.as_ref().filter(|_| own_age).map(ToString::to_string),
                     columns: own,
                 }

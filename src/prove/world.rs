@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::{Engine, Value};
 use crate::error::{Error, Result};
-use crate::schema::{FamilyGraph, Model, Ownership, Profile, ProfileReference, Schema, ddl};
+use crate::schema::{
+    FamilyGraph, Model, Ownership, Profile, ProfileReference, Reference, Schema, ddl,
+};
 
 /// Stands in a text value for the URL of the main database, as the engine under test is given it.
 pub const MAIN_URL: &str = "{main-url}";
@@ -22,6 +24,9 @@ pub const PURGE: &str = "purge-";
 
 /// How the names of worlds begin in which an engine is to empty the shadow tables.
 pub const EMPTY: &str = "empty-";
+
+/// How the names of worlds begin in which an engine is to bring all rows back from the shadow tables.
+pub const RESTORE: &str = "restore-";
 
 /// Schema, profile and rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +62,8 @@ pub enum Task {
     Purge,
     /// Delete those that are in the shadow tables.
     EmptyShadows,
+    /// Bring back all that is in the shadow tables.
+    Restore,
 }
 
 impl Task {
@@ -66,7 +73,12 @@ impl Task {
 
     /// Whether rows are deleted for good.
     pub fn purges(self) -> bool {
-        self != Self::Archive
+        matches!(self, Self::Purge | Self::EmptyShadows)
+    }
+
+    /// Whether all rows of a world lie in the shadow tables.
+    pub(super) fn is_of_shadows(self) -> bool {
+        matches!(self, Self::EmptyShadows | Self::Restore)
     }
 }
 
@@ -143,21 +155,23 @@ impl World {
         ddl::name_enum_types(&mut schema, engine);
         let graph = self.profile.families(&schema)?;
         Ok(match self.task {
-            Task::Archive | Task::EmptyShadows => graph,
+            Task::Archive | Task::EmptyShadows | Task::Restore => graph,
             Task::Purge => graph.in_place(&BTreeSet::new()),
         })
     }
 
     /// The families as oracles see them: where shadow tables are to be emptied, those in the shadow tables,
-    /// which no foreign key and no marker knows.
+    /// which no foreign key and no marker knows; where rows are to come back, the same on their way to the live tables.
     ///
     /// # Errors
     ///
     /// As [`World::graph`].
     pub fn judged_graph(&self, engine: Engine) -> Result<FamilyGraph> {
         let graph = self.graph(engine)?;
-        if self.task != Task::EmptyShadows {
-            return Ok(graph);
+        match self.task {
+            Task::Archive | Task::Purge => return Ok(graph),
+            Task::Restore => return Ok(families_alone(graph.returning())),
+            Task::EmptyShadows => {}
         }
         let shadow = |table: &str| graph.member(table).and_then(|m| m.shadow.clone());
         let shadows: Vec<String> = graph.members.keys().filter_map(|t| shadow(t)).collect();
@@ -204,31 +218,35 @@ impl World {
         match task {
             Task::Archive => Ok(self.clone()),
             Task::Purge => self.to_purge(),
-            Task::EmptyShadows => self.to_emptied(),
+            Task::EmptyShadows => self.to_shadows(EMPTY, task),
+            Task::Restore => self.to_shadows(RESTORE, task),
         }
     }
 
-    /// The same rows for an engine that empties shadow tables: all of them there, and nothing left to archive.
-    ///
-    /// # Errors
-    ///
-    /// Exit code 65 if the schema's text cannot be read.
-    pub fn to_emptied(&self) -> Result<Self> {
-        if self.task == Task::EmptyShadows {
+    /// The same rows for an engine that takes them from the shadow tables: all of them there, and nothing left to
+    /// archive.
+    fn to_shadows(&self, prefix_of_name: &str, task: Task) -> Result<Self> {
+        if self.task == task {
             return Ok(self.clone());
         }
         let schema = self.main.schema.schema()?;
         let prefix = self.profile.shadow_prefix.as_str();
         let mut world = self.clone();
-        world.name = format!("{EMPTY}{}", self.name);
+        world.name = format!("{prefix_of_name}{}", self.name);
         world.main.rows.retain_mut(|row| {
-            if !row.table.starts_with(prefix) {
-                row.table = format!("{prefix}{}", row.table);
+            if row.table.starts_with(prefix) {
+                return schema.table(&row.table).is_some();
             }
-            schema.table(&row.table).is_some()
+            let shadow = format!("{prefix}{}", row.table);
+            if schema.table(&shadow).is_some() {
+                row.table = shadow;
+                return true;
+            }
+            // What comes back may need it.
+            task == Task::Restore
         });
         (world.api, world.profile.api) = (None, None);
-        world.task = Task::EmptyShadows;
+        world.task = task;
         Ok(world)
     }
 
@@ -316,6 +334,15 @@ impl Content {
         statements.push(on.to_owned());
         statements
     }
+}
+
+/// The same tables without what marks their rows, for no service writes to a shadow table, and with what makes families
+/// of them alone: a row that is archived is held there by none that refers to it.
+fn families_alone(mut graph: FamilyGraph) -> FamilyGraph {
+    graph.members.values_mut().for_each(|m| m.marker = None);
+    graph.references.retain(Reference::is_owned);
+    graph.references.iter_mut().for_each(|r| r.declared = false);
+    graph
 }
 
 /// The statements that switch foreign keys off and on for one session.

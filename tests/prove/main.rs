@@ -11,4 +11,5 @@ mod oracles;
 mod own;
 mod purge;
 mod random;
+mod restore;
 mod shrink;

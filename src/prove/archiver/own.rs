@@ -1,11 +1,12 @@
-//! sexton's own engine, in this process: archive, or purge in worlds without shadow tables.
+//! sexton's own engine, in this process: archive, or purge in worlds without shadow tables, or restore.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::archive::{self, Api, Cell, Observer, Options, Outcome, Stop, StopReason};
-use crate::db::introspect;
+use crate::archive::{self, Api, Cell, Observer, Options, Outcome, RowName, Stop, StopReason};
+use crate::db::{Session, Value, introspect};
 use crate::error::Result;
+use crate::schema::FamilyGraph;
 
 use super::{Archiver, Ended, Place, Ran};
 use crate::prove::world::Task;
@@ -24,6 +25,10 @@ const BACKOFF_ELSEWHERE: Duration = Duration::from_millis(20);
 impl Archiver for Own {
     fn name(&self) -> String {
         "sexton".into()
+    }
+
+    fn restores(&self) -> bool {
+        true
     }
 
     fn run(&mut self, place: &Place) -> Result<Ran> {
@@ -68,6 +73,7 @@ fn archive_all(place: &Place) -> Result<Outcome> {
         Task::EmptyShadows => {
             return archive::purge(&mut session, &place.graph, &options, &stop, &mut ());
         }
+        Task::Restore => return restore_all(&mut session, place, &options, &stop),
     }
     let records = place.graph.profile.api.clone();
     let mut api = match (&place.api, records) {
@@ -92,6 +98,73 @@ fn archive_all(place: &Place) -> Result<Outcome> {
         outcome.api_records = api.sweep()?;
     }
     Ok(outcome)
+}
+
+/// What `sexton restore --root` does, family by family, parents first. Those that wait for each other come back together.
+fn restore_all(
+    session: &mut Session,
+    place: &Place,
+    options: &Options,
+    stop: &Stop<'_>,
+) -> Result<Outcome> {
+    let graph = &place.graph;
+    let mut total = Outcome::default();
+    let mut tried = BTreeSet::new();
+    let left = loop {
+        let left = archived(session, graph)?;
+        let Some(name) = left.iter().find(|name| !tried.contains(*name)).cloned() else {
+            break left;
+        };
+        let names = std::slice::from_ref(&name);
+        let outcome = archive::restore(session, graph, names, options, stop, &mut ())?;
+        add(&mut total, &outcome, graph);
+        tried.insert(name);
+    };
+    if !left.is_empty() {
+        let outcome = archive::restore(session, graph, &left, options, stop, &mut ())?;
+        add(&mut total, &outcome, graph);
+        total.blocked_families = outcome.blocked_families;
+    }
+    Ok(total)
+}
+
+/// Every row in the shadow tables, parents first.
+fn archived(session: &mut Session, graph: &FamilyGraph) -> Result<Vec<RowName>> {
+    let engine = session.engine();
+    let mut names = Vec::new();
+    for member in graph
+        .delete_order
+        .iter()
+        .rev()
+        .filter_map(|t| graph.member(t))
+    {
+        let Some(shadow) = &member.shadow else {
+            continue;
+        };
+        let columns = engine.quote_all(&member.key);
+        let keys = format!(
+            "SELECT {columns} FROM {} ORDER BY {columns}",
+            engine.quote(shadow)
+        );
+        for key in session.query(&keys)? {
+            let key: Vec<_> = key.iter().map(Value::to_string).collect();
+            names.push(RowName::parse(
+                &format!("{shadow}:{}", key.join("/")),
+                graph,
+            )?);
+        }
+    }
+    Ok(names)
+}
+
+/// Adds what came back, by the tables that it came from: there the oracles look for it.
+fn add(total: &mut Outcome, outcome: &Outcome, graph: &FamilyGraph) {
+    for (table, rows) in &outcome.rows {
+        let shadow = graph.member(table).and_then(|m| m.shadow.clone());
+        *total.rows.entry(shadow.unwrap_or_default()).or_default() += rows;
+    }
+    total.total_rows += outcome.total_rows;
+    total.stopped_because = outcome.stopped_because;
 }
 
 struct Watch<'a, 'c>(Option<&'a mut Api<'c>>);

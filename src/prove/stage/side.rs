@@ -441,6 +441,8 @@ impl Side {
             Task::Archive => archive(session, &graph, &options, &stop, &mut ()),
             Task::Purge => purge_in_place(session, &graph, &options, &stop, &mut ()),
             Task::EmptyShadows => purge(session, &graph, &options, &stop, &mut ()),
+            // What an archiver would do is the opposite.
+            Task::Restore => return Ok(false),
         };
         Ok(done.is_ok_and(|outcome| outcome.total_rows > 0))
     }
