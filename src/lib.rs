@@ -3,7 +3,7 @@
 //! The library never touches the terminal, the environment or the command line; the binary does.
 //! `docs/architecture.md` has the map: [`db`] reads a [`schema`], the schema and a profile give the
 //! family graph, [`audit`] and [`archive`] turn the graph into statements as plain data, `db` runs
-//! them, [`report`] shows what came back.
+//! them, [`report`] shows what came back. [`repair`] does what the audit's checks say would heal.
 
 pub mod archive;
 pub mod audit;
@@ -15,6 +15,7 @@ pub mod generate;
 pub mod nearest;
 pub mod prove;
 pub mod quote;
+pub mod repair;
 pub mod report;
 pub mod schema;
 pub mod server;

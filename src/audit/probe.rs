@@ -3,7 +3,7 @@
 use crate::db::Engine;
 use crate::schema::Reference;
 
-use super::Severity;
+use super::{Cure, Severity};
 
 /// Stands in a remedy for the keys of the samples, as a list of SQL literals.
 pub(super) const KEYS: &str = "{keys}";
@@ -33,6 +33,8 @@ pub struct Probe {
     /// `FROM ... WHERE ...` of rows without which there are none of these either. Several probes share one, so that
     /// a database that is well is asked little.
     pub only_if: Option<String>,
+    /// What heals the rows, where there is nothing to choose.
+    pub cures: Vec<Cure>,
 }
 
 /// Whether a probe has to ask the database.
@@ -82,6 +84,7 @@ impl Probe {
             remedy: String::new(),
             ask,
             only_if: None,
+            cures: Vec::new(),
         }
     }
 
@@ -89,6 +92,13 @@ impl Probe {
     #[must_use]
     pub fn only_if(mut self, from_where: impl Into<Option<String>>) -> Self {
         self.only_if = from_where.into();
+        self
+    }
+
+    /// The same probe with what heals its rows.
+    #[must_use]
+    pub fn cures(mut self, cures: impl IntoIterator<Item = Cure>) -> Self {
+        self.cures.extend(cures);
         self
     }
 

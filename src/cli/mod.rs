@@ -35,6 +35,7 @@ mod pace;
 mod progress;
 mod prove;
 mod purge;
+mod repair;
 mod restore;
 mod schema;
 mod settings;
@@ -74,6 +75,7 @@ enum Command {
     Archive(archive::Args),
     Purge(purge::Args),
     Restore(restore::Args),
+    Repair(repair::Args),
     Prove(prove::Args),
     Generate(generate::Args),
     Schema(schema::Args),
@@ -116,6 +118,7 @@ pub(crate) fn main() -> ProcessExit {
         Command::Archive(args) => archive::run(args),
         Command::Purge(args) => purge::run(args),
         Command::Restore(args) => restore::run(args),
+        Command::Repair(args) => repair::run(args),
         Command::Prove(args) => prove::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Schema(args) => schema::run(args),

@@ -18,6 +18,7 @@ mod isolation;
 mod living_owners;
 mod purge;
 mod random;
+mod repair;
 mod restore;
 mod roots;
 mod rough;

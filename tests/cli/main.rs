@@ -23,6 +23,7 @@ mod plan;
 mod privileges;
 mod prove;
 mod purge;
+mod repair;
 mod restore;
 mod sample;
 mod schema;

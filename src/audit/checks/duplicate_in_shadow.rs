@@ -1,7 +1,7 @@
 //! Rows that are in the live table and in its shadow at once.
 
 use crate::audit::probe::KEYS;
-use crate::audit::{Check, Probe, Question, Severity, Side, Subject};
+use crate::audit::{Check, Cure, Probe, Question, Repair, Severity, Side, Subject, Way};
 use crate::db::Engine;
 use crate::schema::{Column, Table};
 
@@ -15,6 +15,12 @@ impl Check for DuplicateInShadow {
 
     fn summary(&self) -> &'static str {
         "rows whose key is in the live and in the shadow table"
+    }
+
+    fn repair(&self) -> Repair {
+        Repair::Heals(
+            "of two rows that are the same the one goes that is not where its family is; two that differ are left",
+        )
     }
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {
@@ -37,6 +43,7 @@ fn probes<'a>(subject: &Subject<'a>, side: Side<'a>, shadow: &'a Table) -> [Prob
         same.push("1 = 1".into());
     }
     let same = same.join(" AND ");
+    let cures = cures(subject, side, shadow, &format!("{from} WHERE {same}"));
     let probe = |severity, condition: String| {
         let from_where = format!("{from} WHERE {condition}");
         let question = Question {
@@ -57,6 +64,7 @@ fn probes<'a>(subject: &Subject<'a>, side: Side<'a>, shadow: &'a Table) -> [Prob
     [
         probe(Severity::Warning, same.clone())
             .kind("same")
+            .cures(cures)
             .message(format!(
                 "{0} rows are in {0} and, the same, in {1}; nova-manage meets a duplicate key",
                 live.name, shadow.name
@@ -78,6 +86,73 @@ fn probes<'a>(subject: &Subject<'a>, side: Side<'a>, shadow: &'a Table) -> [Prob
                 shadow.name,
                 subject.engine.quote(&shadow.name)
             )),
+    ]
+}
+
+/// One of two rows that are the same goes: the one in the live table if all its owners are archived, else the one in the
+/// shadow table. Neither where it is the only one to have something in a column that the other table lacks.
+fn cures(subject: &Subject<'_>, side: Side<'_>, shadow: &Table, same: &str) -> Vec<Cure> {
+    let engine = subject.engine;
+    let key = side.member.key.iter();
+    let to_the_byte =
+        key.filter_map(|c| Some(self::same(subject, side.live.column(c)?, shadow.column(c)?)));
+    let to_the_byte: Vec<_> = to_the_byte.collect();
+    let same = format!("{same} AND {}", to_the_byte.join(" AND "));
+    let (mut gone, mut here) = (Vec::new(), Vec::new());
+    let owners = subject
+        .links()
+        .filter(|l| l.reference.child == side.live.name);
+    for link in owners.filter(|l| l.reference.is_owned()) {
+        let child = link.child_in(side.live, "l");
+        here.push(subject.present(child, link.parent_in(link.parent.live, "p"), None));
+        let archived = link.parent.shadow;
+        gone.extend(archived.map(|t| subject.present(child, link.parent_in(t, "q"), None)));
+    }
+    let away = match gone.as_slice() {
+        [] => "1 = 0".to_owned(),
+        gone => {
+            let here: Vec<_> = here.iter().map(|h| format!(" AND NOT {h}")).collect();
+            format!("({}){}", gone.join(" OR "), here.concat())
+        }
+    };
+    // Nothing live may hang on the one that goes: it would be refused, or go with it by cascade.
+    let children = subject
+        .links()
+        .filter(|l| l.reference.parent == side.live.name);
+    let childless: String = children
+        .map(|link| {
+            let (own, child) = (
+                link.parent_in(side.live, "l"),
+                link.child_in(link.child.live, "h"),
+            );
+            format!(" AND {}", subject.absent_or_null(own, child, None))
+        })
+        .collect();
+    let only = |a: &Table, b: &Table, alias: &str| -> Vec<String> {
+        let columns = a.columns.iter().filter(|c| b.column(&c.name).is_none());
+        columns
+            .map(|c| format!(" AND {} IS NULL", engine.column(alias, &c.name)))
+            .collect()
+    };
+    let cure = |way: &dyn Fn(String) -> Way, condition: String| Cure {
+        way: way(format!("{same}{condition}")),
+        table: side.live.name.clone(),
+        keys: format!(
+            "SELECT {} {same}{condition}",
+            subject.key(side.member, "l").join(", ")
+        ),
+    };
+    let only_in_shadow = only(shadow, side.live, "s").concat();
+    let only_in_live = only(side.live, shadow, "l").concat();
+    vec![
+        cure(
+            &|same| Way::DropShadowCopy { same },
+            format!("{only_in_shadow} AND CASE WHEN {away} THEN 1 ELSE 0 END = 0"),
+        ),
+        cure(
+            &|same| Way::DropLiveCopy { same },
+            format!("{only_in_live} AND {away}{childless}"),
+        ),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! Markers that contradict themselves.
 
 use crate::audit::probe::KEYS;
-use crate::audit::{Check, Probe, Severity, Side, Subject};
+use crate::audit::{Check, Cure, Probe, Repair, Severity, Side, Subject, Way};
+use crate::db::Engine;
 use crate::schema::Marker;
 
 /// The check `inconsistent-marker`.
@@ -14,6 +15,13 @@ impl Check for InconsistentMarker {
 
     fn summary(&self) -> &'static str {
         "rows whose marker says nothing or contradicts its date"
+    }
+
+    fn repair(&self) -> Repair {
+        Repair::Heals(
+            "gives rows that are marked deleted a date (their owner's, or now) and their own key as marker; whether a row \
+             lives is left",
+        )
     }
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {
@@ -38,9 +46,17 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Vec<Probe> 
     if let Some(at) = marker.at.as_ref().filter(|at| **at != marker.column) {
         let date = engine.column("c", at);
         let (set, column) = (engine.quote(at), &marker.column);
+        let condition = format!("{} AND {set} IS NULL", marker.is_deleted(engine, ""));
+        let dated = setting(
+            subject,
+            side,
+            format!("{set} = {}", since(subject, side, at)),
+            condition,
+        );
         probes.push(
             probe(Severity::Warning, &format!("{deleted} AND {date} IS NULL"))
                 .kind("no-date")
+                .cures(dated)
                 .message(format!(
                     "{table} rows are marked deleted and have no {at}: `--before` never finds them"
                 ))
@@ -83,6 +99,58 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Vec<Probe> 
     probes
 }
 
+/// What sets columns of all rows of the live table for which the condition holds, which names no alias.
+fn setting(subject: &Subject<'_>, side: Side<'_>, to: String, condition: String) -> Option<Cure> {
+    let (engine, key) = (subject.engine, &side.member.key);
+    (!key.is_empty()).then(|| Cure {
+        keys: format!(
+            "SELECT {} FROM {} WHERE {condition}",
+            engine.quote_all(key),
+            engine.quote(&side.live.name)
+        ),
+        table: side.live.name.clone(),
+        way: Way::Set { to, condition },
+    })
+}
+
+/// When a row was deleted that does not say so: with its owner, if that says it, for it cannot have been deleted later;
+/// else now, which is late enough for no `--before` to take it too early.
+fn since(subject: &Subject<'_>, side: Side<'_>, at: &str) -> String {
+    let engine = subject.engine;
+    let owners = subject.links().filter(|l| {
+        let r = l.reference;
+        r.child == side.live.name && r.is_owned() && !r.is_self()
+    });
+    let mut dates: Vec<_> = owners
+        .filter_map(|link| {
+            let marker = link.parent.member.marker.as_ref()?;
+            let since = marker.at.as_ref().filter(|at| **at != marker.column)?;
+            let (child, owner) = (engine.quote(&side.live.name), link.parent.live);
+            // Of the same type, or it is none of the same dates.
+            let same = side.live.column(at)?.ty == owner.column(since)?.ty;
+            same.then(|| {
+                format!(
+                    "(SELECT MAX({}) FROM {} WHERE {} AND {})",
+                    engine.column("p", since),
+                    subject.aliased(owner, "p"),
+                    link.reference.join(engine, &child, "p"),
+                    marker.is_deleted(engine, "p")
+                )
+            })
+        })
+        .collect();
+    // Services write UTC; the other engines' sessions are in it.
+    let now = match engine {
+        Engine::Postgres => "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')",
+        Engine::Mysql | Engine::Sqlite => "CURRENT_TIMESTAMP",
+    };
+    dates.push(now.into());
+    match dates.as_slice() {
+        [now] => now.clone(),
+        dates => format!("COALESCE({})", dates.join(", ")),
+    }
+}
+
 /// Rows whose marker should hold their own key and holds another number.
 fn foreign_key_in_marker(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Option<Probe> {
     let [key] = side.member.key.as_slice() else {
@@ -100,9 +168,12 @@ fn foreign_key_in_marker(subject: &Subject<'_>, side: Side<'_>, marker: &Marker)
     );
     let question = subject.rows_of(side.member, side.live, "c", &condition);
     let (table, column) = (&side.live.name, &marker.column);
+    let (set, to) = (engine.quote(column), engine.quote(key));
+    let wrong = format!("{} AND {set} <> {to}", marker.is_deleted(engine, ""));
     Some(
         Probe::rows(Severity::Note, table, question)
             .kind("other-key")
+            .cures(setting(subject, side, format!("{set} = {to}"), wrong))
             .message(format!(
                 "{table} rows are marked deleted with a {column} that is not their {key}"
             ))

@@ -1,6 +1,6 @@
 //! Parents without a child that each of them must have.
 
-use crate::audit::{Check, Link, Probe, Severity, Subject};
+use crate::audit::{Check, Link, Probe, Repair, Severity, Subject};
 use crate::schema::MarkerStyle;
 
 /// The check `missing-required-child`.
@@ -13,6 +13,12 @@ impl Check for MissingRequiredChild {
 
     fn summary(&self) -> &'static str {
         "parents that lack a child without which their service fails"
+    }
+
+    fn repair(&self) -> Repair {
+        Repair::Leaves(
+            "what was in the row is not known: restore it from a backup, or insert an empty one",
+        )
     }
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {

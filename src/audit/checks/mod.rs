@@ -25,8 +25,20 @@ pub trait Check: Sync {
     /// What it finds, one line.
     fn summary(&self) -> &'static str;
 
+    /// Whether `sexton repair` heals what it finds.
+    fn repair(&self) -> Repair;
+
     /// What it wants to know about this database. Pure.
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe>;
+}
+
+/// Whether `sexton repair` heals what a check finds, in words for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// It does, where nothing is to be chosen: what it does.
+    Heals(&'static str),
+    /// It leaves it to somebody who knows more: why.
+    Leaves(&'static str),
 }
 
 /// Every check that is made on one database, in the order of output.
@@ -121,6 +133,20 @@ mod tests {
                 }
                 assert!(seen.len() > 10, "{name}: {}", seen.len());
             }
+        }
+    }
+
+    #[test]
+    fn the_page_of_a_check_tells_of_a_repair_that_heals_what_it_finds() {
+        for check in all() {
+            let page = format!(
+                "{}/docs/checks/{}.md",
+                env!("CARGO_MANIFEST_DIR"),
+                check.id()
+            );
+            let text = std::fs::read_to_string(&page).unwrap();
+            let heals = matches!(check.repair(), Repair::Heals(_));
+            assert_eq!(text.contains("sexton repair"), heals, "{page}");
         }
     }
 

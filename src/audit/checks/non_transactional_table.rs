@@ -1,6 +1,6 @@
 //! Tables on a storage engine that cannot roll back.
 
-use crate::audit::{Check, Probe, Severity, Subject};
+use crate::audit::{Check, Probe, Repair, Severity, Subject};
 use crate::schema::non_transactional;
 
 /// The check `non-transactional-table`.
@@ -13,6 +13,12 @@ impl Check for NonTransactionalTable {
 
     fn summary(&self) -> &'static str {
         "live or shadow tables on a storage engine that cannot roll back"
+    }
+
+    fn repair(&self) -> Repair {
+        Repair::Leaves(
+            "altering a table is for a maintenance window; each finding has the statement",
+        )
     }
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {

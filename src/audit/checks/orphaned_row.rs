@@ -1,6 +1,6 @@
 //! Rows whose parent is in neither place.
 
-use crate::audit::{Check, Columns, Link, Probe, Severity, Subject};
+use crate::audit::{Check, Columns, Link, Probe, Repair, Severity, Subject};
 use crate::schema::Table;
 
 /// The check `orphaned-row`.
@@ -13,6 +13,10 @@ impl Check for OrphanedRow {
 
     fn summary(&self) -> &'static str {
         "rows whose parent is neither in the live nor in the shadow table"
+    }
+
+    fn repair(&self) -> Repair {
+        Repair::Leaves("it may be all that is left of something: look at it, then delete it")
     }
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {

@@ -1,6 +1,6 @@
 //! Rows that a delete or an archiver left behind (bug 1622545).
 
-use crate::audit::{Check, Link, Probe, Severity, Subject};
+use crate::audit::{Check, Cure, Link, Probe, Repair, Severity, Subject, Way};
 
 /// The check `residue`.
 pub(super) struct Residue;
@@ -12,6 +12,12 @@ impl Check for Residue {
 
     fn summary(&self) -> &'static str {
         "live rows that a deleted or archived parent left behind"
+    }
+
+    fn repair(&self) -> Repair {
+        Repair::Heals(
+            "archives the family of the deleted parent; rows without a shadow table are left",
+        )
     }
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {
@@ -55,6 +61,24 @@ fn of_deleted_parent(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
         (None, true) => "`sexton purge` deletes them with their parent".into(),
         (None, false) => drop_unshadowed(&reference.child),
     };
+    let cure = member.marker.as_ref().map(|marker| {
+        let live = marker.is_live(subject.engine, "c");
+        let parent = link.parent_in(link.parent.live, "p");
+        let has_some = subject.present(parent, child, Some(&live));
+        Cure {
+            way: Way::Archive,
+            table: link.parent.live.name.clone(),
+            keys: format!(
+                "SELECT {} FROM {} WHERE {parent_deleted} AND {has_some}",
+                subject.key(link.parent.member, "p").join(", "),
+                subject.aliased(link.parent.live, "p"),
+            ),
+        }
+    });
+    let archives = severity == Severity::Warning
+        && link.child.shadow.is_some()
+        && !link.parent.member.key.is_empty()
+        && !subject.graph.deletes_in_place;
     let question = subject.rows_of(member, link.child.live, "c", &condition);
     let word = if severity == Severity::Warning {
         "live "
@@ -63,6 +87,7 @@ fn of_deleted_parent(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
     };
     Some(
         Probe::rows(severity, &reference.child, question)
+            .cures(cure.filter(|_| archives))
             .reference(reference)
             .kind("parent-deleted")
             .message(format!(

@@ -1,6 +1,6 @@
 //! Shadow tables that are not what their live tables are.
 
-use crate::audit::{Check, Probe, Severity, Side, Subject};
+use crate::audit::{Check, Probe, Repair, Severity, Side, Subject};
 use crate::db::Value;
 use crate::schema::{ColumnType, Drift, DriftKind, Table, ddl, shadow_drift};
 
@@ -14,6 +14,12 @@ impl Check for ShadowDrift {
 
     fn summary(&self) -> &'static str {
         "shadow tables, or columns, that are missing or differ; tables the profile does not know"
+    }
+
+    fn repair(&self) -> Repair {
+        Repair::Leaves(
+            "altering a table is for a maintenance window; each finding has the statement",
+        )
     }
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {

@@ -1,6 +1,6 @@
 //! Families of which a part lies in the live tables and a part in the shadow tables.
 
-use crate::audit::{Check, Columns, Link, Probe, Question, Severity, Subject};
+use crate::audit::{Check, Columns, Cure, Link, Probe, Question, Repair, Severity, Subject, Way};
 use crate::schema::Table;
 
 /// The check `split-family`.
@@ -13,6 +13,13 @@ impl Check for SplitFamily {
 
     fn summary(&self) -> &'static str {
         "families of which a part is live and a part in the shadow tables"
+    }
+
+    fn repair(&self) -> Repair {
+        Repair::Heals(
+            "brings children of a living parent back, archives what is left of a deleted family, and has rows follow their \
+             archived parent",
+        )
     }
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {
@@ -72,7 +79,17 @@ fn left_behind<'a>(
         ),
         ..subject.rows_of(link.parent.member, parent_shadow, "p", &condition)
     };
+    let follow = Cure {
+        way: Way::Follow,
+        table: child.name.clone(),
+        keys: format!(
+            "SELECT {} FROM {} WHERE {rows}",
+            subject.key(link.child.member, "c").join(", "),
+            subject.aliased(child, "c")
+        ),
+    };
     Probe::rows(severity(link), &child.name, question)
+        .cures(Some(follow).filter(|_| !link.child.member.key.is_empty()))
         .reference(link.reference)
         .kind("parent-archived")
         .only_if(subject.loose(link, child, parent))
@@ -152,6 +169,23 @@ fn gone_before<'a>(
         age: subject.age(link.parent.member, parent, "p"),
         from_where,
     };
+    let (way, table, keys) = match parent_deleted {
+        true => (Way::Archive, parent, subject.key(link.parent.member, "p")),
+        false => (
+            Way::Return,
+            child_shadow,
+            subject.key(link.child.member, "c"),
+        ),
+    };
+    let cure = Cure {
+        way,
+        table: table.name.clone(),
+        keys: format!(
+            "SELECT DISTINCT {} {}",
+            keys.join(", "),
+            question.from_where
+        ),
+    };
     let parent_state = if parent_deleted {
         "soft-deleted, not archived"
     } else {
@@ -165,6 +199,7 @@ fn gone_before<'a>(
     };
     Some(
         Probe::rows(severity(link), &child.name, question)
+            .cures(Some(cure).filter(|_| !keys.is_empty()))
             .reference(link.reference)
             .kind(match parent_deleted {
                 true => "parent-deleted",

@@ -6,7 +6,7 @@ mod copying;
 mod obstacles;
 
 use crate::audit::family::ROOT;
-use crate::audit::{Check, Probe, Question, Severity, Side, Subject};
+use crate::audit::{Check, Probe, Question, Repair, Severity, Side, Subject};
 use crate::schema::Reference;
 
 /// The check `unarchivable-parent`.
@@ -19,6 +19,12 @@ impl Check for UnarchivableParent {
 
     fn summary(&self) -> &'static str {
         "soft-deleted roots that cannot be archived, with the reason"
+    }
+
+    fn repair(&self) -> Repair {
+        Repair::Leaves(
+            "something holds it back that only you can decide about; each finding says what",
+        )
     }
 
     fn probes(&self, subject: &Subject<'_>) -> Vec<Probe> {

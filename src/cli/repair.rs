@@ -1,0 +1,137 @@
+//! `sexton repair`: heals what an audit finds, where there is nothing to choose.
+
+use sexton::archive::{self, Options as RunOptions, Stop};
+use sexton::audit;
+use sexton::db::Access;
+use sexton::error::{Error, Result};
+use sexton::repair::{Options, RepairOutcome, repair};
+use sexton::report;
+
+use super::cells::{Unreachable, api_notices, open_api};
+use super::database::DatabaseArgs;
+use super::output::{Format, OutputArgs};
+use super::pace::{Limits, max_rows};
+use super::progress::Progress;
+use super::signals::stop_flag;
+
+/// Heal what an audit finds, where there is nothing to choose.
+///
+/// Prints what it would do: which rows, why, how, and the statements. With --apply it does it. Parts of split families
+/// are brought together, copies of rows deleted, what a deleted parent left behind is archived with it, rows that are
+/// marked deleted get a date, and with --api stranded records are removed. What needs a choice is left, with the
+/// choices.
+///
+/// Exit code 0: nothing is left to do. 1: something is: with --apply, or by you. 69: not everything could be looked at.
+/// 75: stopped early, or the database was lost; run again to go on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = checks())]
+pub(crate) struct Args {
+    #[command(flatten)]
+    databases: DatabaseArgs,
+    /// Heal only what this check finds; may be given several times.
+    #[arg(long = "check", value_name = "CHECK")]
+    checks: Vec<String>,
+    /// Do it.
+    #[arg(long)]
+    apply: bool,
+    /// Most rows in one transaction; a larger family moves alone.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1000",
+        allow_hyphen_values = true
+    )]
+    max_rows: String,
+    #[command(flatten)]
+    limits: Limits,
+    /// No progress on stderr.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs the command; the exit code.
+pub(crate) fn run(args: &Args) -> Result<u8> {
+    let outcome = repaired(args)?;
+    args.output.write(|format, _| {
+        Ok(match format {
+            Format::Text => report::repair_text(&outcome),
+            Format::Json => report::json(&outcome)?,
+        })
+    })?;
+    Ok(outcome.exit_code() as u8)
+}
+
+fn repaired(args: &Args) -> Result<RepairOutcome> {
+    let options = Options {
+        checks: args.checks.clone(),
+        apply: args.apply,
+        run: RunOptions {
+            max_rows: max_rows(&args.max_rows, false)?,
+            ..RunOptions::default()
+        },
+    };
+    let databases = args.databases.resolve()?;
+    args.output.check(databases.files())?;
+    let [(name, target)] = databases.cells.as_slice() else {
+        return Err(
+            Error::usage("repair works on one database, and several cells were given")
+                .hint("repair them one after the other"),
+        );
+    };
+    let access = match args.apply {
+        true => Access::ReadWrite,
+        false => Access::ReadOnly,
+    };
+    let (mut session, graph) = databases.open_cell(target, access)?;
+    if graph.deletes_in_place || !graph.has_shadow_tables() {
+        let message = format!(
+            "{target} has no shadow tables: there are no halves of families to bring together"
+        );
+        return Err(Error::data(message)
+            .hint("`sexton audit` says what is wrong with it, and what mends it"));
+    }
+    let flag = stop_flag("the batch in hand")?;
+    let stop: Stop<'_> = args.limits.stop(&flag)?;
+    let graphs = [graph];
+    let reached = [(name.clone(), target.clone())];
+    let mut api = match &databases.api {
+        Some(api) if args.apply => Some(open_api(
+            api,
+            &reached,
+            &graphs,
+            &Unreachable::new(false),
+            stop.clone(),
+        )?),
+        _ => None,
+    };
+    let mut progress = Progress::new(args.quiet);
+    let outcome = repair(
+        &mut session,
+        &graphs[0],
+        api.as_mut(),
+        &options,
+        &stop,
+        &mut progress,
+    );
+    for notice in api.iter().flat_map(api_notices) {
+        archive::Observer::notice(&mut progress, &notice);
+    }
+    progress.finish();
+    outcome
+}
+
+/// What becomes of the findings of each check.
+fn checks() -> String {
+    let line = |check: &&dyn audit::Check| match check.repair() {
+        audit::Repair::Heals(how) => format!("  {:24} {how}", check.id()),
+        audit::Repair::Leaves(why) => format!("  {:24} left: {why}", check.id()),
+    };
+    let lines: Vec<_> = audit::all().iter().map(line).collect();
+    format!(
+        "Checks:\n{}\n  {:24} with --api, removes the records\n\ndocs/repair.md says more.",
+        lines.join("\n"),
+        audit::STRANDED
+    )
+}

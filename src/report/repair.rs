@@ -1,0 +1,104 @@
+//! What a repair did, or would do, for people.
+
+use std::fmt::Write;
+
+use super::archive::table;
+use super::grouped;
+use crate::archive::StopReason;
+use crate::repair::RepairOutcome;
+
+/// The whole report.
+pub fn repair_text(outcome: &RepairOutcome) -> String {
+    let mut text = String::new();
+    let applied = outcome.applied;
+    for healed in &outcome.healed {
+        let done = if applied { "healed" } else { "to heal" };
+        let _ = writeln!(
+            text,
+            "{done}: {} ({} {} rows: {})\n    what       {}\n    how        {}",
+            healed.check,
+            grouped(healed.rows),
+            healed.table,
+            keys(&healed.samples, healed.rows),
+            healed.message,
+            healed.done,
+        );
+    }
+    if !outcome.healed.is_empty() {
+        text.push('\n');
+    }
+    let word = if applied { "moved" } else { "would move" };
+    for (where_to, rows) in [
+        (
+            format!("Rows that {word} back to the live tables"),
+            &outcome.returned,
+        ),
+        (
+            format!("Rows that {word} to the shadow tables"),
+            &outcome.archived,
+        ),
+        (
+            "API-database records removed".to_owned(),
+            &outcome.api_records,
+        ),
+    ] {
+        if rows.values().any(|n| *n > 0) {
+            let _ = writeln!(text, "{where_to}:\n{}\n", table(rows));
+        }
+    }
+    for blocked in &outcome.blocked {
+        let _ = writeln!(
+            text,
+            "in the way: {}\n    path       {}\n    remedy     {}",
+            blocked.reason,
+            blocked.path.join("  <-  "),
+            blocked.remedy
+        );
+    }
+    for left in &outcome.left {
+        let _ = writeln!(
+            text,
+            "left to you: {} ({} {}: {})\n    what       {}\n    why        {}\n    choices    {}",
+            left.check,
+            grouped(left.count),
+            left.table,
+            keys(&left.samples, left.count),
+            left.message,
+            left.why,
+            left.choices,
+        );
+    }
+    for gap in &outcome.not_checked {
+        let table = gap.table.as_deref().unwrap_or("");
+        let _ = writeln!(text, "not checked: {} {table}: {}", gap.check, gap.why);
+    }
+    if !(outcome.left.is_empty() && outcome.blocked.is_empty() && outcome.not_checked.is_empty()) {
+        text.push('\n');
+    }
+    let _ = writeln!(
+        text,
+        "{}: {} findings {}, {} left, {} statements.",
+        outcome.database,
+        outcome.healed.len(),
+        if applied { "healed" } else { "to heal" },
+        outcome.left.len(),
+        outcome.statements,
+    );
+    text += match outcome.stopped_because {
+        reason if reason != StopReason::Complete => "Stopped early; run again to go on.\n",
+        _ if !applied && outcome.healed.is_empty() => "Nothing to heal.\n",
+        _ if !applied => "A plan: nothing was written. --apply does it.\n",
+        _ if outcome.left.is_empty() => "Done.\n",
+        _ => "Done, but for what is left to you.\n",
+    };
+    text
+}
+
+fn keys(samples: &[String], all: u64) -> String {
+    let more = if all > samples.len() as u64 {
+        ", ..."
+    } else {
+        ""
+    };
+    format!("{}{more}", samples.join(", "))
+}
