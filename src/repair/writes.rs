@@ -118,3 +118,50 @@ fn again_and_again(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Checks, curable};
+    use crate::db::{SqliteDriver, SqliteMode, introspect};
+    use crate::schema::Profile;
+
+    /// Between the question and the statement others may have written.
+    #[test]
+    fn rows_that_were_changed_meanwhile_are_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let driver = SqliteDriver::open(directory.path().join("a.db"), SqliteMode::Create).unwrap();
+        let mut session = Session::new(Box::new(driver), Engine::Sqlite, "a");
+        for statement in [
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, note TEXT, deleted INTEGER, deleted_at DATETIME)",
+            "CREATE TABLE shadow_a (id INTEGER PRIMARY KEY, note TEXT, deleted INTEGER, deleted_at DATETIME)",
+            "INSERT INTO a VALUES (1, 'x', 1, '2025-01-01'), (2, 'x', 1, '2025-01-01'), (3, 'x', 3, NULL), (4, 'x', 4, NULL)",
+            "INSERT INTO shadow_a SELECT * FROM a WHERE id < 3",
+        ] {
+            session.execute(statement).unwrap();
+        }
+        let schema = introspect(&mut session).unwrap();
+        let graph = Profile::convention().families(&schema).unwrap();
+        let checks = ["duplicate-in-shadow", "inconsistent-marker"].map(str::to_owned);
+        let found = curable(&mut session, &graph, &Checks::choose(&checks).unwrap()).unwrap();
+        let count: Vec<_> = found.iter().map(|rows| rows.keys.len()).collect();
+        assert_eq!(count, [2, 2]);
+        for statement in [
+            "UPDATE a SET note = 'changed' WHERE id = 1",
+            "UPDATE a SET deleted = 0 WHERE id = 3",
+        ] {
+            session.execute(statement).unwrap();
+        }
+        for rows in &found {
+            let (options, stop) = (archive::Options::default(), Stop::default());
+            write(&mut session, &graph, rows, &options, &stop, &mut ()).unwrap();
+        }
+        let left = |session: &mut Session, sql: &str| session.query_count(sql).unwrap();
+        assert_eq!(left(&mut session, "SELECT id FROM shadow_a"), 1);
+        assert_eq!(left(&mut session, "SELECT COUNT(*) FROM shadow_a"), 1);
+        let dated = "SELECT COUNT(*) FROM a WHERE id = 4 AND deleted_at IS NOT NULL";
+        assert_eq!(left(&mut session, dated), 1);
+        let undated = "SELECT COUNT(*) FROM a WHERE id = 3 AND deleted_at IS NULL";
+        assert_eq!(left(&mut session, undated), 1);
+    }
+}

@@ -11,5 +11,6 @@ mod oracles;
 mod own;
 mod purge;
 mod random;
+mod repair;
 mod restore;
 mod shrink;
