@@ -1,14 +1,16 @@
 //! `sexton repair`: heals what an audit finds, where there is nothing to choose.
 
 use sexton::archive::{self, Options as RunOptions, Stop};
-use sexton::audit;
-use sexton::db::Access;
+use sexton::audit::{self, Cell, NotChecked, Stranded};
+use sexton::cells::record_tables;
+use sexton::db::{Access, Session, Target};
 use sexton::error::{Error, Result};
 use sexton::repair::{Options, RepairOutcome, repair};
 use sexton::report;
+use sexton::schema::{ApiRecords, FamilyGraph};
 
 use super::cells::{Unreachable, api_notices, open_api};
-use super::database::DatabaseArgs;
+use super::database::{DatabaseArgs, of_api, open_with_schema};
 use super::output::{Format, OutputArgs};
 use super::pace::{Limits, max_rows};
 use super::progress::Progress;
@@ -119,7 +121,45 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
         archive::Observer::notice(&mut progress, &notice);
     }
     progress.finish();
-    outcome
+    let mut outcome = outcome?;
+    if options.wants(audit::STRANDED) {
+        match &databases.api {
+            Some(target) => {
+                let (records, cell) = (graphs[0].profile.api.as_ref(), (&mut session, &graphs[0]));
+                outcome.add_stranded(stranded(target, records, cell)?);
+            }
+            None if !options.checks.is_empty() => outcome.not_checked.push(NotChecked {
+                check: audit::STRANDED.into(),
+                table: None,
+                why: "it needs the API database; give it with --api".into(),
+            }),
+            None => {}
+        }
+    }
+    Ok(outcome)
+}
+
+/// What an audit finds of the API database.
+fn stranded(
+    target: &Target,
+    records: Option<&ApiRecords>,
+    (session, graph): (&mut Session, &FamilyGraph),
+) -> Result<Stranded> {
+    let records = records.ok_or_else(|| {
+        Error::usage("--api: the profile of this database knows no API-database records")
+            .hint("leave --api out, or choose the profile with --profile")
+    })?;
+    let opened = open_with_schema(target, Access::ReadOnly);
+    let (mut api, schema) = opened.map_err(of_api)?;
+    record_tables(api.label(), &schema, records)?;
+    let name = session.label().to_owned();
+    let mut cells = [Cell {
+        name,
+        session,
+        graph,
+    }];
+    let samples = audit::Options::default().samples;
+    Ok(audit::stranded(&mut api, &mut cells, records, samples))
 }
 
 /// What becomes of the findings of each check.

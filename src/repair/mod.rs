@@ -90,7 +90,7 @@ pub fn repair(
         outcome.stopped_because = reason;
     } else if options.apply
         && let Some(api) = api
-        && wanted(&options.checks, audit::STRANDED)
+        && options.wants(audit::STRANDED)
     {
         outcome.api_records = api.sweep()?;
     }
@@ -99,8 +99,11 @@ pub fn repair(
     Ok(outcome)
 }
 
-fn wanted(checks: &[String], id: &str) -> bool {
-    checks.is_empty() || checks.iter().any(|check| check == id)
+impl Options {
+    /// Whether what this check finds is to be healed.
+    pub fn wants(&self, check: &str) -> bool {
+        self.checks.is_empty() || self.checks.iter().any(|id| id == check)
+    }
 }
 
 /// Does all of one way.
@@ -169,21 +172,10 @@ fn leave(
             continue;
         }
         let why = match reasons.get(finding.check.as_str()) {
-            Some(Repair::Leaves(why)) => (*why).to_owned(),
-            Some(Repair::Heals(_)) | None => {
-                "what could be decided without you was done".to_owned()
-            }
+            Some(Repair::Leaves(why)) => why,
+            Some(Repair::Heals(_)) | None => "what could be decided without you was done",
         };
-        outcome.left.push(Left {
-            check: finding.check,
-            severity: finding.severity,
-            table: finding.table,
-            count: finding.count,
-            samples: finding.samples,
-            message: finding.message,
-            why,
-            choices: finding.remedy,
-        });
+        outcome.left.push(Left::of(finding, why));
     }
     outcome.not_checked = report.not_checked;
     Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::archive::{Blocked, Direction, Outcome, StopReason};
-use crate::audit::{Curable, NotChecked, Severity};
+use crate::audit::{Curable, Finding, NotChecked, Severity, Stranded};
 use crate::db::Value;
 use crate::exit::ExitCode;
 
@@ -50,6 +50,21 @@ pub struct Left {
     pub why: String,
     /// What can be done about it.
     pub choices: String,
+}
+
+impl Left {
+    pub(super) fn of(finding: Finding, why: &str) -> Self {
+        Self {
+            check: finding.check,
+            severity: finding.severity,
+            table: finding.table,
+            count: finding.count,
+            samples: finding.samples,
+            message: finding.message,
+            why: why.to_owned(),
+            choices: finding.remedy,
+        }
+    }
 }
 
 /// What a repair did, or would do.
@@ -116,6 +131,31 @@ impl RepairOutcome {
             rows,
             samples: found.keys.iter().take(SAMPLES).map(key).collect(),
         });
+    }
+
+    /// Adds what an audit finds of the API database: records of archived roots are swept, or were and are left because
+    /// another cell may hold them.
+    pub fn add_stranded(&mut self, found: Stranded) {
+        for finding in found.findings {
+            if finding.severity == Severity::Error && !self.applied {
+                self.healed.push(Healed {
+                    check: finding.check,
+                    message: finding.message,
+                    way: "sweep".into(),
+                    done: "remove them".into(),
+                    table: finding.table,
+                    rows: finding.count,
+                    samples: finding.samples,
+                });
+                continue;
+            }
+            let why = match finding.severity {
+                Severity::Error => "their mapping names a cell that was not given",
+                Severity::Warning | Severity::Note => "they may be about instances of another cell",
+            };
+            self.left.push(Left::of(finding, why));
+        }
+        self.not_checked.extend(found.not_checked);
     }
 
     pub(super) fn moved(&mut self, direction: Direction, outcome: Outcome) {

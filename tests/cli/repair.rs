@@ -44,6 +44,24 @@ fn a_plan_to_repair_is_done_with_apply() {
     );
     assert!(sample.bytes() == before);
 
+    // Records are seen where they can be.
+    let records = ["repair", &cell, "--check", "stranded-api-record"];
+    let ran = sexton(&records);
+    assert_eq!(ran.code, 69, "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("it needs the API database"),
+        "{}",
+        ran.stdout
+    );
+    let ran = sexton(&[&records[..], &["--api", &api]].concat());
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.starts_with("to heal: stranded-api-record ("),
+        "{}",
+        ran.stdout
+    );
+    assert!(sample.bytes() == before);
+
     let done = sexton(&[
         "repair", &cell, "--api", &api, "--apply", "--format", "json", "--quiet",
     ]);
