@@ -98,7 +98,9 @@ impl File {
                     return Err(Error::usage(what)
                         .hint(meant(key.get_ref(), names.iter().map(String::as_str))));
                 };
-                let Some(arg) = args.iter().find(|arg| name(arg) == option) else {
+                // Below [common] it may be an option of several commands, of another kind in each.
+                let mut same = args.iter().filter(|arg| name(arg) == option);
+                let Some(arg) = same.next() else {
                     let names: Vec<String> = args.iter().map(|arg| name(arg)).collect();
                     let what = match table.as_str() {
                         COMMON => format!("{}: '{option}' is an option of no command", place(at)),
@@ -110,7 +112,11 @@ impl File {
                         names.iter().map(String::as_str).collect();
                     return Err(Error::usage(what).hint(meant(&option, names.iter().copied())));
                 };
-                let read = Value::read(arg, value.get_ref()).map_err(|wanted| {
+                let read = Value::read(arg, value.get_ref());
+                let read = same.fold(read, |read, arg| {
+                    read.or_else(|wanted| Value::read(arg, value.get_ref()).map_err(|_| wanted))
+                });
+                let read = read.map_err(|wanted| {
                     Error::usage(format!("{}: '{option}' wants {wanted}", place(at)))
                         .hint("mend it there; see docs/configuration.md for the form")
                 })?;
@@ -130,6 +136,8 @@ impl File {
             .tables
             .get(table)
             .and_then(|table| table.get(&name(arg)));
+        let switch = matches!(arg.get_action(), ArgAction::SetTrue);
+        let value = value.filter(|(value, _)| matches!(value, Value::Switch(_)) == switch);
         Ok(value.map(|(value, line)| {
             let place = format!("{}:{line}", shown_path(&self.path));
             match value {

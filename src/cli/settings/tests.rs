@@ -44,7 +44,16 @@ fn with_value(arg: &Arg, value: &str) -> Setting {
 }
 
 /// Values of which one is good for any option there is.
-const VALUES: [&str; 7] = ["1", "1s", "a=1", "residue=1", "x.db", "nova-34", "1%"];
+const VALUES: [&str; 8] = [
+    "1",
+    "1s",
+    "a=1",
+    "residue=1",
+    "x.db",
+    "nova-34",
+    "1%",
+    "json=a",
+];
 
 /// A value that clap takes for the option.
 fn value(command: &Command, path: &[String], arg: &Arg) -> String {
