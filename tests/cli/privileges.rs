@@ -14,7 +14,7 @@ struct Needs {
 }
 
 /// What `SECURITY.md` lists, in its order.
-const NEEDS: [Needs; 5] = [
+const NEEDS: [Needs; 8] = [
     Needs {
         command: &["audit"],
         mysql: &["SELECT"],
@@ -24,6 +24,21 @@ const NEEDS: [Needs; 5] = [
         command: &["schema", "diff"],
         mysql: &["SELECT"],
         postgres: &["SELECT"],
+    },
+    Needs {
+        command: &["repair"],
+        mysql: &["SELECT"],
+        postgres: &["SELECT"],
+    },
+    Needs {
+        command: &["repair", "--apply", "--check", "inconsistent-marker"],
+        mysql: &["SELECT", "UPDATE"],
+        postgres: &["SELECT", "UPDATE"],
+    },
+    Needs {
+        command: &["repair", "--apply", "--check", "residue"],
+        mysql: &["SELECT", "INSERT", "DELETE"],
+        postgres: &["SELECT", "INSERT", "UPDATE", "DELETE"],
     },
     Needs {
         command: &["archive", "--until-complete", "--dry-run"],
@@ -41,6 +56,13 @@ const NEEDS: [Needs; 5] = [
         postgres: &["SELECT", "DELETE", "TEMPORARY"],
     },
 ];
+
+/// What brings a family back, but for its name.
+const RESTORE: Needs = Needs {
+    command: &["restore", "--root"],
+    mysql: &["SELECT", "INSERT", "DELETE"],
+    postgres: &["SELECT", "INSERT", "UPDATE", "DELETE"],
+};
 
 /// A purge where there are no shadow tables.
 const IN_PLACE: Needs = Needs {
@@ -189,13 +211,49 @@ fn try_out(user: &mut User<'_>, command: &[&str], privileges: &[&str]) {
     assert!(matches!(ran.code, 0 | 1), "{command:?}: {said}");
 }
 
+/// Takes the date of one deleted instance, and marks a child of another one live; their keys.
+fn damage(admin: &mut Session) -> [i64; 2] {
+    let key = |admin: &mut Session, which: &str| {
+        let sql = format!("SELECT {which}(id) FROM instances WHERE deleted <> 0");
+        admin.query_count(&sql).unwrap()
+    };
+    let (marked, left) = (key(admin, "MIN"), key(admin, "MAX"));
+    assert_ne!(marked, left);
+    for statement in [
+        format!("UPDATE instances SET deleted_at = NULL WHERE id = {marked}"),
+        format!(
+            "UPDATE instance_extra SET deleted = 0, deleted_at = NULL WHERE instance_uuid = \
+             (SELECT uuid FROM instances WHERE id = {left})"
+        ),
+    ] {
+        assert_eq!(admin.execute(&statement).unwrap(), 1);
+    }
+    [marked, left]
+}
+
 fn exactly_these(engine: Engine) {
     let database = nova(engine);
     let mut user = User::new(&database);
+    let mut admin = database.session();
+    let [marked, left] = damage(&mut admin);
     for needs in NEEDS {
         try_out(&mut user, needs.command, needs.on(engine));
+        if needs.command.ends_with(&["inconsistent-marker"]) {
+            let dated = format!("id = {marked} AND deleted_at IS NOT NULL");
+            let dated = format!("SELECT COUNT(*) FROM instances WHERE {dated}");
+            assert_eq!(admin.query_count(&dated).unwrap(), 1);
+        }
+        if needs.command == ["archive", "--until-complete"] {
+            let root = format!("instances:{left}");
+            let restore = [RESTORE.command, &[&root]].concat();
+            try_out(&mut user, &restore, RESTORE.on(engine));
+            let back = format!("SELECT COUNT(*) FROM instances WHERE id = {left}");
+            assert_eq!(admin.query_count(&back).unwrap(), 1);
+            // What is purged afterwards is all in the shadow tables.
+            let again = sexton(&["archive", "--until-complete", &database.url]);
+            assert_eq!(again.code, 0, "{}", again.stderr);
+        }
     }
-    let mut admin = database.session();
     let archived = "SELECT COUNT(*) FROM shadow_instances";
     assert_eq!(admin.query_count(archived).unwrap(), 0);
     // A purge in place is one without shadow tables.
