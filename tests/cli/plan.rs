@@ -1,6 +1,6 @@
 //! `archive --plan` and `--apply`: what is agreed to is done, and nothing is done where it no longer holds.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
@@ -179,30 +179,57 @@ fn nobody_is_asked_where_there_is_no_terminal() {
 
 /// What is said to a question at a terminal, which `script` (util-linux) makes; the exit code and all that was shown.
 fn at_a_terminal(arguments: &[&str], answer: &str) -> (i32, String) {
+    at_a_terminal_after(arguments, answer, || {})
+}
+
+/// The same, with something that happens while the question is open.
+fn at_a_terminal_after(
+    arguments: &[&str],
+    answer: &str,
+    meanwhile: impl FnOnce(),
+) -> (i32, String) {
     let typed = std::iter::once(env!("CARGO_BIN_EXE_sexton")).chain(arguments.iter().copied());
     let typed: Vec<_> = typed.map(|word| format!("'{word}'")).collect();
     let mut command = Command::new("script");
     for variable in VARIABLES {
         command.env_remove(variable);
     }
+    let options = ["--quiet", "--return", "--command"];
     let mut child = command
-        .args([
-            "--quiet",
-            "--return",
-            "--command",
-            &typed.join(" "),
-            "/dev/null",
-        ])
+        .args(options)
+        .args([&typed.join(" "), "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("script, of util-linux");
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(answer.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    drop(input);
-    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.code().unwrap(), shown)
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    let mut byte = [0];
+    while !shown.ends_with(b"[y/N]") && output.read(&mut byte).unwrap() > 0 {
+        shown.push(byte[0]);
+    }
+    meanwhile();
+    // One that asked nothing has ended.
+    drop(input.write_all(answer.as_bytes()));
+    output.read_to_end(&mut shown).unwrap();
+    let code = child.wait().unwrap().code().unwrap();
+    (code, String::from_utf8_lossy(&shown).into_owned())
+}
+
+#[test]
+fn what_changes_while_the_question_is_open_is_not_agreed_to() {
+    let planned = Planned::new(&[]);
+    let cell = planned.sample.cell();
+    let apply = ["archive", &cell, "--apply", &planned.file, "--quiet"];
+    let forget = "DELETE FROM instance_faults WHERE id = (SELECT MIN(f.id) FROM instance_faults f \
+                  JOIN instances i ON i.uuid = f.instance_uuid WHERE i.deleted <> 0)";
+    let (code, shown) = at_a_terminal_after(&apply, "y\n", || planned.execute(forget));
+    assert_eq!(code, 65, "{shown}");
+    assert!(
+        shown.contains("instance_faults: 7 planned, now 6"),
+        "{shown}"
+    );
+    assert_eq!(planned.sample.count("instances WHERE deleted <> 0"), 30);
 }
 
 #[test]

@@ -59,16 +59,17 @@ pub(super) fn apply(args: &Args, file: &Path) -> Result<u8> {
         dry_run: true,
         ..options.clone()
     };
-    let looked = archive_all(
-        args,
-        &Wanted {
+    let look = |shows_statements| {
+        let wanted = Wanted {
             forecast: Some(&forecast),
-            shows_statements: args.dry_run && !args.quiet,
-            ..Wanted::of(dry)
-        },
-    )?;
-    let looked = whole(looked, "nothing was moved")?;
-    same(&forecast.drift(&looked.outcome), "the counts have changed")?;
+            shows_statements,
+            ..Wanted::of(dry.clone())
+        };
+        let looked = whole(archive_all(args, &wanted)?, "nothing was moved")?;
+        same(&forecast.drift(&looked.outcome), "the counts have changed")?;
+        Ok::<_, Error>(looked)
+    };
+    let looked = look(args.dry_run && !args.quiet)?;
     if args.dry_run || looked.outcome.total_rows == 0 {
         return told(args, &looked);
     }
@@ -84,6 +85,10 @@ pub(super) fn apply(args: &Args, file: &Path) -> Result<u8> {
             forecast.database,
         ),
     )?;
+    if !args.yes {
+        // An answer may take hours.
+        look(false)?;
+    }
     let archived = archive_all(
         args,
         &Wanted {
