@@ -1,7 +1,7 @@
 //! `sexton repair`: heals what an audit finds, where there is nothing to choose.
 
 use sexton::archive::{self, Options as RunOptions, Stop};
-use sexton::audit::{self, Cell, NotChecked, Stranded};
+use sexton::audit::{self, Cell, NotChecked, Stranded, upgrade};
 use sexton::cells::record_tables;
 use sexton::db::{Access, Session, Target};
 use sexton::error::{Error, Result};
@@ -66,6 +66,16 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 }
 
 fn repaired(args: &Args) -> Result<RepairOutcome> {
+    let of_upgrades = upgrade::CHECKS.iter().map(|(id, _)| *id);
+    if let Some(id) = of_upgrades
+        .into_iter()
+        .find(|id| args.checks.iter().any(|c| c == id))
+    {
+        return Err(Error::usage(format!(
+            "--check {id} is one of upgrades: there is nothing to heal"
+        ))
+        .hint("`sexton audit --upgrade-to RELEASE` makes it, and says what to run"));
+    }
     let options = Options {
         checks: args.checks.clone(),
         apply: args.apply,

@@ -23,7 +23,7 @@ pub fn restore_text(outcome: &Outcome) -> String {
     if !outcome.not_restored.is_empty() {
         let _ = writeln!(
             text,
-            "Records in the API database ({}) were removed with the archive run and do not come back.",
+            "Records in the API database ({}) do not come back, if the archive run removed them (--api).",
             outcome.not_restored.join(", ")
         );
     }

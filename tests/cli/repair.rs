@@ -89,4 +89,7 @@ fn a_plan_to_repair_is_done_with_apply() {
     assert!(one.stdout.ends_with("Nothing to heal.\n"), "{}", one.stdout);
     let message = refused(64, &["repair", &cell, "--check", "splits"]);
     assert!(message.contains("unknown check 'splits'"), "{message}");
+    // Nothing of the kind is looked at here, and that is not clean.
+    let message = refused(64, &["repair", &cell, "--check", "backlog"]);
+    assert!(message.contains("--upgrade-to"), "{message}");
 }

@@ -42,8 +42,8 @@ fn an_instance_comes_back_and_can_be_archived_again() {
         "{}",
         ran.stdout
     );
-    let gone = "Records in the API database (instance_mappings, request_specs, instance_group_member) were \
-                removed with the archive run and do not come back.\nComplete: soft-deleted as before";
+    let gone = "Records in the API database (instance_mappings, request_specs, instance_group_member) do \
+                not come back, if the archive run removed them (--api).\nComplete: soft-deleted as before";
     assert!(ran.stdout.contains(gone), "{}", ran.stdout);
 
     let message = refused(65, &["restore", &cell, "--instance", &uuid]);
