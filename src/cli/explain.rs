@@ -20,35 +20,17 @@ pub(crate) struct Args {
     output: OutputFile,
 }
 
-/// Names and texts of the files `docs/<directory>/<name>.md`.
+/// Names and texts of the files `docs/reasons/<name>.md`; those of checks are `audit::page`.
 macro_rules! pages {
-    ($directory:literal: $($name:literal),* $(,)?) => {
+    ($($name:literal),* $(,)?) => {
         &[$((
             $name,
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/", $directory, "/", $name, ".md")),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reasons/", $name, ".md")),
         )),*]
     };
 }
 
-const CHECKS: &[(&str, &str)] = pages!("checks":
-    "backlog",
-    "duplicate-in-shadow",
-    "inconsistent-marker",
-    "migration-behind",
-    "missing-required-child",
-    "model-drift",
-    "non-transactional-table",
-    "orphaned-row",
-    "pending-data-migration",
-    "residue",
-    "shadow-drift",
-    "split-family",
-    "stranded-api-record",
-    "unarchivable-parent",
-    "unindexed-reference",
-);
-
-const OF_REASONS: &[(&str, &str)] = pages!("reasons":
+const OF_REASONS: &[(&str, &str)] = pages!(
     "changed-meanwhile",
     "live-child",
     "live-column-missing",
@@ -84,17 +66,22 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
 
 /// The page; of a name that is both, that of the check and then that of the reason.
 fn explain(name: &str) -> Result<String> {
-    let all = || CHECKS.iter().chain(OF_REASONS);
-    let texts: Vec<_> = all()
-        .filter(|(known, _)| *known == name)
-        .map(|(_, text)| with_plain_links(text))
-        .collect();
+    let of_reason = OF_REASONS.iter().find(|(known, _)| *known == name);
+    let of_reason = of_reason.map(|(_, text)| *text);
+    let texts = audit::page(name).into_iter().chain(of_reason);
+    let texts: Vec<_> = texts.map(with_plain_links).collect();
     match texts.is_empty() {
         false => Ok(texts.join("\n")),
-        true => Err(
-            Error::usage(format!("'{name}' is neither a check nor a reason"))
-                .hint(meant(name, all().map(|(known, _)| *known))),
-        ),
+        true => {
+            let mut checks: Vec<_> = audit::catalogue().into_iter().map(|(id, _)| id).collect();
+            checks.sort_unstable();
+            let reasons = OF_REASONS.iter().map(|(known, _)| *known);
+            let known = checks.into_iter().chain(reasons);
+            Err(
+                Error::usage(format!("'{name}' is neither a check nor a reason"))
+                    .hint(meant(name, known)),
+            )
+        }
     }
 }
 
@@ -141,30 +128,32 @@ mod tests {
 
     #[test]
     fn every_check_and_every_reason_has_a_page() {
-        let has =
-            |pages: &[(&str, &str)], name: &str| pages.iter().any(|(known, _)| *known == name);
         for (check, _) in audit::catalogue() {
-            assert!(has(CHECKS, check), "no page of {check}");
+            assert!(audit::page(check).is_some(), "no page of {check}");
         }
         for (reason, sentence) in REASONS {
-            if has(OF_REASONS, reason) {
+            if OF_REASONS.iter().any(|(known, _)| *known == reason) {
                 let (first, rest) = sentence.split_at(1);
                 let head = format!("# {reason}\n\n{}{rest}.\n\n", first.to_uppercase());
                 assert!(explain(reason).unwrap().contains(&head), "{reason}");
             } else {
-                assert!(has(CHECKS, reason), "no page of {reason}");
+                assert!(audit::page(reason).is_some(), "no page of {reason}");
             }
         }
     }
 
     #[test]
     fn every_page_is_known() {
-        for (directory, pages) in [("checks", CHECKS), ("reasons", OF_REASONS)] {
+        let is_known = |directory: &str, name: &str| match directory {
+            "checks" => audit::page(name).is_some(),
+            _ => OF_REASONS.iter().any(|(known, _)| *known == name),
+        };
+        for directory in ["checks", "reasons"] {
             let path = format!("{}/docs/{directory}", env!("CARGO_MANIFEST_DIR"));
             for file in std::fs::read_dir(path).unwrap() {
                 let name = file.unwrap().file_name().into_string().unwrap();
                 let name = name.trim_end_matches(".md");
-                assert!(pages.iter().any(|(known, _)| *known == name), "{name}");
+                assert!(is_known(directory, name), "{name}");
                 assert!(
                     list().contains(&format!("  {name} ")),
                     "{name} is not listed"

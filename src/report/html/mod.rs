@@ -9,6 +9,7 @@
 
 mod archive;
 mod audit;
+mod backlog;
 mod families;
 mod page;
 mod parts;
