@@ -359,6 +359,8 @@ fn lost_midway(user: &str, arguments: &[&str]) -> (Ran, i64) {
         while admin.query_count(archived).unwrap() == 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
+        // In the pause after the batch, when its COMMIT has been answered.
+        std::thread::sleep(Duration::from_millis(120));
         admin.execute(&format!("DROP USER {user}@'%'")).unwrap();
         admin
             .execute(&format!("KILL CONNECTION USER {user}"))
