@@ -163,14 +163,17 @@ impl<'a> Capture<'a> {
                 RootKind::Marked | RootKind::Waiting => {
                     self.sql.lock_roots(member, chunk, api.as_deref())
                 }
-                RootKind::Straggler | RootKind::Named => self.sql.lock_rows(member, chunk, None),
+                RootKind::Straggler | RootKind::Named => {
+                    self.sql.lock_rows(member, chunk, api.as_deref())
+                }
             };
             for mut row in self.session.query(&sql)? {
                 let rest = row.split_off(member.key.len());
                 let (extra, deleted) = match kind {
                     RootKind::Marked | RootKind::Waiting => (rest.into_iter().next(), true),
                     RootKind::Straggler | RootKind::Named => {
-                        (None, rest.first().is_some_and(Value::is_true))
+                        let deleted = rest.first().is_some_and(Value::is_true);
+                        (rest.into_iter().nth(2), deleted)
                     }
                 };
                 if deleted || kind == RootKind::Straggler {

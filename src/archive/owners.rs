@@ -101,9 +101,11 @@ impl Capture<'_> {
         let root = row.from.is_none() && !climbed && !straggler;
         // That no owner of a root is soft-deleted was asked for where no cycle is in the way.
         let cyclic = graph.is_below_owned_cycle(&row.table) && !straggler;
-        // Of one that was named nothing was asked for.
-        let named = self.kind == RootKind::Named && row.from.is_none();
-        owners > 1 && !root || (climbed || cyclic || named) && owners > 0
+        // Of one that was named nothing was asked for; and the parent of a straggler may have come back since it was
+        // found, where the lock was lost with the connection.
+        let given = self.kind == RootKind::Named || straggler;
+        let given = given && row.from.is_none();
+        owners > 1 && !root || (climbed || cyclic || given) && owners > 0
     }
 
     /// Whether a living row of this table may belong to a family.

@@ -11,7 +11,7 @@ use super::sql::Sql;
 
 /// Candidates read at a time: bounds the memory, and is what one pass over a child table without
 /// an index serves.
-pub(super) const WINDOW: usize = 20_000;
+pub(crate) const WINDOW: usize = 20_000;
 
 /// The candidates of one table, in key order.
 pub(super) struct Roots {

@@ -88,16 +88,51 @@ pub(super) fn run(
     observer: &mut dyn Observer,
     work: impl FnOnce(&mut Run<'_>) -> Result<()>,
 ) -> Result<Outcome> {
+    if !options.dry_run {
+        helpers
+            .iter_mut()
+            .try_for_each(|helper| awake(helper, graph, options))?;
+    }
+    let lock = taken(session, graph, options)?;
+    let lent = lock.as_ref();
+    let (outcome, ended) = under(session, lent, helpers, graph, options, stop, observer, work);
+    let_go(session, lock);
+    ended.map(|()| outcome)
+}
+
+/// The lock that keeps a second archiver out, with the settings that a run relies on; a dry run needs neither.
+pub(super) fn taken(
+    session: &mut Session,
+    graph: &FamilyGraph,
+    options: &Options,
+) -> Result<Option<AdvisoryLock>> {
+    match options.dry_run {
+        true => Ok(None),
+        false => settled(session, graph, options).map(Some),
+    }
+}
+
+/// Gives the lock back, however the run ended.
+pub(super) fn let_go(session: &mut Session, lock: Option<AdvisoryLock>) {
+    if let Some(lock) = lock {
+        // Where that fails the connection is gone, and the lock with it; the run is done all the same.
+        drop(lock.release(session));
+    }
+}
+
+/// The same under a lock that is held already: what was done, and how it ended.
+#[expect(clippy::too_many_arguments, reason = "it is what a run is made of")]
+pub(super) fn under(
+    session: &mut Session,
+    lock: Option<&AdvisoryLock>,
+    helpers: &mut [Session],
+    graph: &FamilyGraph,
+    options: &Options,
+    stop: &Stop<'_>,
+    observer: &mut dyn Observer,
+    work: impl FnOnce(&mut Run<'_>) -> Result<()>,
+) -> (Outcome, Result<()>) {
     let started = Instant::now();
-    let lock = match options.dry_run {
-        true => None,
-        false => {
-            helpers
-                .iter_mut()
-                .try_for_each(|helper| awake(helper, graph, options))?;
-            Some(settled(session, graph, options)?)
-        }
-    };
     let sent = |session: &Session, helpers: &[Session]| {
         session.statements() + helpers.iter().map(Session::statements).sum::<u64>()
     };
@@ -118,26 +153,25 @@ pub(super) fn run(
     let mut run = Run::new(&mut *session, graph, options, stop, observer);
     run.outcome = outcome;
     run.helpers = &mut *helpers;
-    run.lock = lock.as_ref();
-    if !options.dry_run {
-        run.session.keep_journal()?;
-    }
-    let ended = work(&mut run);
+    run.lock = lock;
+    let kept = match options.dry_run {
+        true => Ok(()),
+        false => run.session.keep_journal(),
+    };
+    let ended = match kept {
+        Ok(()) => work(&mut run),
+        Err(error) => Err(error.into()),
+    };
     let (mut outcome, halted) = (run.outcome, run.halted);
     // What ended the run says more than what comes of tidying up after it.
     let tidied = session.remove_journal();
-    ended?;
-    tidied?;
-    if let Some(lock) = lock {
-        // Where that fails the connection is gone, and the lock with it; the run is done all the same.
-        drop(lock.release(session));
-    }
+    let ended = ended.and_then(|()| tidied.map_err(Into::into));
     outcome.stopped_because = halted.unwrap_or_default();
     outcome.statements = sent(session, helpers) - statements;
     outcome.add_spent((spent(session, helpers) - before).milliseconds());
     outcome.add_waited(stop.waited() - waited);
     outcome.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(outcome)
+    (outcome, ended)
 }
 
 /// How long a statement waits for a lock before a request to stop is looked for, and it is tried again.

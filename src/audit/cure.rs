@@ -1,11 +1,9 @@
 //! What heals a finding where there is nothing to choose: stated by its check, as data, and done by `sexton repair`.
 
-use crate::db::{DbError, Session, Value};
-use crate::schema::FamilyGraph;
+use crate::archive::{Before, key_in};
+use crate::db::{DbError, Engine, Session, Value};
 
-use super::checks::Checks;
 use super::probe::{settings, unset};
-use super::run::plan;
 
 /// How rows are healed; in the order in which it is done, for what comes back may take along what else would follow its
 /// parent, and only what has its place is dated.
@@ -69,60 +67,77 @@ pub struct Cure {
     pub way: Way,
     /// The table of the rows to which it is done: a shadow table for those that come back.
     pub table: String,
-    /// The SELECT of their keys.
-    pub keys: String,
+    /// Its key.
+    pub key: Vec<String>,
+    /// Its alias in `from_where`; empty if it has none.
+    pub alias: &'static str,
+    /// `FROM ... WHERE ...` of the rows, which may name one several times.
+    pub from_where: String,
+    /// Of families that are archived: the column that tells since when they are deleted.
+    pub age: Option<String>,
 }
 
-/// Rows that have a cure.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Curable {
-    /// The check that found them.
-    pub check: &'static str,
-    /// What is wrong with them.
-    pub message: String,
-    /// What heals them.
-    pub cure: Cure,
-    /// Their keys.
-    pub keys: Vec<Vec<Value>>,
-}
-
-/// All rows that the chosen checks find and can have healed, in the order in which that is to be done.
-pub(crate) fn curable(
-    session: &mut Session,
-    graph: &FamilyGraph,
-    checks: &Checks,
-) -> Result<Vec<Curable>, DbError> {
-    let probes = plan(graph, session.engine(), checks);
-    let cures = probes
-        .iter()
-        .flat_map(|probe| probe.cures.iter().map(move |c| (probe, c)));
-    let mut cures: Vec<_> = cures.collect();
-    cures.sort_by(|(_, a), (_, b)| a.way.cmp(&b.way));
-    for setting in settings(session.engine()) {
-        let _ = session.execute(setting);
-    }
-    let mut found = Vec::new();
-    let mut failed = None;
-    for (probe, cure) in cures {
-        match session.query(&cure.keys) {
-            Ok(keys) if keys.is_empty() => {}
-            Ok(keys) => found.push(Curable {
-                check: probe.check,
-                message: probe.message.clone(),
-                cure: cure.clone(),
-                keys,
-            }),
-            Err(error) => {
-                failed = Some(error);
-                break;
+impl Cure {
+    /// The SELECT of the next keys after this one, in their order; all of rows deleted before that moment, if the way is to
+    /// archive them.
+    pub(crate) fn window(
+        &self,
+        engine: Engine,
+        after: Option<&[Value]>,
+        before: Option<&Before>,
+        limit: usize,
+    ) -> String {
+        let key = self.columns(engine);
+        let old = before.filter(|_| self.way == Way::Archive);
+        let old = old.map_or_else(String::new, |before| match &self.age {
+            Some(age) => format!(" AND {} < '{before}'", self.column(engine, age)),
+            None => " AND 1 = 0".into(),
+        });
+        let after = after.map_or_else(String::new, |after| {
+            let values: Vec<_> = after.iter().map(|value| engine.literal(value)).collect();
+            match values.as_slice() {
+                [one] => format!(" AND {key} > {one}"),
+                many => format!(" AND ({key}) > ({})", many.join(", ")),
             }
+        });
+        format!(
+            "SELECT DISTINCT {key} {}{old}{after} ORDER BY {key} LIMIT {limit}",
+            self.from_where
+        )
+    }
+
+    /// The SELECT of those of the keys whose rows ask for it still.
+    pub(crate) fn still(&self, engine: Engine, keys: &[Vec<Value>]) -> String {
+        format!(
+            "SELECT DISTINCT {} {} AND {}",
+            self.columns(engine),
+            self.from_where,
+            key_in(engine, self.alias, &self.key, keys)
+        )
+    }
+
+    fn columns(&self, engine: Engine) -> String {
+        let columns = self.key.iter().map(|column| self.column(engine, column));
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
+    fn column(&self, engine: Engine, column: &str) -> String {
+        match self.alias {
+            "" => engine.quote(column),
+            alias => engine.column(alias, column),
         }
     }
-    for setting in unset(session.engine()) {
+}
+
+/// Asks a question of a check, with the settings that keep it linear in the rows it reads.
+pub(crate) fn ask(session: &mut Session, sql: &str) -> Result<Vec<Vec<Value>>, DbError> {
+    let engine = session.engine();
+    for setting in settings(engine) {
         let _ = session.execute(setting);
     }
-    match failed {
-        None => Ok(found),
-        Some(error) => Err(error),
+    let rows = session.query(sql);
+    for setting in unset(engine) {
+        let _ = session.execute(setting);
     }
+    rows
 }

@@ -35,6 +35,8 @@ pub struct Probe {
     pub only_if: Option<String>,
     /// What heals the rows, where there is nothing to choose.
     pub cures: Vec<Cure>,
+    /// Why there is something to choose, where the check's other rows are healed.
+    pub choice: Option<&'static str>,
 }
 
 /// Whether a probe has to ask the database.
@@ -85,6 +87,7 @@ impl Probe {
             ask,
             only_if: None,
             cures: Vec::new(),
+            choice: None,
         }
     }
 
@@ -99,6 +102,13 @@ impl Probe {
     #[must_use]
     pub fn cures(mut self, cures: impl IntoIterator<Item = Cure>) -> Self {
         self.cures.extend(cures);
+        self
+    }
+
+    /// The same probe with the reason why its rows are left to somebody.
+    #[must_use]
+    pub fn choice(mut self, why: &'static str) -> Self {
+        self.choice = Some(why);
         self
     }
 

@@ -37,7 +37,8 @@ pub(super) fn confirm_on_terminal(yes: bool, what: &str) -> Result<()> {
     }
 }
 
-fn is_asked() -> bool {
+/// Whether there is somebody to ask.
+pub(super) fn is_asked() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 

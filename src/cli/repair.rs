@@ -10,9 +10,10 @@ use sexton::report;
 use sexton::schema::{ApiRecords, FamilyGraph};
 
 use super::cells::{Unreachable, api_notices, open_api};
+use super::confirm::{confirm_on_terminal, is_asked};
 use super::database::{DatabaseArgs, of_api, open_with_schema};
 use super::output::{Format, OutputArgs};
-use super::pace::{Limits, max_rows};
+use super::pace::{self, Limits, max_rows};
 use super::progress::Progress;
 use super::signals::stop_flag;
 
@@ -36,6 +37,13 @@ pub(crate) struct Args {
     /// Do it.
     #[arg(long)]
     apply: bool,
+    /// Do not ask before anything is changed. Where there is no terminal nothing is asked.
+    #[arg(long, short, requires = "apply")]
+    yes: bool,
+    /// Archive only families whose root was soft-deleted before this: 2026-01-31, '2026-01-31 12:00:00'
+    /// (UTC where no zone is given), RFC 3339, or an age: 90d, 12h.
+    #[arg(long, value_name = "DATE|AGE", allow_hyphen_values = true)]
+    before: Option<String>,
     /// Most rows in one transaction; a larger family moves alone.
     #[arg(
         long,
@@ -81,6 +89,7 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
         apply: args.apply,
         run: RunOptions {
             max_rows: max_rows(&args.max_rows, false)?,
+            before: args.before.as_deref().map(pace::before).transpose()?,
             ..RunOptions::default()
         },
     };
@@ -107,6 +116,9 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
     let flag = stop_flag("the batch in hand")?;
     let stop: Stop<'_> = args.limits.stop(&flag)?;
     let graphs = [graph];
+    if args.apply && !args.yes && is_asked() {
+        confirm(&mut session, &graphs[0], &options, &stop)?;
+    }
     let reached = [(name.clone(), target.clone())];
     let mut api = match &databases.api {
         Some(api) if args.apply => Some(open_api(
@@ -147,6 +159,29 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
         }
     }
     Ok(outcome)
+}
+
+/// Asks, with the plan.
+fn confirm(
+    session: &mut Session,
+    graph: &FamilyGraph,
+    options: &Options,
+    stop: &Stop<'_>,
+) -> Result<()> {
+    let plan = Options {
+        apply: false,
+        ..options.clone()
+    };
+    let planned = repair(session, graph, None, &plan, stop, &mut ())?;
+    if planned.healed.is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "{}This is to be done in {}.",
+        report::repair_rows(&planned),
+        session.label()
+    );
+    confirm_on_terminal(false, &what)
 }
 
 /// What an audit finds of the API database.

@@ -5,12 +5,18 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::archive::{Blocked, Direction, Outcome, StopReason};
-use crate::audit::{Curable, Finding, NotChecked, Severity, Stranded};
+use crate::audit::{Finding, NotChecked, STRANDED, Severity, Stranded};
 use crate::db::Value;
 use crate::exit::ExitCode;
+use crate::schema::FamilyGraph;
+
+use super::heal::Ailment;
 
 /// How many keys are listed for each finding.
 const SAMPLES: usize = 5;
+
+/// What is done to stranded records.
+const SWEPT: &str = "remove them";
 
 /// Rows that were healed, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,6 +90,9 @@ pub struct RepairOutcome {
     pub archived: BTreeMap<String, u64>,
     /// API-database records that were removed, by table.
     pub api_records: BTreeMap<String, u64>,
+    /// API-database tables whose records of instances that came back are gone for good.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_restored: Vec<String>,
     /// Families that could not be moved.
     pub blocked: Vec<Blocked>,
     /// Findings that are left.
@@ -110,27 +119,69 @@ impl RepairOutcome {
         self.healed.iter().map(|healed| healed.rows).sum()
     }
 
-    /// Books rows that had a cure, but for those that have it still.
-    pub(super) fn healed(&mut self, found: &Curable, still: &[Curable]) {
-        let same = |other: &&Curable| other.cure == found.cure && other.check == found.check;
-        let there = still.iter().find(same).map_or(0, |other| other.keys.len());
-        let rows = (found.keys.len() as u64).saturating_sub(there as u64);
-        if rows == 0 {
+    /// Books rows that were healed, or would be.
+    pub(super) fn healed(&mut self, ailment: &Ailment<'_>, keys: &[Vec<Value>]) {
+        if keys.is_empty() {
             return;
         }
+        let (probe, cure) = (ailment.probe, ailment.cure);
         let key = |key: &Vec<Value>| {
             let parts: Vec<_> = key.iter().map(ToString::to_string).collect();
             parts.join("/")
         };
+        let same = |healed: &&mut Healed| {
+            healed.check == probe.check
+                && healed.message == probe.message
+                && healed.table == cure.table
+                && healed.way == cure.way.name()
+        };
+        if let Some(healed) = self.healed.iter_mut().find(same) {
+            healed.rows += keys.len() as u64;
+            let room = SAMPLES.saturating_sub(healed.samples.len());
+            healed.samples.extend(keys.iter().take(room).map(key));
+            return;
+        }
         self.healed.push(Healed {
-            check: found.check.into(),
-            message: found.message.clone(),
-            way: found.cure.way.name().into(),
-            done: found.cure.way.said(),
-            table: found.cure.table.clone(),
-            rows,
-            samples: found.keys.iter().take(SAMPLES).map(key).collect(),
+            check: probe.check.into(),
+            message: probe.message.clone(),
+            way: cure.way.name().into(),
+            done: cure.way.said(),
+            table: cure.table.clone(),
+            rows: keys.len() as u64,
+            samples: keys.iter().take(SAMPLES).map(key).collect(),
         });
+    }
+
+    /// Books API-database records that were stranded and are gone.
+    pub(super) fn swept(&mut self, records: BTreeMap<String, u64>) {
+        for (table, rows) in records.into_iter().filter(|(_, rows)| *rows > 0) {
+            *self.api_records.entry(table.clone()).or_default() += rows;
+            self.healed.push(Healed {
+                check: STRANDED.into(),
+                message: format!("{table} records were of archived instances"),
+                way: "sweep".into(),
+                done: SWEPT.into(),
+                table,
+                rows,
+                samples: Vec::new(),
+            });
+        }
+    }
+
+    /// Names the API-database tables whose records do not come back with what did.
+    pub(super) fn not_restored(&mut self, graph: &FamilyGraph) {
+        if let Some(records) = &graph.profile.api
+            && self.returned.contains_key(&records.root)
+        {
+            self.not_restored.clone_from(&records.tables);
+        }
+    }
+
+    /// Adds what could not be asked, once.
+    pub(super) fn not_asked(&mut self, gap: NotChecked) {
+        if !self.not_checked.contains(&gap) {
+            self.not_checked.push(gap);
+        }
     }
 
     /// Adds what an audit finds of the API database: records of archived roots are swept, or were and are left because
@@ -142,7 +193,7 @@ impl RepairOutcome {
                     check: finding.check,
                     message: finding.message,
                     way: "sweep".into(),
-                    done: "remove them".into(),
+                    done: SWEPT.into(),
                     table: finding.table,
                     rows: finding.count,
                     samples: finding.samples,
@@ -163,6 +214,9 @@ impl RepairOutcome {
             Direction::Return => &mut self.returned,
             Direction::Follow | Direction::Archive => &mut self.archived,
         };
+        for (table, rows) in outcome.api_records {
+            *self.api_records.entry(table).or_default() += rows;
+        }
         for (table, rows) in outcome.rows {
             *all.entry(table).or_default() += rows;
         }

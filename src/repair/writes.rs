@@ -4,125 +4,130 @@
 //! Each statement asks again for what made its rows curable, so a row that was changed meanwhile is left; and one that
 //! was cut is simply sent again, for what it has done no longer asks for it.
 
-use crate::archive::{self, Observer, Stop, key_in, key_pieces};
-use crate::audit::{Curable, Way};
-use crate::db::{AdvisoryLock, DbError, DbErrorKind, Engine, Session};
-use crate::error::{Error, Result};
-use crate::exit::ExitCode;
+use crate::archive::{key_in, key_pieces};
+use crate::audit::{Cure, Way};
+use crate::db::{DbError, Engine, Session, Value};
 use crate::schema::{FamilyGraph, Member};
 
-/// Does it, or shows what it would do.
-pub(super) fn write(
-    session: &mut Session,
-    graph: &FamilyGraph,
-    rows: &Curable,
-    options: &archive::Options,
-    stop: &Stop<'_>,
-    observer: &mut dyn Observer,
-) -> Result<()> {
-    let Some(member) = graph.member(&rows.cure.table) else {
-        return Ok(());
-    };
-    let engine = session.engine();
-    let pieces = key_pieces(engine, &rows.keys);
-    let statements = pieces
-        .iter()
-        .map(|keys| statement(engine, member, &rows.cure.way, keys));
-    let statements: Vec<_> = statements.collect();
-    if options.dry_run {
-        observer.plan(&member.table, &statements[..statements.len().min(1)]);
-        return Ok(());
-    }
-    session.mind_cluster()?;
-    let lock = AdvisoryLock::acquire(session)?;
-    for statement in &statements {
-        if stop.requested() {
-            break;
-        }
-        again_and_again(session, &lock, statement, options, stop, observer)?;
-    }
-    // Where that fails the connection is gone, and the lock with it; what was written is written all the same.
-    drop(lock.release(session));
-    Ok(())
+/// Keys in pieces for a statement each.
+pub(super) fn pieces(engine: Engine, keys: &[Vec<Value>]) -> Vec<Vec<Vec<Value>>> {
+    key_pieces(engine, keys)
 }
 
-fn statement(engine: Engine, member: &Member, way: &Way, keys: &[Vec<crate::db::Value>]) -> String {
-    let live = engine.quote(&member.table);
-    let shadow = member
-        .shadow
-        .as_deref()
-        .map(|s| engine.quote(s))
-        .unwrap_or_default();
-    let these = key_in(engine, "", &member.key, keys);
-    let still = |same: &str| {
-        let key = |alias: &str| -> Vec<String> {
-            member.key.iter().map(|c| engine.column(alias, c)).collect()
+/// What is written for one cure.
+pub(super) struct Rewrite<'a> {
+    engine: Engine,
+    member: &'a Member,
+    way: &'a Way,
+}
+
+impl<'a> Rewrite<'a> {
+    /// Nothing for rows that move.
+    pub(super) fn new(graph: &'a FamilyGraph, engine: Engine, cure: &'a Cure) -> Option<Self> {
+        let member = graph.member(&cure.table)?;
+        let way = &cure.way;
+        let moves = matches!(way, Way::Return | Way::Follow | Way::Archive);
+        (!moves).then_some(Self {
+            engine,
+            member,
+            way,
+        })
+    }
+
+    /// What does it to these rows, as far as they ask for it still.
+    pub(super) fn statement(&self, keys: &[Vec<Value>]) -> String {
+        let (live, shadow) = self.tables();
+        let these = key_in(self.engine, "", &self.member.key, keys);
+        match self.way {
+            Way::DropShadowCopy { same } => {
+                format!(
+                    "DELETE FROM {shadow} WHERE {these} AND {}",
+                    self.still(same, keys)
+                )
+            }
+            Way::DropLiveCopy { same } => {
+                format!(
+                    "DELETE FROM {live} WHERE {these} AND {}",
+                    self.still(same, keys)
+                )
+            }
+            Way::Set { to, condition } => {
+                format!("UPDATE {live} SET {to} WHERE {these} AND {condition}")
+            }
+            Way::Return | Way::Follow | Way::Archive => String::new(),
+        }
+    }
+
+    /// What locks the two copies first: PostgreSQL looks again at the row that it deletes, where another transaction has
+    /// changed that meanwhile, and not at the one that it was compared with.
+    pub(super) fn locks(&self, keys: &[Vec<Value>]) -> Vec<String> {
+        if matches!(self.way, Way::Set { .. }) {
+            return Vec::new();
+        }
+        let (live, shadow) = self.tables();
+        let lock = |table: &String| {
+            format!(
+                "SELECT {} FROM {table} WHERE {}{}",
+                self.engine.quote_all(&self.member.key),
+                key_in(self.engine, "", &self.member.key, keys),
+                self.engine.for_update()
+            )
         };
-        let list = key("l").join(", ");
-        let row = match member.key.as_slice() {
+        [live, shadow].iter().map(lock).collect()
+    }
+
+    fn tables(&self) -> (String, String) {
+        let shadow = self.member.shadow.as_deref().unwrap_or_default();
+        (
+            self.engine.quote(&self.member.table),
+            self.engine.quote(shadow),
+        )
+    }
+
+    /// That a row is among those that are the same in both tables.
+    fn still(&self, same: &str, keys: &[Vec<Value>]) -> String {
+        let (engine, key) = (self.engine, &self.member.key);
+        let list: Vec<_> = key.iter().map(|c| engine.column("l", c)).collect();
+        let row = match key.as_slice() {
             [one] => engine.quote(one),
             many => format!("({})", engine.quote_all(many)),
         };
         // In a table of its own: MariaDB and MySQL delete from none that they read.
         format!(
-            "{row} IN (SELECT * FROM (SELECT DISTINCT {list} {same} AND {}) still)",
-            key_in(engine, "l", &member.key, keys)
+            "{row} IN (SELECT * FROM (SELECT DISTINCT {} {same} AND {}) still)",
+            list.join(", "),
+            key_in(engine, "l", key, keys)
         )
-    };
-    match way {
-        Way::DropShadowCopy { same } => {
-            format!("DELETE FROM {shadow} WHERE {these} AND {}", still(same))
-        }
-        Way::DropLiveCopy { same } => {
-            format!("DELETE FROM {live} WHERE {these} AND {}", still(same))
-        }
-        Way::Set { to, condition } => {
-            format!("UPDATE {live} SET {to} WHERE {these} AND {condition}")
-        }
-        Way::Return | Way::Follow | Way::Archive => String::new(),
     }
 }
 
-/// One statement, a transaction of its own, until it was answered.
-fn again_and_again(
+/// One transaction: the rows are locked, then written.
+pub(super) fn write(
     session: &mut Session,
-    lock: &AdvisoryLock,
+    locks: &[String],
     statement: &str,
-    options: &archive::Options,
-    stop: &Stop<'_>,
-    observer: &mut dyn Observer,
-) -> Result<()> {
-    let mut attempt = 0;
-    loop {
-        let error = match session.execute(statement) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind.refuses_rows() => {
-                observer.notice(&format!("{}: {error}: left as it is", session.label()));
-                return Ok(());
-            }
-            Err(error) if error.kind.may_pass_again() => error,
-            Err(error) => return Err(error.into()),
-        };
-        if attempt >= options.retries || stop.requested() {
-            let message = format!("gave up after {} attempts: {error}", attempt + 1);
-            return Err(Error::new(ExitCode::Stopped, message)
-                .hint("what was done is done whole; run again to go on"));
-        }
-        stop.sleep(options.backoff * (1 << attempt.min(8)));
-        attempt += 1;
-        if error.kind == DbErrorKind::Connection {
-            let regained: std::result::Result<(), DbError> = session.reconnect();
-            if regained.is_ok() {
-                lock.ensure(session)?.map_err(Error::from)?;
-            }
-        }
+) -> Result<u64, DbError> {
+    session.begin()?;
+    let written = locked(session, locks, statement);
+    match written {
+        Ok(rows) => session.commit().map(|()| rows),
+        Err(error) => Err(error),
     }
+    // After a failed statement never COMMIT: Galera would say OK and commit nothing.
+    .inspect_err(|_| drop(session.rollback()))
+}
+
+fn locked(session: &mut Session, locks: &[String], statement: &str) -> Result<u64, DbError> {
+    for lock in locks {
+        session.query(lock)?;
+    }
+    session.execute(statement)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{Checks, curable};
+    use crate::audit::{Checks, ask, plan};
     use crate::db::{SqliteDriver, SqliteMode, introspect};
     use crate::schema::Profile;
 
@@ -143,8 +148,16 @@ mod tests {
         let schema = introspect(&mut session).unwrap();
         let graph = Profile::convention().families(&schema).unwrap();
         let checks = ["duplicate-in-shadow", "inconsistent-marker"].map(str::to_owned);
-        let found = curable(&mut session, &graph, &Checks::choose(&checks).unwrap()).unwrap();
-        let count: Vec<_> = found.iter().map(|rows| rows.keys.len()).collect();
+        let checks = Checks::choose(&checks).unwrap();
+        let probes = plan(&graph, Engine::Sqlite, &checks);
+        let cures = probes.iter().flat_map(|probe| &probe.cures);
+        let mut found = Vec::new();
+        for cure in cures {
+            let window = cure.window(Engine::Sqlite, None, None, 10);
+            let keys = ask(&mut session, &window).unwrap();
+            found.extend(Some((cure, keys)).filter(|(_, keys)| !keys.is_empty()));
+        }
+        let count: Vec<_> = found.iter().map(|(_, keys)| keys.len()).collect();
         assert_eq!(count, [2, 2]);
         for statement in [
             "UPDATE a SET note = 'changed' WHERE id = 1",
@@ -152,9 +165,10 @@ mod tests {
         ] {
             session.execute(statement).unwrap();
         }
-        for rows in &found {
-            let (options, stop) = (archive::Options::default(), Stop::default());
-            write(&mut session, &graph, rows, &options, &stop, &mut ()).unwrap();
+        for (cure, keys) in &found {
+            let rewrite = Rewrite::new(&graph, Engine::Sqlite, cure).unwrap();
+            let statement = rewrite.statement(keys);
+            write(&mut session, &rewrite.locks(keys), &statement).unwrap();
         }
         let left = |session: &mut Session, sql: &str| session.query_count(sql).unwrap();
         assert_eq!(left(&mut session, "SELECT id FROM shadow_a"), 1);

@@ -9,6 +9,20 @@ use crate::repair::RepairOutcome;
 
 /// The whole report.
 pub fn repair_text(outcome: &RepairOutcome) -> String {
+    let mut text = repair_rows(outcome);
+    text += match outcome.stopped_because {
+        StopReason::Failed => "The database was lost; run again to go on.\n",
+        reason if reason != StopReason::Complete => "Stopped early; run again to go on.\n",
+        _ if !outcome.applied && outcome.healed.is_empty() => "Nothing to heal.\n",
+        _ if !outcome.applied => "A plan: nothing was written. --apply does it.\n",
+        _ if outcome.left.is_empty() && outcome.blocked.is_empty() => "Done.\n",
+        _ => "Done, but for what is left to you.\n",
+    };
+    text
+}
+
+/// What is or would be healed and moved, and what is left.
+pub fn repair_rows(outcome: &RepairOutcome) -> String {
     let mut text = String::new();
     let applied = outcome.applied;
     for healed in &outcome.healed {
@@ -45,6 +59,13 @@ pub fn repair_text(outcome: &RepairOutcome) -> String {
         if rows.values().any(|n| *n > 0) {
             let _ = writeln!(text, "{where_to}:\n{}\n", table(rows));
         }
+    }
+    if !outcome.not_restored.is_empty() {
+        let _ = writeln!(
+            text,
+            "API-database records that are gone for good: {}\n",
+            outcome.not_restored.join(", ")
+        );
     }
     for blocked in &outcome.blocked {
         let _ = writeln!(
@@ -84,13 +105,6 @@ pub fn repair_text(outcome: &RepairOutcome) -> String {
         outcome.left.len(),
         outcome.statements,
     );
-    text += match outcome.stopped_because {
-        reason if reason != StopReason::Complete => "Stopped early; run again to go on.\n",
-        _ if !applied && outcome.healed.is_empty() => "Nothing to heal.\n",
-        _ if !applied => "A plan: nothing was written. --apply does it.\n",
-        _ if outcome.left.is_empty() => "Done.\n",
-        _ => "Done, but for what is left to you.\n",
-    };
     text
 }
 

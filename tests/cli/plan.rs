@@ -178,7 +178,7 @@ fn nobody_is_asked_where_there_is_no_terminal() {
 }
 
 /// What is said to a question at a terminal, which `script` (util-linux) makes; the exit code and all that was shown.
-fn at_a_terminal(arguments: &[&str], answer: &str) -> (i32, String) {
+pub(crate) fn at_a_terminal(arguments: &[&str], answer: &str) -> (i32, String) {
     at_a_terminal_after(arguments, answer, || {})
 }
 

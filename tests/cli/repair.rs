@@ -1,5 +1,6 @@
 //! `sexton repair`: what it is told, what it says, and its codes.
 
+use crate::plan::at_a_terminal;
 use crate::sample::{Sample, refused, sexton};
 
 #[test]
@@ -69,12 +70,16 @@ fn a_plan_to_repair_is_done_with_apply() {
     let report = done.json();
     assert_eq!(report["left"][0]["check"], "orphaned-row");
     assert_eq!(report["left"].as_array().unwrap().len(), 1);
+    // One was stranded (the other is of no cell that was given), one went with its family.
+    let records = &report["api_records"];
+    assert_eq!(records["instance_mappings"], 2, "{records}");
+    let healed = report["healed"].as_array().unwrap().iter();
+    let swept: Vec<_> = healed.filter(|h| h["way"] == "sweep").collect();
     assert!(
-        report["api_records"]
-            .as_object()
-            .unwrap()
-            .values()
-            .any(|n| n.as_u64() > Some(0))
+        swept
+            .iter()
+            .any(|h| h["table"] == "instance_mappings" && h["rows"] == 1),
+        "{swept:?}"
     );
     let audit = sexton(&["audit", &cell, "--api", &api, "--format", "json"]).json();
     let findings = audit["findings"].as_array().unwrap().iter();
@@ -92,4 +97,77 @@ fn a_plan_to_repair_is_done_with_apply() {
     // Nothing of the kind is looked at here, and that is not clean.
     let message = refused(64, &["repair", &cell, "--check", "backlog"]);
     assert!(message.contains("--upgrade-to"), "{message}");
+}
+
+#[test]
+fn the_records_of_a_family_that_is_archived_go_with_it() {
+    let sample = Sample::empty();
+    sample.generate(&[
+        "--families",
+        "3",
+        "--live",
+        "2",
+        "--damage",
+        "split-family=4",
+    ]);
+    let (cell, api) = (sample.cell(), sample.api());
+    let heal = ["repair", &cell, "--check", "split-family", "--apply"];
+    let done = sexton(&[&heal[..], &["--api", &api, "--format", "json"]].concat());
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let report = done.json();
+    let archived = report["archived"]["instances"].as_u64().unwrap();
+    assert!(archived > 0);
+    assert_eq!(report["api_records"]["instance_mappings"], archived);
+    let stranded = [
+        "audit",
+        &cell,
+        "--api",
+        &api,
+        "--check",
+        "stranded-api-record",
+    ];
+    assert_eq!(sexton(&stranded).code, 0);
+}
+
+#[test]
+fn somebody_at_a_terminal_sees_the_plan_and_is_asked() {
+    let sample = Sample::empty();
+    sample.generate(&["--families", "3", "--damage", "split-family=2"]);
+    let cell = sample.cell();
+    let before = sample.bytes();
+    let apply = ["repair", &cell, "--apply", "--quiet"];
+    let (code, shown) = at_a_terminal(&apply, "n\n");
+    assert_eq!(code, 75, "{shown}");
+    assert!(shown.contains("to heal: split-family ("), "{shown}");
+    assert!(shown.contains("This is to be done in "), "{shown}");
+    assert!(sample.bytes() == before);
+    let (code, shown) = at_a_terminal(&[&apply[..], &["--yes"]].concat(), "");
+    assert_eq!(code, 0, "{shown}");
+    // Nothing to heal, nothing to ask.
+    let (code, shown) = at_a_terminal(&apply, "");
+    assert_eq!(code, 0, "{shown}");
+    let ran = sexton(&["repair", &cell, "--yes"]);
+    assert_eq!(ran.code, 64, "{}", ran.stderr);
+    assert!(ran.stderr.contains("--apply"), "{}", ran.stderr);
+}
+
+#[test]
+fn young_families_are_not_archived() {
+    let sample = Sample::empty();
+    sample.generate(&["--families", "3", "--damage", "residue=2"]);
+    let cell = sample.cell();
+    let before = sample.bytes();
+    let heal = ["repair", &cell, "--check", "residue", "--apply", "--before"];
+    let left = sexton(&[&heal[..], &["2000-01-01"]].concat());
+    assert_eq!(left.code, 1, "{}{}", left.stdout, left.stderr);
+    assert!(
+        left.stdout.contains("too young for --before"),
+        "{}",
+        left.stdout
+    );
+    assert!(sample.bytes() == before);
+    let message = refused(64, &[&heal[..], &["soon"]].concat());
+    assert!(message.contains("--before"), "{message}");
+    let done = sexton(&[&heal[..], &["1d"]].concat());
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
 }

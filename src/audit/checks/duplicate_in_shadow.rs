@@ -75,6 +75,7 @@ fn probes<'a>(subject: &Subject<'a>, side: Side<'a>, shadow: &'a Table) -> [Prob
             )),
         probe(Severity::Error, format!("NOT ({same})"))
             .kind("different")
+            .choice("which of the two is right is not in the database")
             .message(format!(
                 "keys of {} rows are taken by other rows in {}: ids were used again, or a run was \
                  left half done",
@@ -137,10 +138,10 @@ fn cures(subject: &Subject<'_>, side: Side<'_>, shadow: &Table, same: &str) -> V
     let cure = |way: &dyn Fn(String) -> Way, condition: String| Cure {
         way: way(format!("{same}{condition}")),
         table: side.live.name.clone(),
-        keys: format!(
-            "SELECT {} {same}{condition}",
-            subject.key(side.member, "l").join(", ")
-        ),
+        key: side.member.key.clone(),
+        alias: "l",
+        from_where: format!("{same}{condition}"),
+        age: None,
     };
     let only_in_shadow = only(shadow, side.live, "s").concat();
     let only_in_live = only(side.live, shadow, "l").concat();
@@ -156,25 +157,23 @@ fn cures(subject: &Subject<'_>, side: Side<'_>, shadow: &Table, same: &str) -> V
     ]
 }
 
-/// True where the column has the same content in both tables, two NULLs included.
+/// True where the column has the same content in both tables, byte for byte, two NULLs included. What a database calls
+/// equal may differ in letters, or in how a number is written.
 fn same(subject: &Subject<'_>, live: &Column, shadow: &Column) -> String {
     let engine = subject.engine;
     let (a, b) = (
         engine.column("l", &live.name),
         engine.column("s", &shadow.name),
     );
-    let (a, b) = match engine {
-        // PostgreSQL has no `=` for json, nor between two enum types.
-        Engine::Postgres => {
-            let cast = subject.cast(Some(live), Some(shadow));
-            (format!("{a}{cast}"), format!("{b}{cast}"))
+    let equal = |form: &dyn Fn(&str) -> String| engine.null_safe_equal(&form(&a), &form(&b));
+    match engine {
+        // Which it writes out in full. It has no `=` for json, nor between two enum types.
+        Engine::Postgres => equal(&|column| format!("({column}::text COLLATE \"C\")")),
+        Engine::Mysql if live.ty.is_text() => equal(&|column| format!("CAST({column} AS BINARY)")),
+        Engine::Mysql => equal(&|column: &str| column.to_owned()),
+        Engine::Sqlite => {
+            let equal = equal(&|column| format!("({column} COLLATE BINARY)"));
+            format!("typeof({a}) = typeof({b}) AND {equal}")
         }
-        // By default 'a' = 'A' there.
-        Engine::Mysql if live.ty.is_text() => (
-            format!("CAST({a} AS BINARY)"),
-            format!("CAST({b} AS BINARY)"),
-        ),
-        Engine::Mysql | Engine::Sqlite => (a, b),
-    };
-    engine.null_safe_equal(&a, &b)
+    }
 }

@@ -70,6 +70,7 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Vec<Probe> 
         probes.push(
             probe(Severity::Warning, &format!("{live} AND {date} IS NOT NULL"))
                 .kind("date-of-live")
+                .choice("a service that deletes later by itself dates live rows")
                 .message(format!(
                     "{table} rows have a {at} and a {column} that says live"
                 ))
@@ -84,6 +85,7 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Vec<Probe> 
         probes.push(
             probe(Severity::Warning, &unknown)
                 .kind("no-marker")
+                .choice("whether they live is not in the database")
                 .message(format!(
                     "{table} rows have a NULL {}: neither live nor deleted",
                     marker.column
@@ -103,12 +105,11 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Vec<Probe> 
 fn setting(subject: &Subject<'_>, side: Side<'_>, to: String, condition: String) -> Option<Cure> {
     let (engine, key) = (subject.engine, &side.member.key);
     (!key.is_empty()).then(|| Cure {
-        keys: format!(
-            "SELECT {} FROM {} WHERE {condition}",
-            engine.quote_all(key),
-            engine.quote(&side.live.name)
-        ),
         table: side.live.name.clone(),
+        key: key.clone(),
+        alias: "",
+        from_where: format!("FROM {} WHERE {condition}", engine.quote(&side.live.name)),
+        age: None,
         way: Way::Set { to, condition },
     })
 }

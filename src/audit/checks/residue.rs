@@ -2,6 +2,10 @@
 
 use crate::audit::{Check, Cure, Link, Probe, Repair, Severity, Subject, Way};
 
+/// Why rows are left that no shadow table is for.
+const NOWHERE: &str =
+    "there is no shadow table to move them to, and whether they may be deleted is for you to say";
+
 /// The check `residue`.
 pub(super) struct Residue;
 
@@ -68,11 +72,13 @@ fn of_deleted_parent(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
         Cure {
             way: Way::Archive,
             table: link.parent.live.name.clone(),
-            keys: format!(
-                "SELECT {} FROM {} WHERE {parent_deleted} AND {has_some}",
-                subject.key(link.parent.member, "p").join(", "),
+            key: link.parent.member.key.clone(),
+            alias: "p",
+            from_where: format!(
+                "FROM {} WHERE {parent_deleted} AND {has_some}",
                 subject.aliased(link.parent.live, "p"),
             ),
+            age: link.parent.member.age.clone(),
         }
     });
     let archives = severity == Severity::Warning
@@ -85,8 +91,13 @@ fn of_deleted_parent(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
     } else {
         ""
     };
+    let probe = Probe::rows(severity, &reference.child, question);
+    let probe = match link.child.shadow {
+        Some(_) => probe,
+        None => probe.choice(NOWHERE),
+    };
     Some(
-        Probe::rows(severity, &reference.child, question)
+        probe
             .cures(cure.filter(|_| archives))
             .reference(reference)
             .kind("parent-deleted")
@@ -121,6 +132,7 @@ fn of_archived_parent<'a>(subject: &Subject<'a>, link: Link<'a>) -> Option<Probe
         Probe::rows(Severity::Warning, &reference.child, question)
             .reference(reference)
             .kind("parent-archived")
+            .choice(NOWHERE)
             .message(format!(
                 "{} rows were left behind, their {} row is in {} and they have no shadow table",
                 reference.child, reference.parent, parent_shadow.name

@@ -82,11 +82,10 @@ fn left_behind<'a>(
     let follow = Cure {
         way: Way::Follow,
         table: child.name.clone(),
-        keys: format!(
-            "SELECT {} FROM {} WHERE {rows}",
-            subject.key(link.child.member, "c").join(", "),
-            subject.aliased(child, "c")
-        ),
+        key: link.child.member.key.clone(),
+        alias: "c",
+        from_where: format!("FROM {} WHERE {rows}", subject.aliased(child, "c")),
+        age: None,
     };
     Probe::rows(severity(link), &child.name, question)
         .cures(Some(follow).filter(|_| !link.child.member.key.is_empty()))
@@ -169,22 +168,17 @@ fn gone_before<'a>(
         age: subject.age(link.parent.member, parent, "p"),
         from_where,
     };
-    let (way, table, keys) = match parent_deleted {
-        true => (Way::Archive, parent, subject.key(link.parent.member, "p")),
-        false => (
-            Way::Return,
-            child_shadow,
-            subject.key(link.child.member, "c"),
-        ),
+    let (way, table, member, alias) = match parent_deleted {
+        true => (Way::Archive, parent, link.parent.member, "p"),
+        false => (Way::Return, child_shadow, link.child.member, "c"),
     };
     let cure = Cure {
         way,
         table: table.name.clone(),
-        keys: format!(
-            "SELECT DISTINCT {} {}",
-            keys.join(", "),
-            question.from_where
-        ),
+        key: member.key.clone(),
+        alias,
+        from_where: question.from_where.clone(),
+        age: member.age.clone(),
     };
     let parent_state = if parent_deleted {
         "soft-deleted, not archived"
@@ -199,7 +193,7 @@ fn gone_before<'a>(
     };
     Some(
         Probe::rows(severity(link), &child.name, question)
-            .cures(Some(cure).filter(|_| !keys.is_empty()))
+            .cures(Some(cure).filter(|_| !member.key.is_empty()))
             .reference(link.reference)
             .kind(match parent_deleted {
                 true => "parent-deleted",

@@ -1,0 +1,292 @@
+//! A repair while others are at work in the same database, or the database goes away.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use sexton::archive::{Observer, RowName, Stop, StopReason, restore};
+use sexton::db::{DbErrorKind, Engine, Session, introspect};
+use sexton::exit::ExitCode;
+use sexton::repair::{Options, RepairOutcome, repair};
+use sexton::schema::{FamilyGraph, Profile};
+
+use super::{CURE, apply, broken, graph_of, healed, mend};
+use crate::rough::{How, LOST, session as rough, upset};
+use crate::support::databases::Database;
+
+/// A restore that begins whenever the repair has moved something.
+struct Restoring<'a> {
+    session: Session,
+    graph: &'a FamilyGraph,
+    answers: Vec<String>,
+}
+
+impl Observer for Restoring<'_> {
+    fn batch(&mut self, _: u64, _: u64, _: u64) {
+        let name = RowName::parse("instances:2", self.graph).unwrap();
+        let (options, stop) = (sexton::archive::Options::default(), Stop::default());
+        let ended = restore(
+            &mut self.session,
+            self.graph,
+            &[name],
+            &options,
+            &stop,
+            &mut (),
+        );
+        self.answers.push(match ended {
+            Ok(_) => "restored".into(),
+            Err(error) => error.message,
+        });
+    }
+}
+
+#[test]
+fn nobody_else_moves_rows_until_all_is_healed() {
+    let mut cloud = broken();
+    let graph = cloud.graph();
+    let mut restoring = Restoring {
+        session: cloud.database.session(),
+        graph: &graph,
+        answers: Vec::new(),
+    };
+    let (options, stop) = (apply(&CURE), Stop::default());
+    let session = &mut cloud.session;
+    let done = repair(session, &graph, None, &options, &stop, &mut restoring).unwrap();
+    assert_eq!(done.exit_code(), ExitCode::Done, "{done:#?}");
+    assert!(restoring.answers.len() > 3, "{:?}", restoring.answers);
+    for answer in &restoring.answers {
+        assert!(
+            answer.starts_with("another archiver is at work in"),
+            "{answer}"
+        );
+    }
+    // And the lock is given back.
+    restoring.batch(0, 0, 0);
+    assert_eq!(restoring.answers.last().unwrap(), "restored");
+}
+
+/// As it goes away at each of its questions, for good.
+#[test]
+fn a_database_that_is_lost_ends_it_with_a_report() {
+    let mut template = broken();
+    let graph = template.graph();
+    let options = Options {
+        run: sexton::archive::Options {
+            retries: 2,
+            backoff: Duration::ZERO,
+            ..sexton::archive::Options::default()
+        },
+        ..apply(&CURE)
+    };
+    let stop = Stop::default();
+    let run = |after: usize, times: usize| {
+        let upsets = [upset("SELECT DISTINCT", after, times, LOST)];
+        let (mut session, _) = rough(&template, &upsets);
+        repair(&mut session, &graph, None, &options, &stop, &mut ()).unwrap()
+    };
+    let lost = run(3, usize::MAX);
+    assert_eq!(lost.stopped_because, StopReason::Failed);
+    assert_eq!(lost.exit_code(), ExitCode::Stopped);
+    // Nothing is looked at that is not there, and nothing is called left.
+    assert_eq!((lost.left, lost.not_checked), (vec![], vec![]));
+    // Twice is no loss.
+    assert_eq!(run(3, 2).exit_code(), ExitCode::Done);
+}
+
+#[test]
+fn what_the_database_refuses_to_tell_holds_up_nothing_else() {
+    let mut cloud = broken();
+    let graph = cloud.graph();
+    let refused = How::Refused(DbErrorKind::Permission);
+    let (mut session, _) = rough(&cloud, &[upset("SELECT DISTINCT", 0, 1, refused)]);
+    let done = mend(&mut session, &graph, &apply(&CURE));
+    assert_eq!(done.exit_code(), ExitCode::Unavailable);
+    assert_eq!(done.not_checked.len(), 1, "{:?}", done.not_checked);
+    assert_eq!(done.not_checked[0].why, "it went wrong");
+    assert!(healed(&done).len() > 3, "{:?}", healed(&done));
+}
+
+#[test]
+fn a_stopped_repair_asks_nothing_more() {
+    let mut cloud = broken();
+    let graph = cloud.graph();
+    let flag = AtomicBool::new(true);
+    let (mut session, seen) = rough(&cloud, &[]);
+    let options = apply(&CURE);
+    let stopped = repair(
+        &mut session,
+        &graph,
+        None,
+        &options,
+        &Stop::on(&flag),
+        &mut (),
+    )
+    .unwrap();
+    assert_eq!(stopped.stopped_because, StopReason::Signal);
+    assert_eq!(stopped.exit_code(), ExitCode::Stopped);
+    assert_eq!(
+        (seen.count("SELECT DISTINCT"), seen.count("SELECT COUNT")),
+        (0, 0)
+    );
+}
+
+/// More rows than are read at a time.
+#[test]
+fn keys_are_read_in_windows() {
+    let database = Database::fresh(Engine::Sqlite);
+    let mut session = database.session();
+    session
+        .execute("CREATE TABLE a (id INTEGER PRIMARY KEY, deleted INTEGER, deleted_at DATETIME)")
+        .unwrap();
+    session
+        .execute(
+            "CREATE TABLE shadow_a (id INTEGER PRIMARY KEY, deleted INTEGER, deleted_at DATETIME)",
+        )
+        .unwrap();
+    session
+        .execute(
+            "INSERT INTO a WITH RECURSIVE n (id) AS (VALUES (1) UNION ALL SELECT id + 1 FROM n WHERE id < 45000)
+             SELECT id, id, NULL FROM n",
+        )
+        .unwrap();
+    let schema = introspect(&mut session).unwrap();
+    let graph = Profile::convention().families(&schema).unwrap();
+    let mut shown = super::Shown::default();
+    let (options, stop) = (super::plan(&["inconsistent-marker"]), Stop::default());
+    let planned = repair(&mut session, &graph, None, &options, &stop, &mut shown).unwrap();
+    assert_eq!((planned.healed[0].rows, planned.healed.len()), (45_000, 1));
+    assert_eq!(shown.0.len(), 1, "one statement of a kind");
+    let done = mend(&mut session, &graph, &apply(&["inconsistent-marker"]));
+    assert_eq!(
+        healed(&done),
+        ["set inconsistent-marker a: 45000"],
+        "{done:?}"
+    );
+    assert_eq!(done.exit_code(), ExitCode::Done);
+    let left = "SELECT COUNT(*) FROM a WHERE deleted_at IS NULL";
+    assert_eq!(session.query_count(left).unwrap(), 0);
+}
+
+/// A table whose row was archived with a copy left in the live one, and somebody who changes that.
+fn copied(engine: Engine, value: &str, column: &str, archived: &str) -> (Database, FamilyGraph) {
+    let database = Database::fresh(engine);
+    let mut session = database.session();
+    let columns = format!("a_id INTEGER, note {column}, deleted INTEGER, deleted_at VARCHAR(30)");
+    for statement in [
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, deleted INTEGER, deleted_at VARCHAR(30))"
+            .to_owned(),
+        "CREATE TABLE shadow_a (id INTEGER PRIMARY KEY, deleted INTEGER, deleted_at VARCHAR(30))"
+            .into(),
+        format!(
+            "CREATE TABLE b (id INTEGER PRIMARY KEY, {columns}, FOREIGN KEY (a_id) REFERENCES a (id))"
+        ),
+        format!("CREATE TABLE shadow_b (id INTEGER PRIMARY KEY, {columns})"),
+        "INSERT INTO a VALUES (1, 0, NULL)".into(),
+        format!("INSERT INTO b VALUES (5, 1, {value}, 5, '2025-01-01')"),
+        format!("INSERT INTO shadow_b VALUES (5, 1, {archived}, 5, '2025-01-01')"),
+    ] {
+        session.execute(&statement).unwrap();
+    }
+    let schema = introspect(&mut session).unwrap();
+    let graph = Profile::convention().families(&schema).unwrap();
+    (database, graph)
+}
+
+fn copies(session: &mut Session, graph: &FamilyGraph) -> RepairOutcome {
+    mend(session, graph, &apply(&["duplicate-in-shadow"]))
+}
+
+/// What a database calls equal.
+#[test]
+fn copies_are_the_same_byte_for_byte() {
+    for (engine, column, live, archived, same) in [
+        (Engine::Sqlite, "TEXT COLLATE NOCASE", "'x'", "'X'", false),
+        (Engine::Sqlite, "TEXT COLLATE NOCASE", "'x'", "'x'", true),
+        (Engine::Sqlite, "BLOB", "1", "1.0", false),
+        (Engine::Mysql, "VARCHAR(9)", "'x'", "'X'", false),
+        (Engine::Mysql, "VARCHAR(9)", "'x'", "'x'", true),
+        (Engine::Postgres, "NUMERIC", "1.0", "1.00", false),
+        (Engine::Postgres, "NUMERIC", "1.0", "1.0", true),
+        (
+            Engine::Postgres,
+            "JSON",
+            "'{\"a\":1}'",
+            "'{\"a\": 1}'",
+            false,
+        ),
+        (Engine::Postgres, "JSON", "'{\"a\":1}'", "'{\"a\":1}'", true),
+    ] {
+        let (database, graph) = copied(engine, live, column, archived);
+        let mut session = database.session();
+        let done = copies(&mut session, &graph);
+        let left = session
+            .query_count("SELECT COUNT(*) FROM shadow_b")
+            .unwrap();
+        let case = format!("{engine} {column} {live} {archived}: {done:?}");
+        assert_eq!(left, i64::from(!same), "{case}");
+        assert_eq!(done.left.len(), usize::from(!same), "{case}");
+        if !same {
+            let why = "which of the two is right is not in the database";
+            assert_eq!(done.left[0].why, why);
+        }
+    }
+}
+
+/// A row that changes while the DELETE of its copy waits for it is no copy any more.
+#[test]
+fn a_copy_that_is_being_changed_stays() {
+    for engine in [Engine::Mysql, Engine::Postgres] {
+        let (database, graph) = copied(engine, "'x'", "VARCHAR(9)", "'x'");
+        // Its parent is archived, so that the live one is to go.
+        let mut other = database.session();
+        other.execute("UPDATE b SET a_id = NULL").unwrap();
+        other
+            .execute("INSERT INTO shadow_a SELECT * FROM a")
+            .unwrap();
+        other.execute("DELETE FROM a").unwrap();
+        other
+            .execute("ALTER TABLE b DROP CONSTRAINT IF EXISTS b_a_id_fkey")
+            .ok();
+        other
+            .execute("ALTER TABLE b DROP FOREIGN KEY b_ibfk_1")
+            .ok();
+        other.execute("UPDATE b SET a_id = 1").unwrap();
+        let mut changing = database.session();
+        changing.begin().unwrap();
+        changing.execute("UPDATE b SET note = 'new'").unwrap();
+        let changed = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(700));
+            changing.commit().unwrap();
+        });
+        let mut session = database.session();
+        let done = copies(&mut session, &graph);
+        changed.join().unwrap();
+        let new = "SELECT COUNT(*) FROM b WHERE note = 'new'";
+        assert_eq!(session.query_count(new).unwrap(), 1, "{engine}: {done:?}");
+        assert_eq!(done.left.len(), 1, "{engine}: {done:?}");
+    }
+}
+
+/// Families that are younger than `--before` are not archived.
+#[test]
+fn young_families_are_left() {
+    let mut cloud = broken();
+    let graph = graph_of(&mut cloud.session);
+    let (rows, instances) = (super::sum(&cloud.contents()), cloud.count("instances"));
+    cloud.sql("UPDATE instances SET deleted_at = '2026-01-02 00:00:00' WHERE id IN (1, 2, 4)");
+    let mut options = apply(&["split-family", "residue"]);
+    options.run.before = Some("2026-01-01 00:00:00".to_owned().try_into().unwrap());
+    let done = mend(&mut cloud.session, &graph, &options);
+    assert!(
+        !healed(&done).iter().any(|h| h.starts_with("archive ")),
+        "{:?}",
+        healed(&done)
+    );
+    assert_eq!(cloud.count("instances"), instances);
+    let young = "they are too young for --before, or came while others were healed";
+    assert!(
+        done.left.iter().any(|left| left.why == young),
+        "{:?}",
+        done.left
+    );
+    assert_eq!(super::sum(&cloud.contents()), rows);
+}
