@@ -286,3 +286,43 @@ fn reports_of_generate_and_of_a_difference_of_schemas_are_valid() {
     assert!(json["differences"][0].is_object(), "{json}");
     valid(&strict("schema-diff"), &json);
 }
+
+#[test]
+fn reports_of_a_repair_are_valid() {
+    let sample = Sample::empty();
+    let damage = [
+        "split-family=3",
+        "residue=1",
+        "inconsistent-marker=3",
+        "duplicate-in-shadow=5",
+        "orphaned-row=1",
+        "unarchivable-parent=2",
+        "stranded-api-record=2",
+    ];
+    let damage = damage.iter().flat_map(|damage| ["--damage", *damage]);
+    let damage: Vec<_> = ["--families", "3", "--live", "2"]
+        .into_iter()
+        .chain(damage)
+        .collect();
+    sample.generate(&damage);
+    let (cell, api) = (sample.cell(), sample.api());
+    let repair = ["repair", &cell, "--api", &api, "--format", "json"];
+    for more in [&[][..], &["--apply"]] {
+        let json = sexton(&[&repair[..], more].concat()).json();
+        for part in ["healed", "left"] {
+            assert!(json[part][1].is_object(), "{json}");
+        }
+        valid(&strict("repair"), &json);
+    }
+    let without = [
+        "repair",
+        &cell,
+        "--check",
+        "stranded-api-record",
+        "--format",
+        "json",
+    ];
+    let json = sexton(&without).json();
+    assert!(json["not_checked"][0].is_object(), "{json}");
+    valid(&strict("repair"), &json);
+}
