@@ -13,6 +13,7 @@ pub mod error;
 pub mod exit;
 pub mod generate;
 pub mod nearest;
+pub mod plural;
 pub mod prove;
 pub mod quote;
 pub mod repair;

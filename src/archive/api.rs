@@ -16,6 +16,10 @@ use crate::schema::{ApiRecords, FamilyGraph, Schema};
 
 use super::keys::KEYS_PER_STATEMENT;
 
+mod forecast;
+
+use forecast::Counted;
+
 /// How often to try again after a deadlock or a lost connection: as a batch is.
 const RETRIES: u32 = 10;
 
@@ -35,6 +39,14 @@ pub struct Cell<'a> {
     pub graph: &'a FamilyGraph,
 }
 
+/// How far the cells' shadow tables were looked through.
+#[derive(Default)]
+struct Pages {
+    cell: usize,
+    /// The key that the next page is behind.
+    after: Option<Value>,
+}
+
 /// How often something is tried again, and after which pause.
 struct Patience<'a> {
     retries: u32,
@@ -52,6 +64,7 @@ pub struct Api<'a> {
     covered: BTreeSet<String>,
     patience: Patience<'a>,
     away: BTreeMap<String, String>,
+    counted: Counted,
     /// Instances whose records were left because their mapping names a cell that was not given.
     pub elsewhere: u64,
     /// Instances whose records were left because a given cell could not be asked whether it holds them.
@@ -94,6 +107,7 @@ impl<'a> Api<'a> {
                 pause: Box::new(std::thread::sleep),
             },
             away: BTreeMap::new(),
+            counted: Counted::default(),
             elsewhere: 0,
             unasked: 0,
         })
@@ -140,9 +154,7 @@ impl<'a> Api<'a> {
             if gone.is_empty() {
                 continue;
             }
-            for (table, count) in self.delete(&gone)? {
-                *removed.entry(table).or_default() += count;
-            }
+            add(&mut removed, self.delete(&gone)?);
         }
         Ok(removed)
     }
@@ -153,37 +165,52 @@ impl<'a> Api<'a> {
     ///
     /// As [`Api::remove`].
     pub fn sweep(&mut self) -> Result<BTreeMap<String, u64>> {
-        let mut removed: BTreeMap<String, u64> = BTreeMap::new();
+        let mut removed = BTreeMap::new();
         // The sweep sees everything that the batches before it saw.
         (self.elsewhere, self.unasked) = (0, 0);
+        self.ask_again();
+        let mut pages = Pages::default();
+        while let Some(names) = self.archived(&mut pages)? {
+            add(&mut removed, self.remove(&names)?);
+        }
+        Ok(removed)
+    }
+
+    /// Cells that were lost may be back.
+    fn ask_again(&mut self) {
         for cell in &mut self.cells {
             if self.away.contains_key(&cell.name) && reconnect(&mut cell.session).is_ok() {
                 self.away.remove(&cell.name);
             }
         }
-        for number in 0..self.cells.len() {
-            let mut after: Option<Value> = None;
-            while let Some(page) =
-                archived_roots(&self.cells[number], &self.records, after.as_ref())
-            {
-                let Some(page) = self.ask(number, &page)? else {
-                    break;
-                };
-                let full = page.len() == PAGE;
-                after = page.last().map(|row| row[0].clone());
-                let names = page
-                    .iter()
-                    .filter_map(|row| row[1].as_text().map(str::to_owned));
-                let names: Vec<_> = names.collect();
-                for (table, count) in self.remove(&names)? {
-                    *removed.entry(table).or_default() += count;
-                }
-                if !full {
-                    break;
+    }
+
+    /// The next page of the roots in the cells' shadow tables, one cell after the other; nothing after the last.
+    fn archived(&mut self, pages: &mut Pages) -> Result<Option<Vec<String>>> {
+        while let Some(cell) = self.cells.get(pages.cell) {
+            let page = match archived_roots(cell, &self.records, pages.after.as_ref()) {
+                Some(page) => self.ask(pages.cell, &page)?,
+                None => None,
+            };
+            let page = page.unwrap_or_default();
+            let names = page
+                .iter()
+                .filter_map(|row| row[1].as_text().map(str::to_owned));
+            let names: Vec<_> = names.collect();
+            match page.last().filter(|_| page.len() == PAGE) {
+                Some(last) => pages.after = Some(last[0].clone()),
+                None => {
+                    *pages = Pages {
+                        cell: pages.cell + 1,
+                        after: None,
+                    }
                 }
             }
+            if !page.is_empty() {
+                return Ok(Some(names));
+            }
         }
-        Ok(removed)
+        Ok(None)
     }
 
     /// Statements sent to the API database so far.
@@ -315,6 +342,12 @@ impl<'a> Api<'a> {
             })
         })?;
         Ok(self.tables.iter().cloned().zip(counts).collect())
+    }
+}
+
+fn add(counts: &mut BTreeMap<String, u64>, more: impl IntoIterator<Item = (String, u64)>) {
+    for (table, count) in more {
+        *counts.entry(table).or_default() += count;
     }
 }
 

@@ -12,15 +12,20 @@ use serde::{Deserialize, Serialize};
 use super::before::Before;
 use super::options::Options;
 use super::outcome::{Blocked, Outcome};
+use crate::db::{Session, Target};
 use crate::schema::FamilyGraph;
 
 /// The version of this form.
 const VERSION: u32 = 1;
 
-/// What a cell's schema was, as far as it decides what moves.
+/// Where a cell was, and what its schema was as far as it decides what moves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
+    /// The database, without password. Not compared by itself: the same one may be reached by another name or user.
+    pub database: String,
+    /// Its engine, by name.
+    pub engine: String,
     /// The profile that it was read with.
     pub profile: String,
     /// The fingerprint of each table (`Table::fingerprint`).
@@ -28,12 +33,25 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// That of a graph.
-    pub fn of(graph: &FamilyGraph) -> Self {
+    /// That of a database.
+    pub fn of(session: &Session, graph: &FamilyGraph) -> Self {
         let tables = graph.schema.tables.values();
         Self {
+            database: session.label().to_owned(),
+            engine: session.origin().to_string(),
             profile: graph.profile.name.clone(),
             tables: tables.map(|t| (t.name.clone(), t.fingerprint())).collect(),
+        }
+    }
+
+    /// Whether both name the same place; that they do not is no proof of two databases.
+    fn is_at(&self, now: &Self) -> bool {
+        match (
+            self.database.parse::<Target>(),
+            now.database.parse::<Target>(),
+        ) {
+            (Ok(planned), Ok(now)) => planned.same_database(&now),
+            _ => self.database == now.database,
         }
     }
 
@@ -68,10 +86,12 @@ pub struct Forecast {
     pub sexton: String,
     /// When it was written, in UTC.
     pub written_at: Timestamp,
-    /// The databases, without passwords. They are not compared: another user of the same database may apply a plan.
+    /// The databases, without passwords.
     pub database: String,
     /// The schema of each cell; the name of a single database is empty.
     pub schemas: BTreeMap<String, Shape>,
+    /// Whether the API database (`--api`) was looked at.
+    pub api: bool,
     /// `--before`, as the moment that it came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
@@ -85,6 +105,8 @@ pub struct Forecast {
     pub rows: BTreeMap<String, u64>,
     /// Rows to be written to a file and deleted, by table.
     pub dropped: BTreeMap<String, u64>,
+    /// Records to be removed from the API database, by table.
+    pub api_records: BTreeMap<String, u64>,
     /// Rows in all, those to be dropped included.
     pub total_rows: u64,
     /// Families to move.
@@ -100,7 +122,7 @@ impl Forecast {
     pub fn of(
         outcome: &Outcome,
         options: &Options,
-        schemas: BTreeMap<String, Shape>,
+        (schemas, api): (BTreeMap<String, Shape>, bool),
         max_drift_percent: f64,
         now: Timestamp,
     ) -> Self {
@@ -110,12 +132,14 @@ impl Forecast {
             written_at: now,
             database: outcome.database.clone(),
             schemas,
+            api,
             before: options.before.clone(),
             task_log: options.task_log,
             drop_unshadowed: options.drop_unshadowed.clone(),
             max_drift_percent,
             rows: outcome.rows.clone(),
             dropped: outcome.dropped.clone(),
+            api_records: outcome.api_records.clone(),
             total_rows: outcome.total_rows,
             families: outcome.families,
             blocked: outcome.blocked.clone(),
@@ -156,6 +180,47 @@ impl Forecast {
         }
     }
 
+    /// The first cell whose database is of another kind now: what was planned, and what is there.
+    pub fn other_engine<'a>(
+        &'a self,
+        now: &'a BTreeMap<String, Shape>,
+    ) -> Option<(&'a Shape, &'a Shape)> {
+        self.both(now)
+            .find(|(planned, now)| planned.engine != now.engine)
+    }
+
+    /// The first cell whose database has another name now. It may be the same one all the same.
+    pub fn other_database<'a>(
+        &'a self,
+        now: &'a BTreeMap<String, Shape>,
+    ) -> Option<(&'a Shape, &'a Shape)> {
+        self.both(now).find(|(planned, now)| !planned.is_at(now))
+    }
+
+    fn both<'a>(
+        &'a self,
+        now: &'a BTreeMap<String, Shape>,
+    ) -> impl Iterator<Item = (&'a Shape, &'a Shape)> {
+        let cells = self.schemas.iter();
+        cells.filter_map(|(cell, planned)| Some((planned, now.get(cell)?)))
+    }
+
+    /// Whether nothing is left of what was planned.
+    pub fn is_done(&self, now: &Outcome) -> bool {
+        self.total_rows > 0 && now.total_rows == 0
+    }
+
+    /// Whether each table has at most what was planned of it, as after a run that was cut.
+    pub fn is_begun(&self, now: &Outcome) -> bool {
+        let within = |planned: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>| {
+            now.iter()
+                .all(|(table, n)| *n <= planned.get(table).copied().unwrap_or(0))
+        };
+        now.families < self.families
+            && within(&self.rows, &now.rows)
+            && within(&self.dropped, &now.dropped)
+    }
+
     /// What is no longer as it was in the schemas, a fragment each.
     pub fn schema_changes(&self, now: &BTreeMap<String, Shape>) -> Vec<String> {
         let named = |cell: &str, change: String| match cell {
@@ -184,12 +249,23 @@ impl Forecast {
             }
         };
         compare("families", self.families, now.families);
-        for (planned, now) in [(&self.rows, &now.rows), (&self.dropped, &now.dropped)] {
-            let tables: BTreeSet<_> = planned.keys().chain(now.keys()).collect();
-            let count =
-                |counts: &BTreeMap<String, u64>, t: &String| counts.get(t).copied().unwrap_or(0);
-            for table in tables {
-                compare(table, count(planned, table), count(now, table));
+        let of = |what: &'static str| move |key: &String| format!("{what}{key}");
+        for (planned, now, named) in [
+            (&self.rows, &now.rows, of("")),
+            (&self.dropped, &now.dropped, of("")),
+            (&self.api_records, &now.api_records, of("API records in ")),
+            (
+                &self.blocked_families,
+                &now.blocked_families,
+                of("blocked families, "),
+            ),
+        ] {
+            let keys: BTreeSet<_> = planned.keys().chain(now.keys()).collect();
+            let count = |counts: &BTreeMap<String, u64>, key: &String| {
+                counts.get(key).copied().unwrap_or(0)
+            };
+            for key in keys {
+                compare(&named(key), count(planned, key), count(now, key));
             }
         }
         drift
@@ -205,19 +281,22 @@ mod tests {
             database: "nova".into(),
             families,
             rows: BTreeMap::from([("instances".into(), instances)]),
+            total_rows: instances,
             ..Outcome::default()
         }
     }
 
     fn forecast(percent: f64) -> Forecast {
         let shape = Shape {
+            database: "mysql://nova@db/nova".into(),
+            engine: "MariaDB/MySQL".into(),
             profile: "nova".into(),
             tables: BTreeMap::from([("a".into(), "1".into()), ("b".into(), "2".into())]),
         };
         Forecast::of(
             &outcome(100, 200),
             &Options::default(),
-            BTreeMap::from([(String::new(), shape)]),
+            (BTreeMap::from([(String::new(), shape)]), false),
             percent,
             Timestamp::UNIX_EPOCH,
         )
@@ -241,6 +320,65 @@ mod tests {
         let mut more = outcome(100, 200);
         more.rows.insert("tags".into(), 1);
         assert_eq!(loose.drift(&more), ["tags: 0 planned, now 1"]);
+    }
+
+    #[test]
+    fn families_that_stay_and_records_that_go_are_counts_too() {
+        let (mut planned, mut now) = (outcome(1, 1), outcome(1, 1));
+        planned.blocked_families.insert("live-child".into(), 3);
+        planned.api_records.insert("request_specs".into(), 10);
+        let of = |outcome: &Outcome, percent| Forecast {
+            api_records: outcome.api_records.clone(),
+            blocked_families: outcome.blocked_families.clone(),
+            families: 1,
+            rows: outcome.rows.clone(),
+            ..forecast(percent)
+        };
+        assert!(of(&planned, 0.0).drift(&planned).is_empty());
+        now.blocked_families.insert("live-child".into(), 2);
+        now.blocked_families.insert("no-date".into(), 1);
+        now.api_records.insert("request_specs".into(), 9);
+        let all = [
+            "API records in request_specs: 10 planned, now 9",
+            "blocked families, live-child: 3 planned, now 2",
+            "blocked families, no-date: 0 planned, now 1",
+        ];
+        assert_eq!(of(&planned, 0.0).drift(&now), all);
+        assert_eq!(of(&planned, 10.0).drift(&now), all[1..]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_plan_is_told_from_what_came_since() {
+        let plan = forecast(0.0);
+        assert!(plan.is_done(&Outcome::default()));
+        let rest = outcome(10, 20);
+        assert!(!plan.is_done(&rest) && plan.is_begun(&rest));
+        let mut more = rest.clone();
+        more.rows.insert("tags".into(), 1);
+        assert!(!plan.is_begun(&more));
+        assert!(!plan.is_begun(&outcome(100, 199)));
+    }
+
+    #[test]
+    fn a_database_has_many_names_and_one_engine() {
+        let plan = forecast(0.0);
+        let at = |database: &str, engine: &str| {
+            let shape = Shape {
+                database: database.into(),
+                engine: engine.into(),
+                ..plan.schemas[""].clone()
+            };
+            BTreeMap::from([(String::new(), shape)])
+        };
+        let same = at("mysql://admin@db:3306/nova", "MariaDB/MySQL");
+        assert!(plan.other_engine(&same).is_none() && plan.other_database(&same).is_none());
+        let copy = at("mysql://nova@db/copy", "MariaDB/MySQL");
+        assert!(plan.other_engine(&copy).is_none());
+        assert_eq!(
+            plan.other_database(&copy).unwrap().1.database,
+            "mysql://nova@db/copy"
+        );
+        assert!(plan.other_engine(&at("a.db", "SQLite")).is_some());
     }
 
     #[test]

@@ -90,6 +90,10 @@ pub trait Observer {
     fn archived(&mut self, _api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
         Ok(BTreeMap::new())
     }
+    /// The same in a dry run: roots would go. Returns how many records would be removed, by table.
+    fn would_archive(&mut self, _api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
+        Ok(BTreeMap::new())
+    }
     /// Whether [`Observer::expects`] is wanted: the roots are counted for it.
     fn wants_estimate(&self) -> bool {
         false

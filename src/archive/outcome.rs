@@ -110,7 +110,7 @@ pub struct Outcome {
     pub left_behind: BTreeMap<String, u64>,
     /// Rows written to a file and deleted (`--drop-unshadowed`), by table.
     pub dropped: BTreeMap<String, u64>,
-    /// API-database records removed, by table.
+    /// API-database records removed (in a dry run, that would be), by table.
     pub api_records: BTreeMap<String, u64>,
     /// API-database tables whose records about what came back are gone for good, where rows came back.
     #[serde(skip_serializing_if = "Vec::is_empty")]

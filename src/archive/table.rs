@@ -304,10 +304,12 @@ impl Run<'_> {
             self.outcome.total_rows += moved;
             self.observer
                 .batch(moved, self.outcome.total_rows, self.outcome.families);
+            let records = match self.sql.options.dry_run {
+                true => self.observer.would_archive(&done.api_keys)?,
+                false => self.observer.archived(&done.api_keys)?,
+            };
+            self.outcome.add_api_records(&records);
             if !self.sql.options.dry_run {
-                for (table, count) in self.observer.archived(&done.api_keys)? {
-                    *self.outcome.api_records.entry(table).or_default() += count;
-                }
                 self.stop.sleep(self.sql.options.sleep);
             }
         }

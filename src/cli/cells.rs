@@ -110,13 +110,13 @@ pub(super) fn with_rows(error: Error, so_far: &Outcome) -> Error {
 /// Opens the API database, and each cell that was reached for asking. The others that were given, too, are not
 /// forgotten: they may hold any instance.
 pub(super) fn open_api<'a>(
-    target: &Target,
+    (target, access): (&Target, Access),
     reached: &[(String, Target)],
     graphs: &'a [FamilyGraph],
     unreachable: &Unreachable,
     stop: Stop<'a>,
 ) -> Result<Api<'a>> {
-    let (session, schema) = open_with_schema(target, Access::ReadWrite).map_err(of_api)?;
+    let (session, schema) = open_with_schema(target, access).map_err(of_api)?;
     let records: ApiRecords = graphs
         .iter()
         .find_map(|g| g.profile.api.clone())

@@ -122,7 +122,7 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
     let reached = [(name.clone(), target.clone())];
     let mut api = match &databases.api {
         Some(api) if args.apply => Some(open_api(
-            api,
+            (api, access),
             &reached,
             &graphs,
             &Unreachable::new(false),

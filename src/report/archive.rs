@@ -64,7 +64,10 @@ impl Deed {
     /// The counts by table, each with its title.
     fn sections(self, outcome: &Outcome) -> Vec<(String, &BTreeMap<String, u64>)> {
         let verb = self.verb(outcome.dry_run);
-        let api = ("API-database records removed".into(), &outcome.api_records);
+        let api = (
+            api_records(outcome.dry_run).to_owned(),
+            &outcome.api_records,
+        );
         match self {
             Self::Purge => vec![(format!("Rows {verb}"), &outcome.rows), api],
             Self::Archive => vec![
@@ -72,10 +75,7 @@ impl Deed {
                     format!("Rows that {verb} to the shadow tables"),
                     &outcome.rows,
                 ),
-                (
-                    "Rows written to a file and deleted".into(),
-                    &outcome.dropped,
-                ),
+                (dropped(outcome.dry_run).to_owned(), &outcome.dropped),
                 api,
                 ("Rows purged".into(), &outcome.purged),
                 (
@@ -84,6 +84,22 @@ impl Deed {
                 ),
             ],
         }
+    }
+}
+
+/// What becomes of records of the API database, as a title: nothing brings them back.
+pub(super) fn api_records(dry_run: bool) -> &'static str {
+    match dry_run {
+        true => "API-database records that would be removed for good",
+        false => "API-database records removed",
+    }
+}
+
+/// What becomes of rows in tables without shadow, as a title.
+pub(super) fn dropped(dry_run: bool) -> &'static str {
+    match dry_run {
+        true => "Rows that would be written to a file and deleted",
+        false => "Rows written to a file and deleted",
     }
 }
 
@@ -189,8 +205,8 @@ pub fn purge_text(outcome: &Outcome) -> String {
         let _ = writeln!(text, "Rows {verb}:\n{}\n", table(&outcome.rows));
     }
     if outcome.api_records.values().any(|n| *n > 0) {
-        let records = table(&outcome.api_records);
-        let _ = writeln!(text, "API-database records removed:\n{records}\n");
+        let (title, records) = (api_records(outcome.dry_run), table(&outcome.api_records));
+        let _ = writeln!(text, "{title}:\n{records}\n");
     }
     text += &kept_text(outcome, deed.blocked());
     text += &unreachable(outcome);

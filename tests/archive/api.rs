@@ -63,6 +63,7 @@ fn records_that_an_interrupted_run_left_are_swept_by_the_next() {
 
         let (graph, url) = (cell.graph(), cell.database.url.clone());
         let mut api = api(&api_db, &[("", &url, &graph)]);
+        assert_eq!(records::foretold(&mut [("", &mut cell)], &mut api), 10);
         assert_eq!(archive(&mut cell, &mut api), 10);
         let left = [1, 2, 3].map(|id| records_of(&mut session, id));
         assert_eq!(left, [0, 0, 0]);
@@ -215,6 +216,17 @@ fn records_stay_while_another_cell_cannot_be_asked() {
     assert_eq!(api.remove(&two).unwrap().values().sum::<u64>(), 0);
     assert_eq!((api.unasked, seen.count(LIVING)), (2, 3));
     assert_eq!([1, 2].map(|id| records_of(&mut session, id)), [3, 3]);
+    // A dry run counts what is certain alone.
+    let mut dry = open(&[upset(LIVING, 0, 3, LOST)]).0;
+    assert_eq!(
+        dry.would_remove("cell1", &one)
+            .unwrap()
+            .values()
+            .sum::<u64>(),
+        0
+    );
+    assert_eq!(dry.unasked, 1);
+    assert_eq!(dry.would_sweep().unwrap().values().sum::<u64>(), 6);
     // At the end it is, for it may be there again.
     assert_eq!(api.sweep().unwrap().values().sum::<u64>(), 6);
     assert!(api.away().is_empty() && api.unasked == 0);

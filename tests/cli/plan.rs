@@ -4,8 +4,10 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
+use sexton::db::Engine;
 
 use crate::sample::{Ran, Sample, VARIABLES, refused, refused_by_clap, session, sexton};
+use crate::support::databases::Database;
 
 /// A sample with its plan.
 struct Planned {
@@ -76,8 +78,174 @@ fn a_plan_changes_nothing_and_is_then_done_to_the_end() {
     assert_eq!(done.json()["rows"], plan["rows"]);
     assert_eq!(done.json()["stopped_because"], "complete");
     assert_eq!(planned.sample.count("instances WHERE deleted <> 0"), 0);
+    // Those that stay are as they were: it is not they that differ.
     let again = planned.refused();
-    assert!(again.contains("families: 43 planned, now 0"), "{again}");
+    assert!(again.contains("the plan was applied already"), "{again}");
+    assert!(!again.contains("changed"), "{again}");
+}
+
+/// What goes from the API database does not come back: a dry run says what, and a plan has it.
+#[test]
+fn records_that_would_go_are_told_planned_and_compared() {
+    let sample = Sample::new();
+    let (cell, api) = (sample.cell(), sample.api());
+    let forget = "DELETE FROM request_specs WHERE instance_uuid = (SELECT MIN(instance_uuid) FROM request_specs \
+                  WHERE instance_uuid IN (SELECT uuid FROM dead))";
+    let dead = sample.name("dead.db");
+    std::fs::copy(&cell, &dead).unwrap();
+    let before = sample.bytes();
+    let dry = sexton(&[
+        "archive",
+        &cell,
+        "--api",
+        &api,
+        "--dry-run",
+        "--until-complete",
+    ]);
+    assert!(sample.bytes() == before, "it wrote something");
+    let title = "API-database records that would be removed for good:\n";
+    let (_, told) = dry
+        .stdout
+        .split_once(title)
+        .unwrap_or_else(|| panic!("{}", dry.stdout));
+    let told: Vec<_> = told
+        .split("\n\n")
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let expected = ["instance_mappings", "30", "request_specs", "30"];
+    assert_eq!(told[told.len() - 4..], expected, "{}", dry.stdout);
+
+    let file = sample.name("plan.json");
+    let ran = sexton(&[
+        "archive", &cell, "--api", &api, "--plan", &file, "--format", "json",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let planned = Planned { sample, file };
+    let plan = planned.json();
+    assert_eq!(
+        (&plan["api"], &plan["api_records"]["request_specs"]),
+        (&Json::Bool(true), &30.into())
+    );
+    assert_eq!(plan["api_records"], ran.json()["api_records"]);
+    let said = planned.refused();
+    assert!(
+        said.contains("written with --api") && said.contains("give the same --api"),
+        "{said}"
+    );
+
+    let mut records = session(&planned.sample.path("api.db"));
+    records
+        .execute(&format!("ATTACH '{dead}' AS cell"))
+        .unwrap();
+    records
+        .execute(&forget.replace("dead)", "cell.instances WHERE deleted <> 0)"))
+        .unwrap();
+    let refused = planned.apply(&["--api", &api]);
+    assert_eq!(refused.code, 65);
+    assert!(
+        refused
+            .stderr
+            .contains("API records in request_specs: 30 planned, now 29"),
+        "{}",
+        refused.stderr
+    );
+
+    assert_eq!(
+        sexton(&["archive", &cell, "--api", &api, "--plan", &planned.file]).code,
+        0
+    );
+    let done = planned.apply(&["--api", &api]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(done.json()["api_records"], planned.json()["api_records"]);
+    assert_eq!(done.json()["api_records"]["request_specs"], 29);
+    let without = planned_without_api(&planned.sample);
+    assert!(without.contains("written without --api"), "{without}");
+}
+
+fn planned_without_api(sample: &Sample) -> String {
+    let (cell, api, file) = (sample.cell(), sample.api(), sample.name("without.json"));
+    assert_eq!(sexton(&["archive", &cell, "--plan", &file]).code, 0);
+    refused(
+        65,
+        &["archive", &cell, "--api", &api, "--apply", &file, "--yes"],
+    )
+}
+
+/// Of two families one is held back since: fewer rows would move than was agreed to, and more would stay.
+#[test]
+fn families_that_stay_are_compared_too() {
+    let planned = Planned::new(&["--max-drift", "10"]);
+    planned.execute(
+        "INSERT INTO share_mapping (uuid, instance_uuid, share_id, status, tag, export_location, share_proto) \
+         SELECT 'u', uuid, 's', 'active', 't', 'e', 'NFS' FROM instances WHERE id = (SELECT MIN(id) FROM instances \
+         WHERE deleted <> 0)",
+    );
+    let said = planned.refused();
+    assert!(
+        said.contains("blocked families, no-shadow-table: 0 planned, now 1"),
+        "{said}"
+    );
+}
+
+/// Where a run of a plan was cut less is left than was planned, and the hint says what to do about that.
+#[test]
+fn the_rest_of_a_plan_is_told_from_a_database_that_changed() {
+    let planned = Planned::new(&[]);
+    let cell = planned.sample.cell();
+    assert_eq!(sexton(&["archive", &cell, "--max-rows", "20"]).code, 75);
+    let said = planned.refused();
+    assert!(
+        said.contains("43 planned, now") && said.contains("write a new plan for it"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_plan_of_another_database_is_told_by_its_name() {
+    let planned = Planned::new(&[]);
+    let other = planned.sample.name("other.db");
+    let apply = |database: &str| {
+        let apply = ["archive", database, "--apply", &planned.file, "--yes"];
+        sexton(&[&apply[..], &["--format", "json"]].concat())
+    };
+    let families = ["--families", "3", "--live", "1"];
+    assert_eq!(
+        sexton(&[&["generate", &other], &families[..]].concat()).code,
+        0
+    );
+    let ran = apply(&other);
+    assert_eq!(ran.code, 65);
+    let words = format!(
+        "written for another database, {}, and does not fit {other}: families: 43",
+        planned.sample.cell()
+    );
+    assert!(ran.stderr.contains(&words), "{}", ran.stderr);
+
+    let server = Database::fresh(Engine::Mysql);
+    assert_eq!(
+        sexton(&[&["generate", &server.url], &families[..]].concat()).code,
+        0
+    );
+    let ran = apply(&server.url);
+    assert_eq!(ran.code, 65);
+    assert!(
+        ran.stderr.contains("which is SQLite; mysql://") && ran.stderr.contains("is MariaDB/MySQL"),
+        "{}",
+        ran.stderr
+    );
+
+    // A file that was moved is the same database all the same, and that is said.
+    std::fs::rename(planned.sample.cell(), &other).unwrap();
+    let ran = apply(&other);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("has the same schema and counts, and is taken for it"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -118,6 +118,37 @@ pub(crate) fn archive(cell: &mut Cloud, api: &mut Api<'_>) -> u64 {
     removed + api.sweep().unwrap().values().sum::<u64>()
 }
 
+/// Counts what would go when this cell is archived, and reads only.
+struct Foretell<'a, 'c> {
+    api: &'a mut Api<'c>,
+    cell: &'a str,
+}
+
+impl Observer for Foretell<'_, '_> {
+    fn would_archive(&mut self, keys: &[String]) -> Result<BTreeMap<String, u64>> {
+        self.api.would_remove(self.cell, keys)
+    }
+}
+
+/// Runs a dry run of these cells, as the command does: how many records would go.
+pub(crate) fn foretold(cells: &mut [(&str, &mut Cloud)], api: &mut Api<'_>) -> u64 {
+    let options = Options {
+        dry_run: true,
+        ..until_complete()
+    };
+    let stop = sexton::archive::Stop::default();
+    let mut records = 0;
+    for (name, cell) in cells {
+        let graph = cell.graph();
+        let mut observer = Foretell { api, cell: name };
+        let session = &mut cell.session;
+        let outcome =
+            sexton::archive::archive(session, &graph, &options, &stop, &mut observer).unwrap();
+        records += outcome.api_records.values().sum::<u64>();
+    }
+    records + api.would_sweep().unwrap().values().sum::<u64>()
+}
+
 /// Bugs 1724621, 1751186, 1786298: mappings, specs and members of archived instances go.
 pub(crate) fn those_of_archived_instances_go_and_those_of_others_stay(
     mut cell: Cloud,
@@ -131,6 +162,8 @@ pub(crate) fn those_of_archived_instances_go_and_those_of_others_stay(
     records(&mut session, 2, 2);
     let (graph, url) = (cell.graph(), cell.database.url.clone());
     let mut api = api(records_db, &[("", &url, &graph)]);
+    assert_eq!(foretold(&mut [("", &mut cell)], &mut api), 3);
+    assert_eq!([1, 2].map(|id| records_of(&mut session, id)), [3, 3]);
     assert_eq!(archive(&mut cell, &mut api), 3);
     let left = [1, 2].map(|id| records_of(&mut session, id));
     assert_eq!(left, [0, 3]);
@@ -157,13 +190,23 @@ pub(crate) fn those_of_an_instance_that_lives_in_another_cell_stay(
     let (graph1, graph2) = (cell.graph(), other.graph());
     let left = |session: &mut Session| [1, 2].map(|id| records_of(session, id));
 
-    let mut one = api(records_db, &[("cell1", &url1, &graph1)]);
+    let given = [("cell1", &*url1, &graph1), ("cell2", &*url2, &graph2)];
+    let all = &mut [("cell1", &mut cell), ("cell2", &mut other)];
+    assert_eq!(
+        foretold(all, &mut api(records_db, &given)),
+        3,
+        "2 leaves both"
+    );
+
+    let mut one = api(records_db, &given[..1]);
+    assert_eq!(foretold(&mut [("cell1", &mut cell)], &mut one), 0);
+    assert_eq!(one.elsewhere, 2);
+    let mut one = api(records_db, &given[..1]);
     assert_eq!(archive(&mut cell, &mut one), 0);
     assert_eq!(left(&mut session), [3, 3]);
     assert!(one.elsewhere > 0, "it is said that a cell is missing");
 
-    let both = [("cell1", &*url1, &graph1), ("cell2", &*url2, &graph2)];
-    let mut both = api(records_db, &both);
+    let mut both = api(records_db, &given);
     assert_eq!(archive(&mut cell, &mut both), 0, "2 is in cell2 still");
     assert_eq!(archive(&mut other, &mut both), 3);
     assert_eq!(left(&mut session), [3, 0]);

@@ -103,10 +103,10 @@ pub(super) fn archive_all(args: &Args, wanted: &Wanted<'_>) -> Result<Archived> 
     let mut cells = open_all(args, options, &databases, &mut unreachable)?;
     let schemas = cells
         .iter()
-        .map(|cell| (cell.name.clone(), Shape::of(&cell.graph)));
+        .map(|cell| (cell.name.clone(), Shape::of(&cell.session, &cell.graph)));
     let schemas = schemas.collect();
     if let Some(forecast) = wanted.forecast {
-        planned::same(&forecast.schema_changes(&schemas), "the schema has changed")?;
+        planned::fits(forecast, &schemas, databases.api.is_some())?;
     }
     let labels: Vec<_> = cells.iter().map(|cell| cell.session.label()).collect();
     let labels = labels.join(", ");
@@ -118,14 +118,14 @@ pub(super) fn archive_all(args: &Args, wanted: &Wanted<'_>) -> Result<Archived> 
     let reached: Vec<_> = reached.collect();
     let graphs: Vec<FamilyGraph> = cells.iter().map(|cell| cell.graph.clone()).collect();
     let api = match &databases.api {
-        Some(target) if !options.dry_run => Some(open_api(
-            target,
+        Some(target) => Some(open_api(
+            (target, access(options)),
             &reached,
             &graphs,
             &unreachable,
             stop.clone(),
         )?),
-        _ => None,
+        None => None,
     };
     let progress = Progress::new(args.quiet || args.compat.is_some());
     let run = Run {
@@ -144,7 +144,7 @@ pub(super) fn archive_all(args: &Args, wanted: &Wanted<'_>) -> Result<Archived> 
     };
     let begun = Instant::now();
     run.each(&stop, &mut cells, |cell, stop| run.archive(cell, stop));
-    let swept = run.sweep();
+    let swept = run.sweep(options.dry_run);
     if args.purge {
         run.purge_all(&stop, &mut cells, swept.is_ok());
     }
@@ -213,6 +213,13 @@ fn looked_after(api: &Api<'_>, total: &mut Outcome, progress: &mut Progress) {
     }
 }
 
+fn access(options: &Options) -> Access {
+    match options.dry_run {
+        true => Access::ReadOnly,
+        false => Access::ReadWrite,
+    }
+}
+
 /// Opens and checks every cell that can be reached, one after the other.
 fn open_all(
     args: &Args,
@@ -220,10 +227,7 @@ fn open_all(
     databases: &Databases,
     unreachable: &mut Unreachable,
 ) -> Result<Vec<Opened>> {
-    let access = match options.dry_run {
-        true => Access::ReadOnly,
-        false => Access::ReadWrite,
-    };
+    let access = access(options);
     let mut opened = Vec::new();
     for (name, target) in &databases.cells {
         let jobs = match target {
@@ -375,9 +379,10 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Removes the API records that are left, once for all cells.
-    fn sweep(&self) -> Result<BTreeMap<String, u64>> {
+    /// Removes the API records that are left, once for all cells; in a dry run it counts them.
+    fn sweep(&self, dry_run: bool) -> Result<BTreeMap<String, u64>> {
         match &mut locked(&self.shared).api {
+            Some(api) if !self.ends() && dry_run => api.would_sweep().map_err(of_api),
             Some(api) if !self.ends() => api.sweep().map_err(of_api),
             _ => Ok(BTreeMap::new()),
         }

@@ -1,10 +1,12 @@
 //! `--plan` and `--apply`: what a run would move is written down, and done only if that is still so.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use sexton::archive::{Forecast, Options, StopReason};
+use sexton::archive::{Forecast, Options, Shape, StopReason};
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
+use sexton::plural::several;
 use sexton::report;
 
 use super::each::{Archived, Wanted, archive_all};
@@ -14,6 +16,18 @@ use crate::cli::output::OutputFile;
 
 /// How many differences are named; the rest is counted.
 const NAMED: usize = 5;
+
+/// What to do where a plan is of something else.
+const OWN_PLAN: &str =
+    "apply it to the database that it is of, or write a plan of this one with --plan";
+
+/// What to do where a database has changed.
+const DRIFTED: &str = "write a new plan with --plan and look at it; --max-drift, when it is written, allows counts to \
+                       differ, and --before makes them last";
+
+/// What to do where a part of what was planned is there.
+const BEGUN: &str =
+    "where a run of the plan was cut that is the rest: write a new plan for it with --plan";
 
 /// Reads `--max-drift`.
 pub(super) fn percent(text: &str) -> std::result::Result<f64, String> {
@@ -43,7 +57,7 @@ pub(super) fn plan(args: &Args, file: &Path) -> Result<u8> {
     let forecast = Forecast::of(
         &archived.outcome,
         &options,
-        archived.schemas.clone(),
+        (archived.schemas.clone(), archived.api),
         args.max_drift,
         now(),
     );
@@ -66,20 +80,35 @@ pub(super) fn apply(args: &Args, file: &Path) -> Result<u8> {
             ..Wanted::of(dry.clone())
         };
         let looked = whole(archive_all(args, &wanted)?, "nothing was moved")?;
-        same(&forecast.drift(&looked.outcome), "the counts have changed")?;
+        agrees(&forecast, &looked)?;
         Ok::<_, Error>(looked)
     };
     let looked = look(args.dry_run && !args.quiet)?;
-    if args.dry_run || looked.outcome.total_rows == 0 {
+    if let Some((planned, here)) = forecast.other_database(&looked.schemas) {
+        crate::cli::say!(
+            "sexton: the plan was written for {}; {} has the same schema and counts, and is taken for it",
+            planned.database,
+            here.database
+        );
+    }
+    let records: u64 = looked.outcome.api_records.values().sum();
+    if args.dry_run || looked.outcome.total_rows + records == 0 {
         return told(args, &looked);
     }
+    let records = match records {
+        0 => String::new(),
+        records => format!(
+            " {} of the API database are to be removed for good.",
+            several(records, "record")
+        ),
+    };
     confirm(
         args.yes,
         "--apply",
         &format!(
-            "{} rows of {} families are to move to the shadow tables of {}, as planned at {:.0} on {}.",
-            looked.outcome.total_rows,
-            looked.outcome.families,
+            "{} of {} are to move to the shadow tables of {}, as planned at {:.0} on {}.{records}",
+            several(looked.outcome.total_rows, "row"),
+            several(looked.outcome.families, "family"),
             looked.outcome.database,
             forecast.written_at,
             forecast.database,
@@ -99,20 +128,95 @@ pub(super) fn apply(args: &Args, file: &Path) -> Result<u8> {
     told(args, &archived)
 }
 
-/// Fails if there are differences, and names the first.
-pub(super) fn same(differences: &[String], what: &str) -> Result<()> {
-    if differences.is_empty() {
+/// Fails where the databases are not what was planned for.
+pub(super) fn fits(
+    forecast: &Forecast,
+    schemas: &BTreeMap<String, Shape>,
+    api: bool,
+) -> Result<()> {
+    if let Some((planned, here)) = forecast.other_engine(schemas) {
+        let message = format!(
+            "the plan was written for {}, which is {}; {} is {}; nothing was moved",
+            planned.database, planned.engine, here.database, here.engine
+        );
+        return Err(Error::data(message).hint(OWN_PLAN));
+    }
+    let changes = forecast.schema_changes(schemas);
+    if !changes.is_empty() {
+        return Err(differs(
+            forecast,
+            schemas,
+            &changes,
+            "the schema has changed",
+            DRIFTED,
+        ));
+    }
+    if forecast.api != api {
+        let (with, do_so) = match forecast.api {
+            true => ("with", "give the same --api again"),
+            false => ("without", "leave --api out"),
+        };
+        let message = format!(
+            "the plan was written {with} --api: what is to go from the API database would be something else than what \
+             it says; nothing was moved"
+        );
+        return Err(Error::data(message).hint(format!("{do_so}, or write a new plan with --plan")));
+    }
+    Ok(())
+}
+
+/// Fails where there is something else to move than what was planned, and says what.
+fn agrees(forecast: &Forecast, looked: &Archived) -> Result<()> {
+    let drift = forecast.drift(&looked.outcome);
+    if drift.is_empty() {
         return Ok(());
     }
+    let elsewhere = forecast.other_database(&looked.schemas).is_some();
+    if !elsewhere && forecast.is_done(&looked.outcome) {
+        let message = format!(
+            "nothing is left to move of the {} planned at {:.0}: the plan was applied already, or another run has moved \
+             them; nothing was moved",
+            several(forecast.total_rows, "row"),
+            forecast.written_at
+        );
+        return Err(Error::data(message).hint("a plan is for one run: write a new one with --plan"));
+    }
+    let hint = match !elsewhere && forecast.is_begun(&looked.outcome) {
+        true => BEGUN,
+        false => DRIFTED,
+    };
+    Err(differs(
+        forecast,
+        &looked.schemas,
+        &drift,
+        "the counts have changed",
+        hint,
+    ))
+}
+
+/// The first differences; those of another database are no changes.
+fn differs(
+    forecast: &Forecast,
+    schemas: &BTreeMap<String, Shape>,
+    differences: &[String],
+    changed: &str,
+    hint: &str,
+) -> Error {
     let mut named = differences[..differences.len().min(NAMED)].join(", ");
     if differences.len() > NAMED {
         named += &format!(", and {} more", differences.len() - NAMED);
     }
-    let message = format!("{what} since the plan was written: {named}; nothing was moved");
-    Err(Error::data(message).hint(
-        "write a new plan with --plan and look at it; --max-drift, when it is written, allows counts to differ, and \
-         --before makes them last",
-    ))
+    match forecast.other_database(schemas) {
+        Some((planned, here)) => Error::data(format!(
+            "the plan was written for another database, {}, and does not fit {}: {named}; nothing was moved",
+            planned.database, here.database
+        ))
+        .hint(OWN_PLAN),
+        None => Error::data(format!(
+            "{changed} since the plan was written: {named}; nothing was moved"
+        ))
+        .hint(hint),
+    }
 }
 
 /// A dry run over all there is; anything less is no ground to plan on.

@@ -100,6 +100,13 @@ impl Observer for Watch<'_, '_> {
         Ok(removed)
     }
 
+    fn would_archive(&mut self, api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
+        match &mut locked(self.shared).api {
+            Some(api) => api.would_remove(&self.cell, api_keys).map_err(of_api),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
     fn waits(&mut self, why: &str) {
         locked(self.shared).progress.waits(why);
     }

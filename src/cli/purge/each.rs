@@ -82,13 +82,22 @@ pub(super) fn purge_all(args: &Args, options: Options) -> Result<(Outcome, Names
     }
     if let Some(target) = &databases.api {
         // By the archived roots alone is it known whose records are to go.
+        let access = match options.dry_run {
+            true => Access::ReadOnly,
+            false => Access::ReadWrite,
+        };
+        let target = (target, access);
         let mut api = open_api(target, &reached, &graphs, &unreachable, stop.clone())?;
+        let records = match options.dry_run {
+            true => api.would_sweep(),
+            false => api.sweep(),
+        };
+        total.api_records = records.map_err(of_api)?;
+        total.statements += api.statements();
+        for notice in api_notices(&api) {
+            progress.notice(&notice);
+        }
         if !options.dry_run {
-            total.api_records = api.sweep().map_err(of_api)?;
-            total.statements += api.statements();
-            for notice in api_notices(&api) {
-                progress.notice(&notice);
-            }
             let away = |(name, _): &(String, Target)| api.away().contains_key(name);
             if api.unasked > 0 || reached.iter().any(away) {
                 let cells = of_cells(&api);

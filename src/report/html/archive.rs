@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::super::archive::{Deed, closing};
+use super::super::archive::{Deed, api_records, closing, dropped};
 use super::super::grouped;
 use super::page::{Mood, Page, Section, Verdict};
 use super::parts::{Choice, code, counts, filters, number, scroll, seconds, several};
@@ -93,12 +93,8 @@ fn verdict(outcome: &Outcome, end: &str) -> Verdict {
 fn rows(outcome: &Outcome) -> Markup {
     let parts = [
         ("By table", "table", &outcome.rows),
-        ("Written to a file and deleted", "table", &outcome.dropped),
-        (
-            "Records removed from the API database",
-            "table",
-            &outcome.api_records,
-        ),
+        (dropped(outcome.dry_run), "table", &outcome.dropped),
+        (api_records(outcome.dry_run), "table", &outcome.api_records),
         ("Purged from the shadow tables", "table", &outcome.purged),
         (
             "Rows that stay in tables without shadow (--drop-unshadowed takes them)",

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::super::grouped;
 use crate::audit::Severity;
+use crate::plural::plural;
 
 /// A text to copy, under its title. The button comes with the script.
 pub(super) fn code(title: &str, text: &str) -> Markup {
@@ -95,13 +96,7 @@ pub(super) fn counts<'a>(
 
 /// `1 error`, `2,000 errors`, `2 batches`, `3 families`.
 pub(super) fn several(number: u64, word: &str) -> String {
-    let number_and = |word: &str| format!("{} {word}", grouped(number));
-    match word.strip_suffix("ly") {
-        _ if number == 1 => number_and(word),
-        Some(stem) => number_and(stem) + "lies",
-        None if word.ends_with("ch") => number_and(word) + "es",
-        None => number_and(word) + "s",
-    }
+    format!("{} {}", grouped(number), plural(number, word))
 }
 
 /// Milliseconds as seconds.
