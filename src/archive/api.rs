@@ -213,6 +213,11 @@ impl<'a> Api<'a> {
         Ok(None)
     }
 
+    /// The cells that were given, as they are called.
+    pub fn cell_names(&self) -> impl Iterator<Item = &str> {
+        self.cells.iter().map(|cell| cell.name.as_str())
+    }
+
     /// Statements sent to the API database so far.
     pub fn statements(&self) -> u64 {
         self.session.statements()

@@ -42,6 +42,8 @@ pub struct Stranded {
     pub findings: Vec<Finding>,
     /// What could not be checked.
     pub not_checked: Vec<NotChecked>,
+    /// The same of records that are mapped to cells which were not given.
+    pub elsewhere: Vec<NotChecked>,
 }
 
 /// Looks for records whose row is in a shadow table and in no live one, or in no given cell.
@@ -79,7 +81,7 @@ pub fn stranded(
         }
         for (cell, count) in tally.elsewhere {
             let why = format!("{count} records belong to {cell}");
-            result.not_checked.push(gap(table, why));
+            result.elsewhere.push(gap(table, why));
         }
     }
     result

@@ -300,7 +300,8 @@ fn audit_all(
                 .collect();
             let found = audit::stranded(api, &mut views, &records, options.samples);
             total.cover("", [audit::STRANDED]);
-            total.add(found.findings, found.not_checked);
+            let gaps = [found.not_checked, found.elsewhere].concat();
+            total.add(found.findings, gaps);
         }
         None if options.checks.iter().any(|c| c == audit::STRANDED) => {
             total.add(

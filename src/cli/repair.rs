@@ -1,6 +1,6 @@
 //! `sexton repair`: heals what an audit finds, where there is nothing to choose.
 
-use sexton::archive::{self, Options as RunOptions, Stop};
+use sexton::archive::{self, Api, Options as RunOptions, Stop};
 use sexton::audit::{self, Cell, NotChecked, Stranded, upgrade};
 use sexton::cells::record_tables;
 use sexton::db::{Access, Session, Target};
@@ -116,20 +116,20 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
     let flag = stop_flag("the batch in hand")?;
     let stop: Stop<'_> = args.limits.stop(&flag)?;
     let graphs = [graph];
-    if args.apply && !args.yes && is_asked() {
-        confirm(&mut session, &graphs[0], &options, &stop)?;
-    }
     let reached = [(name.clone(), target.clone())];
     let mut api = match &databases.api {
-        Some(api) if args.apply => Some(open_api(
+        Some(api) => Some(open_api(
             (api, access),
             &reached,
             &graphs,
             &Unreachable::new(false),
             stop.clone(),
         )?),
-        _ => None,
+        None => None,
     };
+    if args.apply && !args.yes && is_asked() {
+        confirm(&mut session, &graphs[0], api.as_mut(), &options, &stop)?;
+    }
     let mut progress = Progress::new(args.quiet);
     let outcome = repair(
         &mut session,
@@ -165,6 +165,7 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
 fn confirm(
     session: &mut Session,
     graph: &FamilyGraph,
+    api: Option<&mut Api<'_>>,
     options: &Options,
     stop: &Stop<'_>,
 ) -> Result<()> {
@@ -172,7 +173,7 @@ fn confirm(
         apply: false,
         ..options.clone()
     };
-    let planned = repair(session, graph, None, &plan, stop, &mut ())?;
+    let planned = repair(session, graph, api, &plan, stop, &mut ())?;
     if planned.healed.is_empty() {
         return Ok(());
     }

@@ -50,7 +50,7 @@ impl Options {
     }
 }
 
-/// Heals one database, and the API database beside it.
+/// Heals one database, and the API database beside it, of which it is the one cell that was given.
 ///
 /// A database that goes away for good ends it early: [`RepairOutcome::stopped_because`] says so, and what was committed is
 /// whole.
@@ -91,11 +91,13 @@ pub fn repair(
         outcome.stopped_because = reason;
     }
     if outcome.stopped_because == StopReason::Complete {
-        if options.apply
-            && let Some(api) = api
+        if let Some(api) = api
             && options.wants(audit::STRANDED)
         {
-            outcome.swept(api.sweep()?);
+            match options.apply {
+                true => outcome.swept(api.sweep()?),
+                false => outcome.would_sweep(api.would_sweep()?),
+            }
         }
         left::leave(session, graph, &probes, options, &mut outcome)?;
     }

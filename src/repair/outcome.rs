@@ -88,7 +88,7 @@ pub struct RepairOutcome {
     pub returned: BTreeMap<String, u64>,
     /// Rows that went to the shadow tables, by live table, their families included.
     pub archived: BTreeMap<String, u64>,
-    /// API-database records that were removed, by table.
+    /// API-database records that were removed, or would be, by table.
     pub api_records: BTreeMap<String, u64>,
     /// API-database tables whose records of instances that came back are gone for good.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -168,6 +168,13 @@ impl RepairOutcome {
         }
     }
 
+    /// Books API-database records that are stranded; what is wrong with them is what an audit finds.
+    pub(super) fn would_sweep(&mut self, records: BTreeMap<String, u64>) {
+        for (table, rows) in records {
+            *self.api_records.entry(table).or_default() += rows;
+        }
+    }
+
     /// Names the API-database tables whose records do not come back with what did.
     pub(super) fn not_restored(&mut self, graph: &FamilyGraph) {
         if let Some(records) = &graph.profile.api
@@ -185,7 +192,7 @@ impl RepairOutcome {
     }
 
     /// Adds what an audit finds of the API database: records of archived roots are swept, or were and are left because
-    /// another cell may hold them.
+    /// another cell may hold them. Those that are mapped to cells which were not given are none of its business.
     pub fn add_stranded(&mut self, found: Stranded) {
         for finding in found.findings {
             if finding.severity == Severity::Error && !self.applied {

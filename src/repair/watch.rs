@@ -32,6 +32,22 @@ impl<'a, 'c> Watch<'a, 'c> {
         }
     }
 
+    /// Records of what moved. The cell is healed all the same where they cannot be removed.
+    fn records(
+        &mut self,
+        remove: impl FnOnce(&mut Api<'c>) -> Result<BTreeMap<String, u64>>,
+    ) -> BTreeMap<String, u64> {
+        let api = self.api.as_deref_mut().filter(|_| self.refused.is_none());
+        match api.map(remove) {
+            None => BTreeMap::new(),
+            Some(Ok(records)) => records,
+            Some(Err(error)) => {
+                self.refused = Some(error.to_string());
+                BTreeMap::new()
+            }
+        }
+    }
+
     /// That records were left which were to be removed with their families: the next run finds them.
     pub(super) fn lost_records(self) -> Option<NotChecked> {
         self.refused.map(|why| NotChecked {
@@ -56,17 +72,14 @@ impl Observer for Watch<'_, '_> {
     }
 
     fn archived(&mut self, api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
-        let Some(api) = self.api.as_deref_mut().filter(|_| self.refused.is_none()) else {
-            return Ok(BTreeMap::new());
-        };
-        // The cell is healed all the same.
-        match api.remove(api_keys) {
-            Ok(removed) => Ok(removed),
-            Err(error) => {
-                self.refused = Some(error.to_string());
-                Ok(BTreeMap::new())
-            }
-        }
+        Ok(self.records(|api| api.remove(api_keys)))
+    }
+
+    fn would_archive(&mut self, api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
+        Ok(self.records(|api| {
+            let cell = api.cell_names().next().unwrap_or_default().to_owned();
+            api.would_remove(&cell, api_keys)
+        }))
     }
 
     fn waits(&mut self, why: &str) {

@@ -52,7 +52,10 @@ pub fn repair_rows(outcome: &RepairOutcome) -> String {
             &outcome.archived,
         ),
         (
-            "API-database records removed".to_owned(),
+            match applied {
+                true => "API-database records removed for good".to_owned(),
+                false => "API-database records that would go for good".to_owned(),
+            },
             &outcome.api_records,
         ),
     ] {

@@ -1,7 +1,7 @@
 //! `sexton repair`: what it is told, what it says, and its codes.
 
 use crate::plan::at_a_terminal;
-use crate::sample::{Sample, refused, sexton};
+use crate::sample::{Sample, refused, session, sexton};
 
 #[test]
 fn a_plan_to_repair_is_done_with_apply() {
@@ -111,13 +111,18 @@ fn the_records_of_a_family_that_is_archived_go_with_it() {
         "split-family=4",
     ]);
     let (cell, api) = (sample.cell(), sample.api());
-    let heal = ["repair", &cell, "--check", "split-family", "--apply"];
-    let done = sexton(&[&heal[..], &["--api", &api, "--format", "json"]].concat());
+    let before = sample.bytes();
+    let heal = ["repair", &cell, "--check", "split-family", "--api", &api];
+    let heal = [&heal[..], &["--format", "json"]].concat();
+    let planned = sexton(&heal).json();
+    assert!(sample.bytes() == before);
+    let done = sexton(&[&heal[..], &["--apply"]].concat());
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
     let report = done.json();
     let archived = report["archived"]["instances"].as_u64().unwrap();
     assert!(archived > 0);
     assert_eq!(report["api_records"]["instance_mappings"], archived);
+    assert_eq!(planned["api_records"], report["api_records"]);
     let stranded = [
         "audit",
         &cell,
@@ -170,4 +175,33 @@ fn young_families_are_not_archived() {
     assert!(message.contains("--before"), "{message}");
     let done = sexton(&[&heal[..], &["1d"]].concat());
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+}
+
+/// Of a cell that was not given nothing is asked, and nothing is to be healed here.
+#[test]
+fn records_of_another_cell_are_no_gap() {
+    let sample = Sample::empty();
+    sample.generate(&[
+        "--families",
+        "3",
+        "--live",
+        "2",
+        "--damage",
+        "stranded-api-record=2",
+    ]);
+    let (cell, api) = (sample.cell(), sample.api());
+    let mut session = session(&sample.path("api.db"));
+    session
+        .execute("INSERT INTO cell_mappings (id, uuid, name, transport_url, database_connection) VALUES (77, 'other', 'other', 'none:///', 'mysql://other/nova')")
+        .unwrap();
+    let moved = session
+        .execute("UPDATE instance_mappings SET cell_id = 77 WHERE id = (SELECT MIN(id) FROM instance_mappings)")
+        .unwrap();
+    assert_eq!(moved, 1);
+    let records = ["--api", &api, "--check", "stranded-api-record"];
+    let ran = sexton(&[&["audit", &cell][..], &records].concat());
+    assert!(ran.stdout.contains("not checked"), "{}", ran.stdout);
+    let ran = sexton(&[&["repair", &cell][..], &records].concat());
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(!ran.stdout.contains("not checked"), "{}", ran.stdout);
 }
