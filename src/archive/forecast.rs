@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::before::Before;
 use super::options::Options;
 use super::outcome::{Blocked, Outcome};
-use crate::db::{Session, Target};
+use crate::db::{Session, same_place};
 use crate::schema::FamilyGraph;
 
 /// The version of this form.
@@ -46,13 +46,7 @@ impl Shape {
 
     /// Whether both name the same place; that they do not is no proof of two databases.
     fn is_at(&self, now: &Self) -> bool {
-        match (
-            self.database.parse::<Target>(),
-            now.database.parse::<Target>(),
-        ) {
-            (Ok(planned), Ok(now)) => planned.same_database(&now),
-            _ => self.database == now.database,
-        }
+        same_place(&self.database, &now.database)
     }
 
     /// What is no longer as it was, a fragment each.

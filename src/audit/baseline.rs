@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::audited::Before;
 use super::compare::{Earlier, Known};
-use super::{AuditReport, Finding};
+use super::{AuditReport, Audited, Finding, Scope};
 use crate::error::{Error, Result};
 
 /// The version of the form.
@@ -24,6 +25,9 @@ pub struct Baseline {
     pub written: Timestamp,
     /// The database, without password. For people: a copy of it elsewhere has the same findings.
     pub database: String,
+    /// The databases one by one, by which a baseline of others is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<Audited>,
     /// The profile it was read with.
     pub profile: String,
     /// The findings.
@@ -76,13 +80,37 @@ impl Baseline {
                 .flat_map(|e| e.findings.iter().filter(unseen))
                 .cloned(),
         );
+        let mut databases = report.databases.clone();
+        let audited = |was: &&Audited| databases.iter().all(|is| is.cell != was.cell);
+        let others: Vec<_> = earlier
+            .iter()
+            .flat_map(|e| e.databases.iter().filter(audited))
+            .filter(|was| !was.cell.is_empty())
+            .cloned()
+            .collect();
+        databases.extend(others);
         Self {
             version: VERSION,
             written: moment,
             database: report.database.clone(),
+            databases,
             profile: report.profile.clone(),
             findings,
         }
+    }
+
+    /// Whether it may be of what is looked at now; what is to be said of it, if anything. `origin` names the file.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 64 if it is of another database.
+    pub fn fits(&self, origin: &str, now: &Scope<'_>) -> Result<Option<String>> {
+        let before = Before {
+            profile: &self.profile,
+            databases: &self.databases,
+            findings: &self.findings,
+        };
+        before.fits(origin, now)
     }
 
     /// Marks the findings of an audit that are known, and tells what went away.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::audited::Audited;
 use super::census::Census;
 use super::compare::{Compared, Comparison, Course};
 use super::fingerprint::fingerprint;
@@ -155,6 +156,9 @@ pub struct AuditReport {
     pub version: u32,
     /// The database, without password.
     pub database: String,
+    /// The databases one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<Audited>,
     /// The profile it was read with.
     pub profile: String,
     /// When the audit began.
@@ -195,6 +199,7 @@ impl AuditReport {
         Self {
             version: 1,
             database: database.into(),
+            databases: Vec::new(),
             profile: profile.into(),
             audited_at: None,
             checks: Vec::new(),

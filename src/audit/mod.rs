@@ -9,6 +9,7 @@
 //! whatever indexes the shadow tables lack (see [`Subject`]); what could not be asked is in
 //! [`AuditReport::not_checked`], never silently clean.
 
+mod audited;
 mod baseline;
 mod census;
 mod checks;
@@ -27,6 +28,7 @@ mod subject;
 mod suppress;
 pub mod upgrade;
 
+pub use audited::{Audited, Scope};
 pub use baseline::Baseline;
 pub use census::{AGE_CLASSES, Ages, Census, TableCensus};
 pub use checks::{Check, Checks, Repair, all, catalogue};

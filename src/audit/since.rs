@@ -5,9 +5,10 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::audited::Before;
 use super::compare::{Earlier, Known};
 use super::fingerprint::fingerprint;
-use super::{AuditReport, Finding};
+use super::{AuditReport, Audited, Finding, Scope};
 use crate::error::{Error, Result};
 
 /// An earlier audit, read back from its JSON.
@@ -15,6 +16,8 @@ use crate::error::{Error, Result};
 pub struct Since {
     moment: Option<Timestamp>,
     database: String,
+    databases: Vec<Audited>,
+    profile: String,
     findings: Vec<Known>,
 }
 
@@ -23,6 +26,10 @@ pub struct Since {
 struct Written {
     version: u32,
     database: String,
+    #[serde(default)]
+    databases: Vec<Audited>,
+    #[serde(default)]
+    profile: String,
     #[serde(default)]
     audited_at: Option<Timestamp>,
     findings: Vec<Finding>,
@@ -53,8 +60,24 @@ impl Since {
         Ok(Self {
             moment: earlier.audited_at,
             database: earlier.database,
+            databases: earlier.databases,
+            profile: earlier.profile,
             findings: earlier.findings.iter().map(known).collect(),
         })
+    }
+
+    /// Whether it may be of what is looked at now; what is to be said of it, if anything. `origin` names the file.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 64 if it is of another database.
+    pub fn fits(&self, origin: &str, now: &Scope<'_>) -> Result<Option<String>> {
+        let before = Before {
+            profile: &self.profile,
+            databases: &self.databases,
+            findings: &self.findings,
+        };
+        before.fits(origin, now)
     }
 
     /// Says of each finding what has become of it, and what went away.

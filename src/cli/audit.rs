@@ -8,7 +8,9 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use sexton::archive::Before;
 use sexton::audit::upgrade::{self, Database, Upgrade};
-use sexton::audit::{self, AuditReport, Cell, Census, NotChecked, Options, Severity};
+use sexton::audit::{
+    self, AuditReport, Audited, Cell, Census, NotChecked, Options, Scope, Severity,
+};
 use sexton::cells::record_tables;
 use sexton::db::{Access, Session};
 use sexton::error::{Error, Result};
@@ -18,7 +20,7 @@ use sexton::schema::{FamilyGraph, Model, Schema};
 use super::cells::Unreachable;
 use super::database::{DatabaseArgs, of_api, open_with_schema};
 use super::output::OutputArgs;
-use known::KnownArgs;
+use known::{Known, KnownArgs};
 
 /// Find split families, orphans, soft-deleted rows that cannot be archived, and more.
 ///
@@ -68,6 +70,9 @@ pub(crate) struct Args {
     census: bool,
     #[command(flatten)]
     known: KnownArgs,
+    /// No progress on stderr, and no word on a file of --baseline or --since that was written for a copy.
+    #[arg(long, short)]
+    quiet: bool,
     #[command(flatten)]
     output: OutputArgs<Format>,
 }
@@ -136,6 +141,12 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         cells.push((name.clone(), session, graph.as_cleaned_up()));
     }
     unreachable.check(cells.is_empty())?;
+    let notices = fit(args, &known, several, &cells)?;
+    if !args.quiet {
+        for notice in &notices {
+            crate::cli::say!("sexton: {notice}");
+        }
+    }
     let mut api = match &databases.api {
         Some(target) => {
             let opened = open_with_schema(target, Access::ReadOnly);
@@ -179,6 +190,32 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         .write(|format, paint| render(&report, &families, format, paint, fail_on));
     written.and(args.known.write(&known, &report, begun))?;
     Ok(report.exit_code(fail_on) as u8)
+}
+
+/// Whether what is known beforehand may be of these databases; what is to be said of it.
+fn fit(
+    args: &Args,
+    known: &Known,
+    several: bool,
+    cells: &[(String, Session, FamilyGraph)],
+) -> Result<Vec<String>> {
+    let databases: Vec<_> = cells
+        .iter()
+        .map(|(name, session, _)| Audited::of(name, session))
+        .collect();
+    let tables = cells.iter().flat_map(|(name, _, graph)| {
+        let prefix = prefix(several, name);
+        let tables = graph.schema.tables.keys();
+        tables.map(move |table| format!("{prefix}{table}"))
+    });
+    let scope = Scope {
+        profile: cells
+            .first()
+            .map_or("", |(_, _, graph)| &graph.profile.name),
+        databases: &databases,
+        tables: &tables.collect(),
+    };
+    known.fit(&args.known, &scope)
 }
 
 fn render(
@@ -264,6 +301,10 @@ fn audit_all(
         .first()
         .map_or("", |(_, _, g)| g.profile.name.as_str());
     let mut total = AuditReport::new(labels.join(", "), profile);
+    let databases = cells
+        .iter()
+        .map(|(name, session, _)| Audited::of(name, session));
+    total.databases = databases.collect();
     let elsewhere = |c: &String| c == audit::STRANDED || is_of_upgrade(c);
     let only_elsewhere = !options.checks.is_empty() && options.checks.iter().all(elsewhere);
     for (name, session, graph) in cells.iter_mut() {

@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// The name of a check, or of a reason.
     #[arg(value_name = "NAME")]
     name: Option<String>,
+    /// No progress on stderr, of which there is none: so that one setting fits all commands.
+    #[arg(long, short)]
+    quiet: bool,
     #[command(flatten)]
     output: OutputFile,
 }

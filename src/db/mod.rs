@@ -40,6 +40,6 @@ pub use session::Session;
 pub use spent::Spent;
 pub(crate) use sqlite::Midway;
 pub use sqlite::{SqliteDriver, SqliteMode, attach, refuse_wal_attach};
-pub use target::{ConnectOptions, Target, Tls, TlsMode};
+pub use target::{ConnectOptions, Target, Tls, TlsMode, same_place};
 pub use value::Value;
 pub use version::migration_version;

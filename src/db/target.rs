@@ -110,6 +110,24 @@ impl Target {
         }
     }
 
+    /// Whether both are databases of one server, and not the same one.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(_), _) | (_, Self::Sqlite(_)) => false,
+            (Self::Mysql(a), Self::Mysql(b)) => {
+                let mut same = a.clone();
+                same.database.clone_from(&b.database);
+                a.database != b.database && Self::Mysql(same).same_database(other)
+            }
+            (Self::Postgres(a), Self::Postgres(b)) => {
+                let mut same = a.clone();
+                same.database.clone_from(&b.database);
+                a.database != b.database && Self::Postgres(same).same_database(other)
+            }
+            _ => false,
+        }
+    }
+
     /// The nodes through which it can be reached, for output.
     pub(super) fn nodes(&self) -> Vec<String> {
         let of = |options: &ConnectOptions, one: &dyn Fn(ConnectOptions) -> Self| {
@@ -142,6 +160,14 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.redacted())
+    }
+}
+
+/// Whether two labels of databases ([`Target::redacted`]) name one place; where one names none, whether they are equal.
+pub fn same_place(one: &str, other: &str) -> bool {
+    match (one.parse::<Target>(), other.parse::<Target>()) {
+        (Ok(a), Ok(b)) => a.same_database(&b),
+        _ => one == other,
     }
 }
 

@@ -83,6 +83,50 @@ fn known_findings_are_shown_and_do_not_fail_until_they_grow() {
     assert_eq!(with(&[]).code, 0);
 }
 
+/// What is known of one cell excuses nothing in another; of a copy it does, and that is said.
+#[test]
+fn what_is_known_of_another_database_is_refused_and_a_copy_is_said() {
+    let sample = damaged(&["residue=2"]);
+    let (baseline, earlier) = (sample.name("baseline.json"), sample.name("earlier.json"));
+    let json = ["--format", "json", "--output", &earlier];
+    let write = ["--write-baseline", &baseline];
+    let cell = format!("cell1={}", sample.cell());
+    let named = ["audit", "--cell", &cell];
+    assert_eq!(sexton(&[&named[..], &write, &json].concat()).code, 1);
+    let kept: Json = serde_json::from_str(&std::fs::read_to_string(&baseline).unwrap()).unwrap();
+    let databases = &kept["databases"][0];
+    assert_eq!(
+        (&databases["cell"], &databases["engine"]),
+        (&"cell1".into(), &"SQLite".into())
+    );
+
+    let other = format!("cell2={}", sample.cell());
+    for known in [["--baseline", &baseline], ["--since", &earlier]] {
+        let said = refused(64, &[&["audit", "--cell", &other][..], &known].concat());
+        assert!(
+            said.contains(known[0]) && said.contains("it is of cell cell1, this of cell cell2"),
+            "{said}"
+        );
+        let by_convention = [&named[..], &known, &["--profile", "convention"]].concat();
+        let said = refused(64, &by_convention);
+        assert!(
+            said.contains("profile nova, this is with convention"),
+            "{said}"
+        );
+        let ran = sexton(&[&named[..], &known].concat());
+        assert_eq!(ran.stderr, "");
+
+        let copy = sample.name("copy.db");
+        std::fs::copy(sample.cell(), &copy).unwrap();
+        let ran = sexton(&[&["audit", &copy][..], &known].concat());
+        let said = format!("{copy} is taken for the same database, or a copy of it\n");
+        assert!(ran.stderr.ends_with(&said), "{}", ran.stderr);
+        assert_eq!(ran.code, i32::from(known[0] == "--since"), "{}", ran.stdout);
+        let quiet = sexton(&[&["audit", &copy, "--quiet"][..], &known].concat());
+        assert_eq!((quiet.stderr.as_str(), quiet.stdout), ("", ran.stdout));
+    }
+}
+
 #[test]
 fn what_went_away_is_said_and_what_was_not_looked_for_is_not_gone() {
     let sample = damaged(&["residue=2", "orphaned-row=1"]);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sexton::audit::{AuditReport, Baseline, Since, Suppressions};
+use sexton::audit::{AuditReport, Baseline, Scope, Since, Suppressions};
 use sexton::error::{Error, Result};
 use sexton::report;
 
@@ -82,6 +82,23 @@ impl KnownArgs {
 }
 
 impl Known {
+    /// Whether the files may be of these databases; what is to be said of them.
+    pub(super) fn fit(&self, args: &KnownArgs, now: &Scope<'_>) -> Result<Vec<String>> {
+        let name = |option: &str, path: &Option<PathBuf>| {
+            let path = path.as_deref().map(|p| p.display().to_string());
+            format!("{option} {}", path.unwrap_or_default())
+        };
+        let baseline = match &self.baseline {
+            Some(baseline) => baseline.fits(&name("--baseline", &args.baseline), now)?,
+            None => None,
+        };
+        let since = match &self.since {
+            Some(since) => since.fits(&name("--since", &args.since), now)?,
+            None => None,
+        };
+        Ok(baseline.into_iter().chain(since).collect())
+    }
+
     /// Marks the findings of an audit that began at that moment.
     pub(super) fn apply(&self, report: &mut AuditReport, moment: Timestamp) {
         if let Some(suppressions) = &self.suppressions {
