@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::db::{DbError, DbErrorKind, Session};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
+use crate::plural::several;
 use crate::schema::Member;
 
 use super::batch::{Batch, Done, Failure, is_gone};
@@ -134,7 +135,10 @@ impl Run<'_> {
 
     fn given_up(&self, attempt: u32, message: &str) -> Error {
         let label = self.session.label();
-        let message = format!("gave up after {} attempts: {label}: {message}", attempt + 1);
+        let message = format!(
+            "gave up after {}: {label}: {message}",
+            several(u64::from(attempt) + 1, "attempt")
+        );
         Error::new(ExitCode::Stopped, message).hint(WHOLE)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::db::{DbError, DbErrorKind, Session};
 use crate::error::Error;
+use crate::plural::several;
 use crate::schema::Member;
 
 use super::capture::{Capture, Captured, Gone, RootKind, Unindexed};
@@ -281,7 +282,11 @@ fn is_ambiguous(session: &Session, kind: DbErrorKind) -> bool {
 /// What is too large is told with its size.
 fn sized(mut error: DbError, rows: u64) -> DbError {
     if error.kind == DbErrorKind::TooLarge {
-        error.message = format!("{} (a transaction of {rows} rows)", error.message);
+        error.message = format!(
+            "{} (a transaction of {})",
+            error.message,
+            several(rows, "row")
+        );
     }
     error
 }

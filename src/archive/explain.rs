@@ -188,14 +188,20 @@ impl Capture<'_> {
     }
 }
 
+/// What takes rows of a table without shadow along: where they go, and that they go.
+pub(crate) fn drop_unshadowed(table: &str) -> String {
+    format!(
+        "`sexton archive --drop-unshadowed {table}` writes such rows to a file and deletes them"
+    )
+}
+
 /// What would clear a table's obstacle.
 pub(super) fn remedy_of(sql: Sql<'_>, member: &Member) -> String {
     let table = |name: &str| sql.engine.quote(name);
     match &member.obstacle {
-        Some(Obstacle::NoShadowTable(name)) => format!(
-            "--drop-unshadowed {name} writes such rows to a file and deletes them; or create the \
-             shadow table"
-        ),
+        Some(Obstacle::NoShadowTable(name)) => {
+            format!("{}; or create the shadow table", drop_unshadowed(name))
+        }
         Some(Obstacle::MissingColumns(shadow, columns)) => {
             let sides = [Some(&member.table), member.shadow.as_ref()];
             let sides = sides

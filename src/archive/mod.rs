@@ -40,6 +40,7 @@ mod way_back;
 
 pub use api::{Api, Cell};
 pub use before::Before;
+pub(crate) use explain::drop_unshadowed;
 pub use forecast::{Forecast, Shape};
 pub(crate) use held::{Direction, Held};
 pub(crate) use keys::{key_in, pieces as key_pieces};

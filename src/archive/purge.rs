@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::db::{AdvisoryLock, DbError, DbErrorKind, Session, Value};
 use crate::error::{Error, Result};
 use crate::exit::ExitCode;
+use crate::plural::several;
 use crate::schema::{FamilyGraph, Member};
 
 use super::batch::Failure;
@@ -250,7 +251,10 @@ impl<'a> Purge<'a, '_> {
         let root = first.unwrap_or_default();
         self.outcome.block(Blocked {
             reason: "too-large".into(),
-            path: vec![root.clone(), format!("{} ({rows} rows)", error.message)],
+            path: vec![
+                root.clone(),
+                format!("{} ({})", error.message, several(rows, "row")),
+            ],
             root,
             remedy: super::table::TOO_LARGE.into(),
         });

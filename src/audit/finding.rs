@@ -65,6 +65,9 @@ pub struct Finding {
     pub message: String,
     /// What mends it: a command, a flag or SQL.
     pub remedy: String,
+    /// The command that heals what needs no choice, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<String>,
     /// The SELECT that shows the rows; `None` where the schema itself is at fault.
     pub select: Option<String>,
     /// How it is told from all others, in every run and every format; given to it by [`AuditReport::add`].
@@ -100,12 +103,21 @@ impl Finding {
             newest: None,
             message: String::new(),
             remedy: String::new(),
+            repair: None,
             select: None,
             fingerprint: String::new(),
             baseline: None,
             since: None,
             course: None,
             suppressed: None,
+        }
+    }
+
+    /// All that mends it, in one sentence: what does it by itself first.
+    pub fn to_mend(&self) -> String {
+        match &self.repair {
+            Some(command) => format!("`{command}`; or {}", self.remedy),
+            None => self.remedy.clone(),
         }
     }
 

@@ -67,6 +67,13 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
     for setting in settings(session.engine()) {
         let _ = session.execute(setting);
     }
+    let label = shell_words::quote(session.label()).into_owned();
+    let repairs = (graph.has_shadow_tables() && !graph.deletes_in_place)
+        // A dump is read only.
+        .then_some(match session.origin() == session.engine() {
+            true => label.as_str(),
+            false => "DB",
+        });
     let mut presumed: HashMap<String, bool> = HashMap::new();
     for probe in probes {
         let same = |other: &Probe| {
@@ -97,7 +104,14 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
             continue;
         }
         match answer(session, &probe, &here.ask, options.samples) {
-            Ok(found) => findings.extend(found),
+            Ok(found) => findings.extend(found.map(|finding| {
+                Finding {
+                    repair: repairs
+                        .filter(|_| !probe.cures.is_empty())
+                        .map(|of| repair_command(of, probe.check)),
+                    ..finding
+                }
+            })),
             Err(error) => gaps.push(NotChecked {
                 check: probe.check.into(),
                 table: Some(probe.table),
@@ -110,6 +124,11 @@ pub fn audit(session: &mut Session, graph: &FamilyGraph, options: &Options) -> R
     }
     report.add(findings, gaps);
     Ok(report)
+}
+
+/// What heals the findings of a check; `database` may come with options that name more.
+pub(super) fn repair_command(database: &str, check: &str) -> String {
+    format!("sexton repair {database} --check {check} --apply")
 }
 
 /// MariaDB and MySQL do not show a table to whom it is not granted, so it would be missed by nobody. PostgreSQL

@@ -10,6 +10,7 @@ use crate::cells::{ListedCell, listed_cells};
 use crate::db::{DbError, Engine, Session, Value};
 use crate::schema::{ApiRecords, FamilyGraph};
 
+use super::run::repair_command;
 use super::{Finding, NotChecked, Severity};
 
 /// The check's id.
@@ -80,7 +81,10 @@ pub fn stranded(
             Err(why) => result.not_checked.push(gap(table, why)),
         }
         for (cell, count) in tally.elsewhere {
-            let why = format!("{count} records belong to {cell}");
+            let why = match count {
+                1 => format!("1 record belongs to {cell}"),
+                _ => format!("{count} records belong to {cell}"),
+            };
             result.elsewhere.push(gap(table, why));
         }
     }
@@ -310,6 +314,7 @@ impl Search<'_> {
             .zip(&tally.archived)
             .filter(|(_, f)| f.count > 0)
         {
+            let (repair, archive) = commands(api, cell);
             findings.push(finding(
                 Severity::Error,
                 found,
@@ -323,8 +328,11 @@ impl Search<'_> {
                      {}: a run was cut off before it cleaned up",
                     self.records.root, cell.name
                 ),
-                remedy(api, cell),
+                archive,
             ));
+            if let Some(finding) = findings.last_mut() {
+                finding.repair = Some(repair);
+            }
         }
         if tally.nowhere.count > 0 {
             findings.push(finding(
@@ -344,19 +352,29 @@ impl Search<'_> {
     }
 }
 
-fn remedy(api: &Session, cell: &Cell<'_>) -> String {
-    let (database, api_database) = (cell.session.label(), api.label());
-    if cell.session.origin() != cell.session.engine() || api.origin() != api.engine() {
-        return "`sexton archive` with --api, on the servers that the dumps are of".into();
-    }
-    match cell.name == database {
-        true => format!("`sexton archive {database} --api {api_database}`"),
+/// The command that removes the records and nothing else, and the one that archives, too.
+fn commands(api: &Session, cell: &Cell<'_>) -> (String, String) {
+    let (database, api_database) = match is_dump(api) || is_dump(cell.session) {
+        true => ("DB", "DB"),
+        false => (cell.session.label(), api.label()),
+    };
+    let quoted = shell_words::quote;
+    let given = match cell.name == cell.session.label() {
+        true => quoted(database),
         // By the name it may be known to the API database, which need not be so by its place.
-        false => format!(
-            "`sexton archive --cell {}={database} --api {api_database}`",
-            cell.name
+        false => format!("--cell {}={}", quoted(&cell.name), quoted(database)).into(),
+    };
+    let given = format!("{given} --api {}", quoted(api_database));
+    (
+        repair_command(&given, ID),
+        format!(
+            "any run of `sexton archive {given}`, which moves soft-deleted families as well and removes theirs"
         ),
-    }
+    )
+}
+
+fn is_dump(session: &Session) -> bool {
+    session.origin() != session.engine()
 }
 
 fn folded(value: &Value) -> String {

@@ -7,6 +7,7 @@ use sexton::archive::{Api, Cell, Options, Outcome, Stop};
 use sexton::db::{Access, Target, open};
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
+use sexton::plural::several;
 use sexton::schema::{ApiRecords, FamilyGraph};
 
 use super::database::{API_DATABASE, of_api, open_with_schema};
@@ -101,7 +102,11 @@ pub(super) fn with_rows(error: Error, so_far: &Outcome) -> Error {
         0 => error.message,
         _ => {
             let said = error.message;
-            format!("{said} ({rows} rows of {families} families had gone by then)")
+            format!(
+                "{said} ({} of {} had gone by then)",
+                several(rows, "row"),
+                several(families, "family")
+            )
         }
     };
     Error { message, ..error }
@@ -145,16 +150,15 @@ pub(super) fn api_notices(api: &Api<'_>) -> Vec<String> {
     let mut notices = Vec::new();
     if api.elsewhere > 0 {
         notices.push(format!(
-            "{} instances are mapped to a cell that was not given; their API records stay (give it with --cell \
-             NAME=DB)",
-            api.elsewhere
+            "the API records of {} stay: mapped to a cell that was not given (give it with --cell NAME=DB)",
+            several(api.elsewhere, "instance")
         ));
     }
     if api.unasked > 0 {
         notices.push(format!(
-            "the API records of {} instances stay: {} could not be asked whether it holds them (run again with it, \
+            "the API records of {} stay: {} could not be asked whether it holds them (run again with it, \
              or name the other cells with --cell NAME=DB)",
-            api.unasked,
+            several(api.unasked, "instance"),
             of_cells(api)
         ));
     }

@@ -7,6 +7,7 @@ use sexton::db::{Access, Session, SqliteDriver, SqliteMode, Target, introspect, 
 use sexton::error::{Error, Result};
 use sexton::exit::ExitCode;
 use sexton::generate::{self, Cell, Damage, Dataset};
+use sexton::plural::several;
 use sexton::report;
 
 use super::output::{Format, OutputArgs};
@@ -171,8 +172,11 @@ fn text(written: &Written) -> String {
         ));
     }
     lines.push(format!(
-        "{}: {} rows from seed {} in {} ms.",
-        written.database, written.total_rows, written.seed, written.elapsed_ms
+        "{}: {} from seed {} in {} ms.",
+        written.database,
+        several(written.total_rows, "row"),
+        written.seed,
+        written.elapsed_ms
     ));
     lines.join("\n")
 }

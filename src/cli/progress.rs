@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sexton::archive::Observer;
+use sexton::plural::{plural, several};
 use sexton::prove::Watch;
 use sexton::quote::shortened;
 
@@ -81,8 +82,11 @@ impl Observer for Progress {
             None => (String::new(), String::new()),
         };
         self.waits = None;
-        let text =
-            format!("moving: {total_rows} rows, {families}{of} families, {rate} rows/s{left}");
+        let text = format!(
+            "moving: {}, {families}{of} {}, {rate} rows/s{left}",
+            several(total_rows, "row"),
+            plural(self.expected.unwrap_or(families), "family")
+        );
         match &self.bar {
             Some(bar) => bar.set_message(text),
             None if !self.quiet && self.last.elapsed() >= PLAIN_EVERY => {

@@ -224,11 +224,11 @@ fn apply(statements: &[String], session: &mut Session, yes: bool) -> Result<bool
         for statement in statements {
             crate::cli::say!("{statement};");
         }
-        let count = statements.len();
-        crate::cli::tell!(
-            "Run these {count} statements on {}? [y/N] ",
-            session.label()
-        );
+        let these = match statements.len() {
+            1 => "this statement".to_owned(),
+            many => format!("these {many} statements"),
+        };
+        crate::cli::tell!("Run {these} on {}? [y/N] ", session.label());
         drop(terminal.flush());
         let mut answer = String::new();
         drop(std::io::stdin().lock().read_line(&mut answer));

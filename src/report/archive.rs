@@ -14,13 +14,14 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::archive::{Outcome, StopReason};
+use crate::plural::several;
 
 /// How many blocked families of one reason are shown one by one.
 const SHOWN: usize = 3;
 
 /// The last line where cells are missing.
 const NOT_ALL: &str =
-    "Not complete: this is all but the cells above that were not reached; run again with them.\n";
+    "Not complete: this is all but the cells that were not reached; run again with them.\n";
 
 /// The last line where an error ended the run, which is on stderr.
 const FAILED: &str = "Ended by an error; what was committed is whole; run again to go on.\n";
@@ -115,9 +116,8 @@ pub fn archive_text(outcome: &Outcome) -> String {
     if outcome.purge_kept > 0 {
         let _ = writeln!(
             text,
-            "{} families were not purged: a part of each is in the live tables (sexton audit says \
-             which)\n",
-            outcome.purge_kept
+            "{} not purged: a part of each is in the live tables (sexton audit says which)\n",
+            several(outcome.purge_kept, "family")
         );
     }
     text += &blocked_text(outcome);
@@ -140,14 +140,14 @@ pub(super) fn closing(outcome: &Outcome, deed: Deed) -> &'static str {
             "A dry run: nothing was written.\n"
         }
         (StopReason::Complete, Deed::Archive) if outcome.has_blocked() => {
-            "Complete: all that may move has moved; the blocked families above remain.\n"
+            "Complete: all that may move has moved; the blocked families remain.\n"
         }
         (StopReason::Complete, Deed::Archive) => "Complete: all that may move has moved.\n",
         (StopReason::Complete, Deed::Purge) if outcome.dry_run => {
             "A dry run: nothing was deleted.\n"
         }
         (StopReason::Complete, Deed::Purge) if outcome.has_blocked() => {
-            "Complete: all that may go has gone; the families above were kept.\n"
+            "Complete: all that may go has gone; the families that are listed were kept.\n"
         }
         (StopReason::Complete, Deed::Purge) => "Complete: all that may go has gone.\n",
         (StopReason::MaxRows, Deed::Archive) => {
@@ -185,13 +185,13 @@ pub(super) fn totals(outcome: &Outcome, verb: &str) -> String {
         false => format!("Seconds by kind: {}.\n", spent.join(", ")),
     };
     format!(
-        "{}: {} rows of {} families {verb} in {} batches, {} statements, {} retries, {} s.\n{spent}",
+        "{}: {} of {} {verb} in {}, {}, {}, {} s.\n{spent}",
         outcome.database,
-        outcome.total_rows,
-        outcome.families,
-        outcome.batches,
-        outcome.statements,
-        outcome.retries,
+        several(outcome.total_rows, "row"),
+        several(outcome.families, "family"),
+        several(outcome.batches, "batch"),
+        several(outcome.statements, "statement"),
+        several(outcome.retries, "retry"),
         seconds(outcome.elapsed_ms),
     )
 }

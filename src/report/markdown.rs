@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::mend::{Piece, pieces};
 use crate::quote::one_line;
 
 /// A text in running text or in a cell of a table.
@@ -42,6 +43,15 @@ pub(super) fn code(text: &str) -> String {
         ""
     };
     format!("{fence}{pad}{line}{pad}{fence}")
+}
+
+/// A remedy: its words as text, its statements, commands and names as code.
+pub(super) fn remedy(remedy: &str) -> String {
+    let piece = |piece: &Piece<'_>| match piece {
+        Piece::Words(words) => text(words),
+        Piece::Name(code) | Piece::Statement(code) => self::code(code),
+    };
+    pieces(remedy).iter().map(piece).collect()
 }
 
 /// Lines of code of a language.
@@ -120,6 +130,14 @@ mod tests {
         let mut out = String::new();
         code_block(&mut out, "sql", "SELECT ```");
         assert_eq!(out, "````sql\nSELECT ```\n````\n");
+    }
+
+    #[test]
+    fn a_remedy_keeps_its_statements_as_they_are() {
+        assert_eq!(
+            remedy("move *them*: DELETE FROM `a_b` WHERE c = '*'; or `sexton archive` does"),
+            "move \\*them\\*: ``DELETE FROM `a_b` WHERE c = '*'``; or `sexton archive` does"
+        );
     }
 
     #[test]

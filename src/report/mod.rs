@@ -9,6 +9,7 @@ mod github;
 mod html;
 mod junit;
 mod markdown;
+mod mend;
 mod prometheus;
 mod prove;
 mod repair;
@@ -36,6 +37,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::plural::plural;
 
 /// A report as JSON for scripts.
 pub fn json(report: &impl Serialize) -> Result<String> {
@@ -118,6 +120,11 @@ fn grouped(number: u64) -> String {
     out
 }
 
+/// The number with a comma between thousands, and what it counts: `1 error`, `2,000 errors`.
+fn several(number: u64, word: &str) -> String {
+    format!("{} {}", grouped(number), plural(number, word))
+}
+
 /// A report with one of everything, for the tests of the formats.
 #[cfg(test)]
 fn example() -> crate::audit::AuditReport {
@@ -157,6 +164,10 @@ fn example() -> crate::audit::AuditReport {
                 oldest: Some("2022-01-01 00:00:00".into()),
                 newest: Some("2024-03-02 10:00:00".into()),
                 select: Some("SELECT 1".into()),
+                remedy: "move them back to their parent: DELETE FROM `shadow_instance_extra` WHERE `id` IN (1, 2); or \
+                         look at them"
+                    .into(),
+                repair: Some("sexton repair nova.db --check split-family --apply".into()),
                 ..finding(
                     "split-family",
                     Severity::Error,

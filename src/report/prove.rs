@@ -9,7 +9,7 @@ mod verdict;
 
 use std::fmt::Write as _;
 
-use super::{grouped, indented, right_aligned};
+use super::{grouped, indented, right_aligned, several};
 use crate::prove::report::{Failure, Undetermined};
 use crate::prove::{Case, Report};
 use crate::quote::shortened;
@@ -36,7 +36,7 @@ pub fn prove_text(report: &Report) -> String {
         let _ = writeln!(
             text,
             "\n{} whose fault did not fire, which proves nothing:",
-            count(report.cases - report.fired, "case")
+            several(report.cases - report.fired, "case")
         );
         for case in &report.not_fired {
             let _ = writeln!(text, "    {case}");
@@ -76,7 +76,10 @@ fn totals(report: &Report) -> String {
         ("time", time),
         (
             "rate",
-            format!("{rate:.0} cases/s, {}", count(report.jobs as u64, "worker")),
+            format!(
+                "{rate:.0} cases/s, {}",
+                several(report.jobs as u64, "worker")
+            ),
         ),
     ] {
         let _ = writeln!(text, "{label:<10}{value}");
@@ -184,12 +187,6 @@ fn place(found: &Undetermined) -> String {
         0 => format!("world {}", found.world),
         point => format!("world {}, point {point}", found.world),
     }
-}
-
-/// `1 case`, `2,000 cases`.
-fn count(number: u64, word: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {word}{plural}", grouped(number))
 }
 
 /// Two worlds, one of them with failures, for the tests of the formats.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::archive::table;
 use super::grouped;
 use crate::archive::StopReason;
+use crate::plural::{plural, several};
 use crate::repair::RepairOutcome;
 
 /// The whole report.
@@ -29,10 +30,11 @@ pub fn repair_rows(outcome: &RepairOutcome) -> String {
         let done = if applied { "healed" } else { "to heal" };
         let _ = writeln!(
             text,
-            "{done}: {} ({} {} rows: {})\n    what       {}\n    how        {}",
+            "{done}: {} ({} {} {}: {})\n    what       {}\n    how        {}",
             healed.check,
             grouped(healed.rows),
             healed.table,
+            plural(healed.rows, "row"),
             keys(&healed.samples, healed.rows),
             healed.message,
             healed.done,
@@ -101,12 +103,12 @@ pub fn repair_rows(outcome: &RepairOutcome) -> String {
     }
     let _ = writeln!(
         text,
-        "{}: {} findings {}, {} left, {} statements.",
+        "{}: {} {}, {} left, {}.",
         outcome.database,
-        outcome.healed.len(),
+        several(outcome.healed.len() as u64, "finding"),
         if applied { "healed" } else { "to heal" },
         outcome.left.len(),
-        outcome.statements,
+        several(outcome.statements, "statement"),
     );
     text
 }

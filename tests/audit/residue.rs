@@ -59,8 +59,8 @@ fn rows_that_could_not_follow_their_parent() {
     assert_eq!(
         remedies,
         [
-            "`sexton archive --drop-unshadowed share_mapping` deletes them",
-            "`sexton archive --drop-unshadowed tags` deletes them",
+            "`sexton archive --drop-unshadowed share_mapping` writes such rows to a file and deletes them",
+            "`sexton archive --drop-unshadowed tags` writes such rows to a file and deletes them",
         ]
     );
 }

@@ -21,6 +21,10 @@ fn bug_1837995_a_child_archived_before_its_live_parent() {
         finding.message,
         "instance_extra rows are in shadow_instance_extra while their instances row is still live"
     );
+    let finding = &db.findings(CHECK)[0];
+    let label = db.session.label();
+    let command = format!("sexton repair {label} --check split-family --apply");
+    assert_eq!(finding.repair, Some(command));
     db.mend(CHECK);
 }
 

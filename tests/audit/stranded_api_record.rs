@@ -88,7 +88,22 @@ fn records_of_archived_instances_are_errors_and_of_unknown_ones_warnings() {
             format!("error instance_group_member instance_group_member.{to} 1 [{five}]"),
         ]
     );
-    assert!(found.findings[0].remedy.contains("--api"));
+    // What removes these records alone comes first, and what takes more along says so.
+    let (archived, nowhere) = (&found.findings[0], &found.findings[1]);
+    let repair = archived.repair.as_deref().unwrap();
+    let (start, end) = (
+        "sexton repair --cell cell1=",
+        " --check stranded-api-record --apply",
+    );
+    assert!(
+        repair.starts_with(start) && repair.ends_with(end),
+        "{repair}"
+    );
+    assert!(repair.contains(" --api "), "{repair}");
+    let also = "which moves soft-deleted families as well and removes theirs";
+    assert!(archived.remedy.ends_with(also), "{}", archived.remedy);
+    assert!(archived.to_mend().starts_with(&format!("`{repair}`; or ")));
+    assert_eq!(nowhere.repair, None);
     let select = found.findings[0].select.as_ref().unwrap();
     assert_eq!(api.session.query(select).unwrap().len(), 2);
 }

@@ -241,9 +241,8 @@ fn case_7_a_marker_that_is_null() {
     assert_eq!(db.lines(CHECK), ["error instances - 1 [4]"]);
     assert_eq!(
         only(&mut db).remedy,
-        "UPDATE \"instances\" SET \"deleted\" = 0, \"deleted_at\" = NULL WHERE \"id\" IN (4) if \
-         they live, UPDATE \"instances\" SET \"deleted\" = \"id\", \"deleted_at\" = \
-         CURRENT_TIMESTAMP WHERE \"id\" IN (4) if not"
+        "if they live: UPDATE \"instances\" SET \"deleted\" = 0, \"deleted_at\" = NULL WHERE \"id\" IN (4); or if \
+         not: UPDATE \"instances\" SET \"deleted\" = \"id\", \"deleted_at\" = CURRENT_TIMESTAMP WHERE \"id\" IN (4)"
     );
 }
 

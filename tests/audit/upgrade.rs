@@ -514,7 +514,7 @@ fn a_command_names_the_databases_and_errors_come_first() {
         format!("sexton audit --upgrade-to nova-31.3.1 {both}"),
     ];
     assert_eq!(run, expected.each_ref());
-    let said = "1 errors first: the remedy of each is beside it";
+    let said = "1 error first: the remedy of each is beside it";
     assert_eq!(upgrade.commands[0].why, said);
 }
 

@@ -179,7 +179,7 @@ fn foreign_key_in_marker(subject: &Subject<'_>, side: Side<'_>, marker: &Marker)
                 "{table} rows are marked deleted with a {column} that is not their {key}"
             ))
             .remedy(format!(
-                "harmless; to mend it: UPDATE {} SET {} = {} WHERE {} IN ({KEYS})",
+                "it does no harm; set it all the same: UPDATE {} SET {} = {} WHERE {} IN ({KEYS})",
                 engine.quote(table),
                 engine.quote(column),
                 engine.quote(key),

@@ -1,5 +1,6 @@
 //! Rows that a delete or an archiver left behind (bug 1622545).
 
+use crate::archive::drop_unshadowed;
 use crate::audit::{Check, Cure, Link, Probe, Repair, Severity, Subject, Way};
 
 /// Why rows are left that no shadow table is for.
@@ -165,8 +166,4 @@ fn live_in_shadow(subject: &Subject<'_>, link: Link<'_>) -> Option<Probe> {
             ))
             .remedy("`sexton archive --purge` removes them with their parent".to_owned()),
     )
-}
-
-fn drop_unshadowed(table: &str) -> String {
-    format!("`sexton archive --drop-unshadowed {table}` deletes them")
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{At, Backlog, Database, Options, Upgrade};
 use crate::audit::AuditReport;
+use crate::plural::several;
 use crate::schema::Profile;
 
 /// Whether to upgrade.
@@ -79,7 +80,10 @@ pub(super) fn commands(
     if errors > 0 {
         step(
             format!("sexton audit --fail-on error {with_api}"),
-            format!("{errors} errors first: the remedy of each is beside it"),
+            format!(
+                "{} first: the remedy of each is beside it",
+                several(errors as u64, "error")
+            ),
         );
     }
     let deleted = Backlog::deleted(&upgrade.backlog);
@@ -88,6 +92,10 @@ pub(super) fn commands(
         0 => String::new(),
         n => format!(", {n} of them rows that online migrations would have to change"),
     };
+    let marked = match deleted {
+        1 => "1 row is".to_owned(),
+        rows => format!("{rows} rows are"),
+    };
     let in_place = cells
         .iter()
         .all(|d| d.graph.is_some_and(|g| g.deletes_in_place));
@@ -95,12 +103,13 @@ pub(super) fn commands(
         (0, _) => {}
         (_, false) => step(
             format!("sexton archive --until-complete {with_api}"),
-            format!("moves soft-deleted families away: {deleted} rows are marked{less}"),
+            format!("moves soft-deleted families away: {} marked{less}", marked),
         ),
         (_, true) => step(
             format!("sexton purge --older-than 30 {here}"),
             format!(
-                "deletes soft-deleted families that are old enough: {deleted} rows are marked{less}"
+                "deletes soft-deleted families that are old enough: {} marked{less}",
+                marked
             ),
         ),
     }

@@ -1,7 +1,7 @@
 //! A run as annotations of a GitHub Actions run: blocked families, by reason, and cells that were not reached.
 
 use super::super::github::{Level, annotation};
-use super::super::grouped;
+use super::super::{grouped, several};
 use super::{Deed, SHOWN};
 use crate::archive::Outcome;
 
@@ -31,9 +31,9 @@ pub fn archive_github(outcome: &Outcome, deed: Deed) -> String {
         );
     }
     let done = format!(
-        "{} rows of {} families {}. {}",
-        grouped(outcome.total_rows),
-        grouped(outcome.families),
+        "{} of {} {}. {}",
+        several(outcome.total_rows, "row"),
+        several(outcome.families, "family"),
         deed.verb(outcome.dry_run),
         super::closing(outcome, deed).trim_end()
     );

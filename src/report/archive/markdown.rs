@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::super::{grouped, markdown as md};
+use super::super::{grouped, markdown as md, several};
 use super::{Deed, SHOWN};
 use crate::archive::Outcome;
 
 /// The outcome as Markdown.
 pub fn archive_markdown(outcome: &Outcome, deed: Deed) -> String {
     let mut out = format!(
-        "## sexton {}: {} rows of {} families {}\n\n{}\n\n",
+        "## sexton {}: {} of {} {}\n\n{}\n\n",
         deed.name(),
-        grouped(outcome.total_rows),
-        grouped(outcome.families),
+        several(outcome.total_rows, "row"),
+        several(outcome.families, "family"),
         deed.verb(outcome.dry_run),
         md::code(&outcome.database),
     );
@@ -42,7 +42,7 @@ pub fn archive_markdown(outcome: &Outcome, deed: Deed) -> String {
             vec![
                 md::code(&blocked.root),
                 md::code(&path),
-                md::text(&blocked.remedy),
+                md::remedy(&blocked.remedy),
             ]
         });
         md::table(&mut out, &["root", "path", "remedy"], rows);

@@ -60,7 +60,7 @@ fn message(finding: &Finding) -> String {
     line("samples", &finding.samples.join(", "));
     line("age", &state::age(finding));
     line("state", &state::of(finding));
-    line("remedy", &finding.remedy);
+    line("remedy", &finding.to_mend());
     line("id", &finding.fingerprint);
     lines.join("\n")
 }

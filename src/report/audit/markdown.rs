@@ -81,7 +81,7 @@ fn details(finding: &Finding) -> String {
     );
     line("path", md::code(&finding.path.join(" | ")));
     line("samples", md::code(&finding.samples.join(", ")));
-    line("remedy", md::text(&finding.remedy));
+    line("remedy", md::remedy(&finding.to_mend()));
     line("id", md::code(&finding.fingerprint));
     if let Some(select) = &finding.select {
         out.push('\n');

@@ -79,6 +79,7 @@ fn result(report: &AuditReport, finding: &Finding) -> Value {
     }
     // All that JSON has; what stands elsewhere too does no harm.
     result["properties"] = json!(finding);
+    result["properties"]["remedy"] = finding.to_mend().into();
     result
 }
 

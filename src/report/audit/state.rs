@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::super::grouped;
+use super::super::{grouped, several};
 use crate::audit::{AuditReport, Change, Compared, Comparison, Finding, Known, Suppression};
 
 /// What an audit was held against: `the baseline of 2026-11-01T10:00:00Z`.
@@ -116,10 +116,7 @@ pub(in crate::report) fn suppression(entry: &Suppression) -> String {
 
 /// The counts: `2 errors, 1 warning, 0 notes; 1 known; 1 not checked`.
 pub(in crate::report) fn summary(report: &AuditReport) -> String {
-    let number = |n: usize, what: &str| {
-        let plural = if n == 1 { "" } else { "s" };
-        format!("{n} {what}{plural}")
-    };
+    let number = |n: usize, what: &str| several(n as u64, what);
     let s = &report.summary;
     let mut line = if report.findings.is_empty() {
         "nothing found".to_owned()

@@ -95,7 +95,7 @@ pub(super) fn block(finding: &Finding, paint: Paint) -> String {
     line("samples", &samples);
     line("age", &state::age(finding));
     line("state", &state::of(finding));
-    line("remedy", &finding.remedy);
+    line("remedy", &finding.to_mend());
     line("id", &finding.fingerprint);
     out
 }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::super::archive::{Deed, api_records, closing, dropped};
 use super::super::grouped;
 use super::page::{Mood, Page, Section, Verdict};
-use super::parts::{Choice, code, counts, filters, number, scroll, seconds, several};
+use super::parts::{Choice, counts, filters, number, scroll, seconds, several, to_mend};
 use crate::archive::{Blocked, Outcome, StopReason};
 
 /// The page of an archive run or a purge that ended at `at`.
@@ -185,7 +185,7 @@ fn card(order: usize, family: &Blocked) -> Markup {
                     dd { ol.path { @for step in &family.path { li { code { (step) } } } } }
                 }
             }
-            @if !family.remedy.is_empty() { (code("To mend", &family.remedy)) }
+            (to_mend(&family.remedy))
         }
     }
 }

@@ -9,7 +9,7 @@ use super::super::grouped;
 use super::backlog::backlog;
 use super::families::families as picture;
 use super::page::{Mood, Page, Section, Verdict};
-use super::parts::{self, Choice, ago, badge, code, name, number, scroll, several};
+use super::parts::{self, Choice, ago, badge, code, name, number, scroll, several, to_mend};
 use crate::audit::{AuditReport, Census, Finding, Severity};
 use crate::error::Result;
 use crate::schema::FamilyGraph;
@@ -226,7 +226,8 @@ fn card(number: usize, finding: &Finding) -> Markup {
                 dd { code { (finding.fingerprint) } }
             }
             @if let Some(select) = &finding.select { (code("To look", select)) }
-            @if !finding.remedy.is_empty() { (code("To mend", &finding.remedy)) }
+            @if let Some(command) = &finding.repair { (code("To mend what needs no choice", command)) }
+            (to_mend(&finding.remedy))
         }
     }
 }

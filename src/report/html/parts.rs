@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 
 use super::super::grouped;
+use super::super::mend::{OR, Piece, pieces};
+pub(super) use super::super::several;
 use crate::audit::Severity;
-use crate::plural::plural;
 
 /// A text to copy, under its title. The button comes with the script.
 pub(super) fn code(title: &str, text: &str) -> Markup {
@@ -14,6 +15,35 @@ pub(super) fn code(title: &str, text: &str) -> Markup {
         div.code {
             div { h4 { (title) } }
             pre { (text) }
+        }
+    }
+}
+
+/// What mends something: the words to read, the statements to copy.
+pub(super) fn to_mend(remedy: &str) -> Markup {
+    let mut parts = Vec::new();
+    for piece in pieces(remedy) {
+        match (piece, parts.last_mut()) {
+            (Piece::Statement(statement), _) => parts.push((Vec::new(), Some(statement))),
+            (piece, Some((words, None))) => words.push(piece),
+            (piece, _) => parts.push((vec![piece], None)),
+        }
+    }
+    html! {
+        @for (words, statement) in &parts {
+            @if let Some(statement) = statement { (code("SQL to mend it", statement)) }
+            @else {
+                p.mend {
+                    @if matches!(words.first(), Some(Piece::Words(first)) if first.starts_with(OR)) { "Or: " }
+                    @else { "To mend: " }
+                    @for piece in words {
+                        @match piece {
+                            Piece::Words(words) => { (words.trim_start_matches(OR)) }
+                            Piece::Name(name) | Piece::Statement(name) => { code { (name) } }
+                        }
+                    }
+                }
+            }
         }
     }
 }
@@ -92,11 +122,6 @@ pub(super) fn counts<'a>(
         }
     };
     scroll(caption, table)
-}
-
-/// `1 error`, `2,000 errors`, `2 batches`, `3 families`.
-pub(super) fn several(number: u64, word: &str) -> String {
-    format!("{} {}", grouped(number), plural(number, word))
 }
 
 /// Milliseconds as seconds.

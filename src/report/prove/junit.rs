@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
-use super::{block, count, grouped, place};
+use super::{block, grouped, place, several};
 use crate::error::Result;
 use crate::prove::Report;
 use crate::prove::oracle::Oracle;
@@ -96,7 +96,7 @@ fn suite(report: &Report, world: &WorldCount) -> TestSuite {
     if !world.finished {
         // That each oracle held so far would else look like all there was to ask.
         let mut status = TestCaseStatus::skipped();
-        let (run, planned) = (grouped(world.cases), count(world.planned, "case"));
+        let (run, planned) = (grouped(world.cases), several(world.planned, "case"));
         status.set_message(format!(
             "the campaign ended after {run} of at least {planned}"
         ));
@@ -104,7 +104,7 @@ fn suite(report: &Report, world: &WorldCount) -> TestSuite {
     }
     if world.cases > world.fired {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        let cases = count(world.cases - world.fired, "case");
+        let cases = several(world.cases - world.fired, "case");
         status.set_message(format!("{cases} whose fault did not fire"));
         let prefix = format!("{}: ", world.name);
         let of_world = report.not_fired.iter().filter(|c| c.starts_with(&prefix));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::{grouped, markdown as md};
+use super::super::{grouped, markdown as md, several};
 use super::problems::problems;
 use super::{block, points, verdict};
 use crate::prove::Report;
@@ -14,9 +14,9 @@ pub fn prove_markdown(report: &Report) -> String {
     let first = md::text(said.next().unwrap_or_default());
     let (engine, database) = (md::code(&report.engine), report.database.name());
     let mut out = format!(
-        "## sexton prove: {first}\n\n{engine} on {database}: {} points, {} cases, {} fired\n\n",
+        "## sexton prove: {first}\n\n{engine} on {database}: {} points, {}, {} fired\n\n",
         points(report),
-        grouped(report.cases),
+        several(report.cases, "case"),
         grouped(report.fired)
     );
     let rows = report.verdict.iter().map(|(oracle, verdict)| {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{count, place};
+use super::{place, several};
 use crate::prove::Report;
 
 /// What keeps a campaign from proving anything, or from proving all that was asked of it.
@@ -11,7 +11,7 @@ pub(super) fn problems(report: &Report) -> Vec<String> {
     if report.cases > report.fired {
         let mut text = format!(
             "{} whose fault did not fire, which proves nothing",
-            count(report.cases - report.fired, "case")
+            several(report.cases - report.fired, "case")
         );
         for case in &report.not_fired {
             let _ = write!(text, "\n{case}");

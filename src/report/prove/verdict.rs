@@ -2,19 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::{count, grouped};
+use super::{grouped, several};
 use crate::exit::ExitCode;
 use crate::prove::Report;
 
 /// The last lines: what it comes to.
 pub(in crate::report) fn verdict(report: &Report) -> String {
-    let cases = count(report.cases, "case");
+    let cases = several(report.cases, "case");
     let failures = report.failures.len() as u64;
     let mut text = match report.exit_code() {
         ExitCode::Errors => format!(
             "FAILED: {} of {cases}, in {}.",
             grouped(report.failed),
-            count(failures, "way")
+            several(failures, "way")
         ),
         ExitCode::Data if report.undetermined.is_some() => {
             "UNDETERMINED: where runs differ, faults cannot be told apart.".into()
@@ -37,8 +37,8 @@ pub(in crate::report) fn verdict(report: &Report) -> String {
         let _ = write!(
             text,
             "\nAt random, not counted: {} whose second part had no turn, {} in which nothing can move.",
-            count(report.without_turn, "run"),
-            count(report.idle_worlds, "world")
+            several(report.without_turn, "run"),
+            several(report.idle_worlds, "world")
         );
     }
     if !report.never_hit.is_empty() {
@@ -66,7 +66,7 @@ pub(in crate::report) fn verdict(report: &Report) -> String {
         let left = match left {
             // They are counted off when all first faults have been tried.
             0 => "second faults".to_owned(),
-            left => format!("{} or more", count(left, "case")),
+            left => format!("{} or more", several(left, "case")),
         };
         let _ = write!(
             text,

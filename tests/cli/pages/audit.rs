@@ -64,11 +64,48 @@ fn the_page_of_an_audit_says_what_the_json_says() {
         let expected: Vec<_> = findings.iter().map(text).collect();
         assert_eq!(shown(&mut browser, field), expected);
     }
-    for finding in ["message", "remedy", "select"] {
-        let texts = browser.eval("document.getElementById('list').textContent");
-        let texts = texts.as_str().unwrap();
-        let mut all = findings.iter().filter_map(|f| f[finding].as_str());
-        assert!(all.all(|text| texts.contains(text)), "{finding}");
+    let of = |name: &str| -> Vec<String> {
+        let of = findings.iter().filter_map(|f| f[name].as_str());
+        of.map(str::to_owned).collect()
+    };
+    let texts = browser.eval("document.getElementById('list').textContent");
+    let bare = |text: &str| text.replace(['`', ' ', '\n'], "");
+    let texts = bare(texts.as_str().unwrap());
+    assert_eq!(of("message").len(), findings.len());
+    assert_eq!(of("remedy").len(), findings.len());
+    for text in [of("message"), of("remedy")].concat() {
+        // What is to be run stands apart from what is to be read.
+        let mut parts = text.split("; or ").flat_map(|part| part.split(": "));
+        assert!(parts.all(|part| texts.contains(&bare(part))), "{text}");
+    }
+    // What is copied is run as it is.
+    let copied = "Array.from(document.querySelectorAll('#list .code pre'), pre => pre.textContent)";
+    let copied = browser.eval(copied);
+    let copied: Vec<_> = copied
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c.as_str().unwrap())
+        .collect();
+    let (selects, repairs) = (of("select"), of("repair"));
+    assert!(selects.len() > 10 && repairs.len() > 3, "{json}");
+    for text in selects.iter().chain(&repairs) {
+        assert!(copied.contains(&text.as_str()), "{text} in {copied:#?}");
+    }
+    let statements = [
+        "SELECT ",
+        "BEGIN; ",
+        "DELETE FROM ",
+        "UPDATE ",
+        "INSERT INTO ",
+        "sexton repair ",
+    ];
+    for text in copied {
+        assert!(
+            statements.iter().any(|begins| text.starts_with(begins)),
+            "{text}"
+        );
+        assert!(!text.contains("; or "), "{text}");
     }
     let summary = &json["summary"];
     let verdict = browser.eval("document.querySelector('.verdict').textContent");

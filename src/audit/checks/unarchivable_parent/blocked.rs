@@ -95,8 +95,8 @@ pub(super) fn without_marker<'a>(subject: &Subject<'a>, side: Side<'a>) -> Optio
                 member.table, marker.column
             ))
             .remedy(format!(
-                "UPDATE {table} SET {} WHERE {keys} IN ({KEYS}) if they live, UPDATE {table} SET \
-                 {} WHERE {keys} IN ({KEYS}) if not",
+                "if they live: UPDATE {table} SET {} WHERE {keys} IN ({KEYS}); or if not: UPDATE {table} SET {} WHERE \
+                 {keys} IN ({KEYS})",
                 marker.set_live(engine),
                 marker.set_deleted(engine, key)
             )),

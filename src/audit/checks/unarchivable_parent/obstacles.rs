@@ -1,6 +1,7 @@
 //! Tables of which no row can be copied.
 
 use super::Way;
+use crate::archive::drop_unshadowed;
 use crate::audit::{Probe, Side, Subject};
 use crate::schema::{Obstacle, ddl};
 
@@ -49,7 +50,7 @@ fn remedy(subject: &Subject<'_>, side: Side<'_>, way: &Way<'_>, obstacle: &Obsta
     let engine = subject.engine;
     match obstacle {
         Obstacle::NoShadowTable(table) if way.last().is_some() => {
-            format!("`sexton archive --drop-unshadowed {table}` deletes these rows with their root")
+            format!("{}; or create the shadow table", drop_unshadowed(table))
         }
         Obstacle::NoShadowTable(table) => {
             format!("create {}{table}", subject.graph.profile.shadow_prefix)
