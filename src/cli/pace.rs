@@ -68,7 +68,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     read.and_then(|d| Duration::try_from(d).ok())
 }
 
-fn run_time(text: &str) -> Result<Duration> {
+pub(super) fn run_time(text: &str) -> Result<Duration> {
     let sensible = duration(text).filter(|d| !d.is_zero() && d.as_secs() <= 366 * 86_400);
     sensible.ok_or_else(|| {
         Error::usage(format!(

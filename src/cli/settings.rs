@@ -11,6 +11,7 @@ mod file;
 mod setting;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -114,6 +115,9 @@ pub(super) fn fill(
         .as_deref()
         .map(|path| File::read(path, command))
         .transpose()?;
+    if let Some(file) = &file {
+        values::check(file, command)?;
+    }
     let of_command = path
         .iter()
         .try_fold(command, |c, name| c.find_subcommand(name));
@@ -298,8 +302,8 @@ fn shown_path(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Whether a configuration file names nothing that there is not.
+/// Whether a configuration file is good as it is.
 #[cfg(test)]
 pub(super) fn check_file(path: &Path, command: &Command) -> Result<()> {
-    File::read(path, command).map(drop)
+    values::check(&File::read(path, command)?, command)
 }

@@ -66,7 +66,7 @@ fn loads(text: &str) -> std::result::Result<BTreeMap<String, f64>, String> {
     pairs.ok_or_else(|| "expected NAME=N, as in Threads_running=25".into())
 }
 
-fn time(option: &str, text: &str) -> Result<Duration> {
+pub(super) fn time(option: &str, text: &str) -> Result<Duration> {
     duration(text).ok_or_else(|| {
         Error::usage(format!("{option} {text} is not a time")).hint("write 500ms, 5s or 10m")
     })

@@ -19,7 +19,8 @@ pub(super) const COMMON: &str = "common";
 /// The mode's bit for readers that are neither the owner nor in the group.
 const OTHERS_READ: u32 = 0o004;
 
-/// A configuration file: all its names are known, its values are not looked at yet.
+/// A configuration file: all its names are known, and its values of the kind that their options want. Whether they are
+/// taken is asked in [`super::values`].
 pub(super) struct File {
     path: PathBuf,
     /// Values and their lines, by table (`archive`, `schema diff`) and option.
@@ -128,6 +129,12 @@ impl File {
             }
         }
         Ok(file)
+    }
+
+    /// Whether that table sets an option.
+    pub(super) fn sets(&self, table: &str, option: &str) -> bool {
+        let table = self.tables.get(table);
+        table.is_some_and(|options| options.contains_key(option))
     }
 
     /// The value of an option in that table.

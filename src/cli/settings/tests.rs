@@ -44,9 +44,10 @@ fn with_value(arg: &Arg, value: &str) -> Setting {
 }
 
 /// Values of which one is good for any option there is.
-const VALUES: [&str; 8] = [
+const VALUES: [&str; 9] = [
     "1",
     "1s",
+    "1d",
     "a=1",
     "residue=1",
     "x.db",
@@ -68,8 +69,9 @@ fn value(command: &Command, path: &[String], arg: &Arg) -> String {
         let words = ["sexton".to_owned()]
             .into_iter()
             .chain(path.to_vec())
-            .chain(setting.words);
-        loose(command).try_get_matches_from(words).is_ok()
+            .chain(setting.words.clone());
+        let read = values::read(arg, &setting, false);
+        loose(command).try_get_matches_from(words).is_ok() && read.is_ok()
     };
     let found = candidates.into_iter().find(good);
     found.unwrap_or_else(|| panic!("no value for {}: add one to VALUES", name(arg)))
@@ -363,6 +365,23 @@ fn what_is_no_option_is_refused_with_the_nearest() {
         (
             "[archive]\n\nmax-flow-control = 101\n",
             "sexton.toml:3: invalid value '101' for '--max-flow-control",
+        ),
+        // Whichever command is run.
+        (
+            "[audit]\nfail-on = 'everything'\n",
+            "sexton.toml:2: invalid value 'everything' for '--fail-on",
+        ),
+        (
+            "[purge]\nmax-rows = 5\nmax-lag = 'soon'\n",
+            "sexton.toml:3: --max-lag soon",
+        ),
+        ("[purge]\nbefore = 'yesterday'\n", "sexton.toml:2: --before"),
+        ("[purge]\nsleep = -1\n", "sexton.toml:2: --sleep"),
+        ("[purge]\nmax-rows = 0\n", "sexton.toml:2: --max-rows 0"),
+        ("[prove]\nseed = 'x'\n", "sexton.toml:2: invalid value 'x'"),
+        (
+            "[common]\nformat = 'pdf'\n",
+            "sexton.toml:2: invalid value 'pdf' for '--format",
         ),
     ] {
         std::fs::write(&config, text).unwrap();
