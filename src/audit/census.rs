@@ -39,6 +39,9 @@ pub struct TableCensus {
     pub rows: u64,
     /// Its soft-deleted rows: those that are pending.
     pub pending: u64,
+    /// Whether its service marks none of its rows, so that nobody can tell which are pending.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub never_marked: bool,
     /// Rows of its shadow table; `None` where it has none.
     pub archived: Option<u64>,
     /// When the oldest pending row was deleted, as the database spells it.
@@ -219,6 +222,7 @@ fn count(
     };
     let dated = counted.ages.classes().iter().map(|(_, n)| n).sum();
     counted.ages.no_date = counted.pending.saturating_sub(dated);
+    counted.never_marked = member.marker.is_none() || member.never_marked;
     if let Some(shadow) = &member.shadow {
         let (archived, oldest) = count_and_oldest(session, graph, member, shadow, "")?;
         counted.archived = Some(archived);

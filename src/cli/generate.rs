@@ -1,7 +1,7 @@
 //! `sexton generate`: a synthetic dataset with chosen damage.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sexton::db::{Access, Session, SqliteDriver, SqliteMode, Target, introspect, open};
 use sexton::error::{Error, Result};
@@ -88,7 +88,8 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         live: args.live,
         damage: args.damage.clone(),
     };
-    let mut session = ready(&target, &args.model)?;
+    let mut made = Made::default();
+    let mut session = ready(&target, &args.model, &mut made)?;
     let schema = introspect(&mut session)?;
     let generated = generate::generate(&mut session, &schema, &dataset, &mut |_| {})?;
     let mut written = Written {
@@ -102,7 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         elapsed_ms: 0,
     };
     if let Some(api) = &api {
-        let mut session = ready(api, &format!("{}-api", args.model))?;
+        let mut session = ready(api, &format!("{}-api", args.model), &mut made)?;
         let schema = introspect(&mut session)?;
         let connection = target.redacted();
         let cell = Cell {
@@ -115,6 +116,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         written.api_rows = records.rows;
         written.damage.extend(names(&records.damage));
     }
+    made.keep();
     written.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     args.output.write(|format, _| match format {
         Format::Json => report::json(&written),
@@ -123,9 +125,30 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     Ok(ExitCode::Done as u8)
 }
 
+/// Files that were not there: they go again if what they were made for fails. A part of a dataset is none.
+#[derive(Default)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
 /// Opens the database, with a schema in it.
-fn ready(target: &Target, model: &str) -> Result<Session> {
+fn ready(target: &Target, model: &str, made: &mut Made) -> Result<Session> {
     if let Target::Sqlite(path) = target {
+        if !path.exists() {
+            made.0.push(path.clone());
+        }
         create_file(path)?;
     }
     let mut session = open(target, Access::ReadWrite)?;

@@ -42,9 +42,11 @@ mod settings;
 mod signals;
 mod throttles;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode as ProcessExit;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use sexton::error::Error;
 use sexton::exit::ExitCode;
@@ -93,6 +95,7 @@ pub(crate) fn main() -> ProcessExit {
             return ProcessExit::from(drop_in::refusal(&error));
         }
     };
+    let typed = plain_help(typed);
     let filled = match settings::fill(&Cli::command(), typed, &settings::environment()) {
         Ok(filled) => filled.keep(),
         Err(error) => return ProcessExit::from(complain(&error)),
@@ -131,6 +134,40 @@ pub(crate) fn main() -> ProcessExit {
     }
 }
 
+/// `sexton help --help` and `sexton help archive --help` without their last word, in which clap looks for a command.
+fn plain_help(mut typed: Vec<OsString>) -> Vec<OsString> {
+    let command = Cli::command();
+    let is_group = |word: &OsString| {
+        let found = word.to_str().and_then(|w| command.find_subcommand(w));
+        found.is_some_and(clap::Command::has_subcommands)
+    };
+    let at = match typed.get(1) {
+        Some(word) if is_group(word) => 2,
+        _ => 1,
+    };
+    if typed.get(at).is_some_and(|word| word == "help") {
+        let mut place = 0;
+        typed.retain(|word| {
+            place += 1;
+            place <= at || !(word == "--help" || word == "-h")
+        });
+    }
+    typed
+}
+
+/// What to do in place of what clap refuses, where its own words do not say.
+fn advice(error: &clap::Error) -> Option<&'static str> {
+    let named = |option: &str| {
+        error
+            .context()
+            .any(|(_, value)| value.to_string().contains(option))
+    };
+    (error.kind() == ErrorKind::ArgumentConflict && named("--purge") && named("--dry-run")).then_some(
+        "what --purge empties is what the run moves, too: `sexton archive --dry-run` says what would move, and `sexton \
+         purge --all --task-log --dry-run` what would be deleted of what is archived already",
+    )
+}
+
 /// clap's help or complaint, which repeats what was typed.
 fn show(error: &clap::Error) {
     let plain = error.to_string();
@@ -139,6 +176,9 @@ fn show(error: &clap::Error) {
         drop(error.print());
     } else {
         crate::cli::tell!("{hidden}");
+    }
+    if let Some(advice) = advice(error) {
+        say!("note: {advice}");
     }
     let places = settings::places(&plain);
     if error.use_stderr() && !places.is_empty() {

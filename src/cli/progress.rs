@@ -9,7 +9,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sexton::archive::Observer;
 use sexton::plural::{plural, several};
 use sexton::prove::Watch;
-use sexton::quote::shortened;
 
 /// Least time between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -120,7 +119,8 @@ impl Observer for Progress {
     fn plan(&mut self, table: &str, statements: &[String]) {
         self.line(&format!("plan for {table}, one statement of each kind:"));
         for statement in statements {
-            self.line(&format!("  {}", shortened(statement, 240)));
+            // They may be run by hand: none is cut.
+            self.line(&format!("  {statement}"));
         }
     }
 }

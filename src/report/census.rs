@@ -21,7 +21,10 @@ pub(super) fn census_text(census: &Census) -> String {
         rows.push(vec![
             part.table.clone(),
             grouped(part.rows),
-            grouped(part.pending),
+            match part.never_marked {
+                true => "never marked".to_owned(),
+                false => grouped(part.pending),
+            },
             part.archived.map_or("no shadow".into(), grouped),
             or_none(&part.oldest),
         ]);
@@ -66,6 +69,14 @@ mod tests {
         census.tables.push(TableCensus {
             table: "services".into(),
             rows: 3,
+            ..TableCensus::default()
+        });
+        // Nobody can tell what of it is pending.
+        census.tables.push(TableCensus {
+            table: "task_log".into(),
+            rows: 4,
+            archived: Some(2),
+            never_marked: true,
             ..TableCensus::default()
         });
         insta::assert_snapshot!(census_text(&census));

@@ -88,7 +88,9 @@ fn census(metrics: &mut Metrics, report: &AuditReport) -> Result<()> {
         let table = part.table.as_str();
         rows.push(([table, "live"], part.rows as f64));
         rows.extend(part.archived.map(|n| ([table, "shadow"], n as f64)));
-        for (age, count) in part.ages.classes() {
+        // A 0 would say that nothing is pending, where nobody can tell.
+        let ages = part.ages.classes().into_iter();
+        for (age, count) in ages.filter(|_| !part.never_marked) {
             backlog.push(([table, age], count as f64));
         }
         let age = part.oldest_age_seconds;

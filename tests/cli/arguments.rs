@@ -1,6 +1,6 @@
 //! Arguments that make no sense: refused before anything is touched.
 
-use crate::sample::{Sample, refused, refused_by_clap};
+use crate::sample::{Sample, refused, refused_by_clap, sexton};
 
 #[test]
 fn urls_that_name_no_database() {
@@ -239,4 +239,47 @@ fn a_replica_is_of_the_kind_of_its_database() {
     let replica = "postgresql://nova@127.0.0.1:1/nova";
     let said = refused(64, &["archive", url, "--replica", replica]);
     assert!(said.contains("is of another kind"), "{said}");
+}
+
+/// What clap refuses in its own words has ours beside them, where they do not say what to do instead.
+#[test]
+fn a_purge_that_follows_has_no_dry_run_of_its_own() {
+    let sample = Sample::new();
+    let cell = sample.cell();
+    let ran = sexton(&["archive", &cell, "--purge", "--dry-run"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (64, ""));
+    let instead = ["purge", &cell, "--all", "--task-log", "--dry-run"];
+    let said = format!(
+        "`sexton {} {}` what would be deleted",
+        instead[0],
+        instead[2..].join(" ")
+    );
+    assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+    assert_eq!(sexton(&instead).code, 0);
+    // No other conflict has it.
+    let other = sexton(&["archive", &cell, "--plan", "x", "--dry-run"]);
+    assert_eq!(other.code, 64);
+    assert!(!other.stderr.contains("note: "), "{}", other.stderr);
+}
+
+#[test]
+fn help_of_help_is_help() {
+    for (typed, plain) in [
+        (&["help", "--help"][..], &["help"][..]),
+        (&["help", "-h"], &["help"]),
+        (&["help", "archive", "--help"], &["archive", "--help"]),
+        (&["schema", "help", "--help"], &["schema", "help"]),
+        (
+            &["help", "schema", "diff", "-h"],
+            &["help", "schema", "diff"],
+        ),
+    ] {
+        let (ran, expected) = (sexton(typed), sexton(plain));
+        assert_eq!(ran.code, 0, "{typed:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, expected.stdout, "{typed:?}");
+        assert!(ran.stdout.contains("Usage: sexton"), "{}", ran.stdout);
+    }
+    // Where it is a name it stays one.
+    assert_eq!(sexton(&["explain", "help"]).code, 64);
+    assert_eq!(sexton(&["help", "nothing"]).code, 64);
 }

@@ -141,6 +141,21 @@ fn a_profile_with_a_typo() {
     );
 }
 
+#[test]
+fn generate_leaves_no_file_that_it_did_not_fill() {
+    let sample = Sample::empty();
+    let (cell, api) = (sample.cell(), sample.name("nowhere/api.db"));
+    let small = ["--families", "2", "--live", "1"];
+    let both = [&["generate", &cell, "--api", &api][..], &small].concat();
+    let said = refused(69, &both);
+    assert!(said.contains("nowhere/api.db cannot be made"), "{said}");
+    assert!(sample.bytes().is_empty(), "{:?}", sample.bytes().len());
+    // What was there already stays.
+    assert_eq!(sexton(&[&["generate", &cell][..], &small].concat()).code, 0);
+    refused(69, &both);
+    assert!(sample.count("instances") >= 3);
+}
+
 /// Nothing is made that would have to be cleared away.
 #[test]
 fn generate_refuses_a_model_before_it_makes_a_file() {

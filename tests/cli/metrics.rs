@@ -83,6 +83,16 @@ fn the_metrics_of_an_audit_say_what_the_json_says() {
             .map(|(_, n)| n)
             .sum();
         assert_eq!(Some(backlog), number("pending"), "{name}");
+        // What nobody can tell has no sample, and what is nothing has.
+        let never = [
+            "instance_actions",
+            "instance_actions_events",
+            "task_log",
+            "volume_usage_cache",
+        ]
+        .contains(&name);
+        assert_eq!(table["never_marked"] == true, never, "{name}");
+        assert_eq!(found.keys().any(|key| of_table(key)), !never, "{name}");
         let age = found.get(&format!(
             "sexton_oldest_pending_age_seconds{{table={name}}}"
         ));

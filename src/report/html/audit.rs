@@ -325,6 +325,7 @@ mod tests {
                 no_date: 1,
                 ..Ages::default()
             },
+            ..TableCensus::default()
         });
         census.tables.push(TableCensus {
             table: "share_mapping".into(),
