@@ -6,6 +6,7 @@ use super::{Answers, Options};
 use crate::audit::census::count_and_oldest;
 use crate::audit::{Census, Finding, Severity};
 use crate::db::{DbError, Session};
+use crate::plural::several;
 use crate::schema::FamilyGraph;
 
 pub(super) const ID: &str = "backlog";
@@ -103,9 +104,9 @@ pub(super) fn judge(backlog: &[Backlog], options: &Options) -> Option<Finding> {
         .map(|part| part.table.clone())
         .collect();
     found.oldest = blamed.iter().filter_map(|part| part.oldest.clone()).min();
-    found.message = format!("{all} soft-deleted rows: {why}");
+    found.message = format!("{}: {why}", several(all, "soft-deleted row"));
     found.remedy = "archive, or purge where there are no shadow tables, before the upgrade: the \
-                    commands below"
+                    commands of the verdict"
         .into();
     Some(found)
 }

@@ -104,7 +104,11 @@ fn behind(
                 .map_or(0, |(to, from)| to.saturating_sub(*from));
             let message = format!("the database is at {version}, of {}; {to}", model.title());
             match steps > STEP {
-                false => (Severity::Note, message, "the commands below".to_owned()),
+                false => (
+                    Severity::Note,
+                    message,
+                    "the commands of the verdict".to_owned(),
+                ),
                 true => (
                     Severity::Warning,
                     format!("{message}: {steps} major releases further"),
