@@ -12,6 +12,8 @@ fn the_page_of_a_check_and_of_a_reason() {
         let ran = sexton(&["explain", name]);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}");
         assert!(ran.stdout.contains(said), "{}", ran.stdout);
+        // As one setting for all commands may have it.
+        assert_eq!(sexton(&["explain", name, "--quiet"]).stdout, ran.stdout);
     }
     // One name for what is found before a run, and what a run meets.
     let both = sexton(&["explain", "non-transactional-table"]).stdout;

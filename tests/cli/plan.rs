@@ -103,6 +103,18 @@ fn records_that_would_go_are_told_planned_and_compared() {
         "--until-complete",
     ]);
     assert!(sample.bytes() == before, "it wrote something");
+    // The statements can be run as they are shown.
+    let statements: Vec<_> = dry
+        .stderr
+        .lines()
+        .filter(|l| l.starts_with("  INSERT INTO "))
+        .collect();
+    assert!(statements.iter().any(|s| s.len() > 300), "{}", dry.stderr);
+    assert!(
+        statements.iter().all(|s| s.contains(" WHERE ")),
+        "{}",
+        dry.stderr
+    );
     let title = "API-database records that would be removed for good:\n";
     let (_, told) = dry
         .stdout

@@ -266,6 +266,21 @@ fn records_in_the_api_database_go_before_what_names_them() {
         sexton(&[&["audit", "--check", "stranded-api-record"], &with[..]].concat()).code,
         2
     );
+    let before = sample.bytes();
+    let dry = sexton(
+        &[
+            &["purge", "--all", "--dry-run", "--format", "json"],
+            &with[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(dry.code, 0, "{}", dry.stderr);
+    let records = &dry.json()["api_records"];
+    assert_eq!(
+        (&records["instance_mappings"], &records["request_specs"]),
+        (&30.into(), &30.into())
+    );
+    assert!(sample.bytes() == before, "a dry run wrote something");
     let ran = sexton(&[&["purge", "--all"], &with[..]].concat());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(
