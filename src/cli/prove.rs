@@ -66,6 +66,10 @@ pub(crate) struct Args {
     /// Prove a restore: all rows of the worlds lie in the shadow tables, and the engine brings every family back.
     #[arg(long, conflicts_with_all = ["purge", "empty_shadows", "before"])]
     restore: bool,
+    /// Prove a repair: beside the families of the worlds there are damaged ones, and the engine heals these, and
+    /// leaves the others.
+    #[arg(long, conflicts_with_all = ["purge", "empty_shadows", "restore", "before"])]
+    repair: bool,
     /// The profile of the worlds instead of the one that each holds: a name or a file.
     #[arg(long, value_name = "NAME|FILE")]
     profile: Option<String>,
@@ -129,12 +133,13 @@ pub(crate) struct Args {
 }
 
 /// What only a campaign can be told.
-const CAMPAIGN: [&str; 18] = [
+const CAMPAIGN: [&str; 19] = [
     "server",
     "worlds",
     "purge",
     "empty_shadows",
     "restore",
+    "repair",
     "profile",
     "faults",
     "no_writers",
@@ -354,12 +359,14 @@ fn campaign(args: &Args, engine: &EngineSpec) -> Result<Campaign> {
 }
 
 fn task(args: &Args) -> Task {
-    match (args.purge, args.empty_shadows, args.restore) {
-        (true, ..) => Task::Purge,
-        (_, true, _) => Task::EmptyShadows,
-        (.., true) => Task::Restore,
-        _ => Task::Archive,
-    }
+    let asked = [
+        (args.purge, Task::Purge),
+        (args.empty_shadows, Task::EmptyShadows),
+        (args.restore, Task::Restore),
+        (args.repair, Task::Repair),
+    ];
+    let task = asked.into_iter().find(|(asked, _)| *asked);
+    task.map_or(Task::Archive, |(_, task)| task)
 }
 
 fn worlds(args: &Args, engine: Engine) -> Result<Vec<World>> {

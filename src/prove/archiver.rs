@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::Before;
 use crate::db::{Engine, Session};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::schema::FamilyGraph;
 
 use super::world::{Layout, Task};
@@ -25,6 +25,7 @@ pub use command::Program;
 pub(super) use command::alchemy;
 pub use control::{Control, Mistake};
 pub use own::Own;
+pub(super) use own::repair_once;
 pub use warm::Warm;
 
 /// An archive engine under test.
@@ -58,6 +59,11 @@ pub trait Archiver: Send {
         false
     }
 
+    /// Whether it heals damage, and leaves what is not damaged ([`Task::Repair`]).
+    fn repairs(&self) -> bool {
+        false
+    }
+
     /// Whether it is told of [`EngineOptions::before`] and keeps to it.
     fn takes_before(&self) -> bool {
         true
@@ -75,6 +81,24 @@ pub trait Archiver: Send {
     /// Only where the harness is at fault, not the engine: a program that cannot be started. What the
     /// engine itself says of failure goes into [`Ran::ended`].
     fn run(&mut self, place: &Place) -> Result<Ran>;
+}
+
+/// Whether the engine does this at all; the hint is for those who asked for it.
+///
+/// # Errors
+///
+/// Exit code 64 if not.
+pub(super) fn check_task(engine: &dyn Archiver, task: Task, hint: &str) -> Result<()> {
+    let (does, what) = match task {
+        Task::Archive => return Ok(()),
+        Task::Purge | Task::EmptyShadows => (engine.purges(), "purge"),
+        Task::Restore => (engine.restores(), "restore"),
+        Task::Repair => (engine.repairs(), "repair"),
+    };
+    match does {
+        true => Ok(()),
+        false => Err(Error::usage(format!("engine {} does not {what}", engine.name())).hint(hint)),
+    }
 }
 
 /// Options that every engine understands.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use self::crew::Crew;
 use self::enumeration::Enumeration;
-use super::archiver::{Archiver, EngineOptions};
+use super::archiver::{Archiver, EngineOptions, check_task};
 use super::bundle;
 use super::case::Case;
 use super::fault::{Mode, Setting};
@@ -72,7 +72,8 @@ pub struct Campaign {
     /// On which worlds.
     pub worlds: Vec<World>,
     /// [`Task::Purge`] and [`Task::EmptyShadows`] make all of them, and those at random, worlds in which an engine
-    /// is to purge; [`Task::Restore`] those in which it is to bring rows back.
+    /// is to purge; [`Task::Restore`] those in which it is to bring rows back, [`Task::Repair`] those in which it is to
+    /// heal damage.
     pub task: Task,
     /// Which statements are hit.
     pub points: Points,
@@ -188,20 +189,9 @@ impl Campaign {
             };
             setting.check(modes, self.backend.is_cluster())?;
         }
-        let purges = self.task.purges() || self.worlds.iter().any(|w| w.task.purges());
-        if purges && !probe.purges() {
-            return Err(
-                Error::usage(format!("engine {} does not purge", probe.name()))
-                    .hint("prove it in worlds in which there is something to archive"),
-            );
-        }
-        let restores = |task: Task| task == Task::Restore;
-        let restores = restores(self.task) || self.worlds.iter().any(|w| restores(w.task));
-        if restores && !probe.restores() {
-            return Err(
-                Error::usage(format!("engine {} does not restore", probe.name()))
-                    .hint("prove it in worlds in which there is something to archive"),
-            );
+        for task in self.worlds.iter().map(|w| w.task).chain([self.task]) {
+            let hint = "prove it in worlds in which there is something to archive";
+            check_task(probe.as_ref(), task, hint)?;
         }
         if self.options.before.is_some() && !probe.takes_before() {
             return Err(
@@ -320,8 +310,8 @@ impl Campaign {
             options.max_rows = 1 + random.index(12) as u64;
         }
         let probe = engines.engine()?;
-        // What comes back does so whatever its age.
-        let by_age = probe.takes_before() && world.task != Task::Restore;
+        // What comes back, and what is healed, does so whatever its age.
+        let by_age = probe.takes_before() && !matches!(world.task, Task::Restore | Task::Repair);
         if let (Some(seed), None, true) = (seed, &options.before, by_age) {
             options.before = before(seed);
         }

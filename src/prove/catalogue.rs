@@ -4,7 +4,7 @@ pub(super) mod builder;
 mod nova;
 
 use self::builder::Builder;
-use super::world::{EMPTY, PURGE, RESTORE, Task, World};
+use super::world::{EMPTY, PURGE, REPAIR, RESTORE, Task, World};
 use crate::error::{Error, Result};
 use crate::schema::Ownership::{Owned, Shared};
 
@@ -28,7 +28,8 @@ pub const NAMES: [&str; 11] = [
 pub const REAL: [&str; 3] = ["nova-34.0.0", "nova-21.0.0", "nova-share-mapping"];
 
 /// The world of that name; with `purge-` before it the same for an engine that purges, with `empty-` for one that
-/// empties the shadow tables, with `restore-` for one that brings back what is in them.
+/// empties the shadow tables, with `restore-` for one that brings back what is in them, with `repair-` for one that heals
+/// what is damaged in it.
 ///
 /// # Errors
 ///
@@ -39,6 +40,9 @@ pub fn world(name: &str) -> Result<World> {
     }
     if let Some(name) = name.strip_prefix(RESTORE) {
         return world(name)?.to_task(Task::Restore);
+    }
+    if let Some(name) = name.strip_prefix(REPAIR) {
+        return world(name)?.to_task(Task::Repair);
     }
     if let Some(name) = name.strip_prefix(PURGE) {
         return world(name)?.to_purge();

@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod evidence;
 pub mod fault;
 pub mod gate;
+mod healing;
 mod injector;
 pub mod model;
 pub mod normal;

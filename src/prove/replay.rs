@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::archiver::{Archiver, EngineOptions};
+use super::archiver::{Archiver, EngineOptions, check_task};
 use super::campaign::Engines;
 use super::case::{Case, Judged};
 use super::oracle::Oracle;
@@ -11,7 +11,7 @@ use super::runner::Runner;
 use super::scenario::Scenario;
 use super::stage::Ground;
 use super::vfs::{PowerLoss, Recording};
-use super::world::{Task, World};
+use super::world::World;
 use crate::error::{Error, Result};
 use crate::quote::shortened;
 
@@ -155,14 +155,11 @@ impl<'a> Rig<'a> {
             let message = format!("engine {engine} does not run on {database}");
             return Err(Error::usage(message).hint("name another with --engine"));
         }
-        if scenario.world.task.purges() && !engine.purges() {
-            let message = format!("engine {} does not purge", engine.name());
-            return Err(Error::usage(message).hint("name another with --engine"));
-        }
-        if scenario.world.task == Task::Restore && !engine.restores() {
-            let message = format!("engine {} does not restore", engine.name());
-            return Err(Error::usage(message).hint("name another with --engine"));
-        }
+        check_task(
+            engine.as_ref(),
+            scenario.world.task,
+            "name another with --engine",
+        )?;
         let process = engine.is_process();
         let mut world = Arc::clone(&scenario.world);
         // Another engine may want the shadow tables in another place.

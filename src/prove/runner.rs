@@ -15,6 +15,7 @@ use super::archiver::{Archiver, Ended, EngineOptions, Ran};
 use super::case::{Case, Judged};
 use super::evidence::{Evidence, Names};
 use super::fault::{Fault, Mode};
+use super::healing::Moves;
 use super::injector::{Orders, Passed, Sight};
 use super::model::free_rows_at_most;
 use super::oracle::{Breach, Lineage, Oracle};
@@ -37,6 +38,8 @@ pub(super) struct Reference {
     pub(super) start: State,
     pub(super) end: State,
     movable: BTreeSet<String>,
+    /// The same where damage is to be healed.
+    moves: Moves,
     pub(super) trace: Vec<Passed>,
     /// Committed states, with the number of the statement that committed each.
     commits: Vec<(u64, State)>,
@@ -121,6 +124,15 @@ impl Runner {
         }
     }
 
+    /// Rows that an engine may move that is to heal.
+    fn may_heal(&self, start: &State) -> Moves {
+        let (graph, shape) = (&self.stage.graph, &self.stage.shape);
+        match shape.repairs {
+            true => Moves::of(graph, shape, start),
+            false => Moves::default(),
+        }
+    }
+
     /// Begins to keep what a case looks like from near.
     fn witness(&mut self, start: &State) -> Option<Box<Evidence>> {
         self.runs = Some(Vec::new());
@@ -193,6 +205,7 @@ impl Runner {
         let reference = Reference {
             id: start.digest(),
             movable: self.may_go(&start),
+            moves: self.may_heal(&start),
             victims,
             touches,
             start,
@@ -214,7 +227,7 @@ impl Runner {
             &mut lineage,
             &reference,
             (&after, ran.ended, true),
-            true,
+            (true, None),
         )?;
         let stuck = left(&self.stage, &reference.start, &end, UNDISTURBED);
         let reference = Reference {
@@ -322,10 +335,18 @@ impl Runner {
         let mut before = self.stage.state()?;
         judged.left = Some(before.digest());
         let counted = !case.has_writer(Action::SecondArchiver) && !self.is_lie(case);
+        let found = case.writer.as_ref().and_then(|writer| {
+            let earlier = base
+                .commits
+                .iter()
+                .filter(|(point, _)| *point < writer.point);
+            earlier.map(|(_, state)| state.clone()).next_back()
+        });
         let mut bench = self.bench(judged, reference);
         bench.alone = case.writer.is_none();
         bench.counted = counted;
         let written = case.writer.as_ref().map_or(0, |w| w.point);
+        bench.found = found.as_ref();
         bench.run(&mut lineage, 0, sight, &before, (written, &base));
         bench.lasting(acknowledged.as_ref(), sight, known, &before);
         if let Some(ran) = &ran {
@@ -355,6 +376,7 @@ impl Runner {
             let after = self.stage.state()?;
             let mut bench = self.bench(judged, reference);
             bench.alone = case.writer.is_none();
+            bench.found = found.as_ref();
             bench.run(&mut lineage, 1, &sight, &after, (0, &base));
             bench.lasting(None, &sight, 0, &after);
             bench.truthful(&before, &after, &ran);
@@ -371,10 +393,13 @@ impl Runner {
             &mut lineage,
             reference,
             (&before, last, false),
-            case.writer.is_none(),
+            (case.writer.is_none(), found.as_ref()),
         )?;
         let mut bench = self.bench(judged, reference);
+        // What of a damaged family a writer changes decides what is to be done about it.
+        let decides = self.stage.shape.repairs && case.writer.is_some();
         let marks = case.has_writer(Action::SoftDelete) || case.has_writer(Action::Revive);
+        let marks = marks || decides;
         match marks && sight.wrote == Some(true) {
             true => bench.settled(&end),
             false => bench.convergent(&end),
@@ -392,6 +417,7 @@ impl Runner {
             judged,
             counted: true,
             alone: true,
+            found: None,
         }
     }
 

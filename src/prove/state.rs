@@ -34,6 +34,8 @@ pub struct Shape {
     pub(super) own_age: bool,
     /// Only families whose root was soft-deleted before this moment are to move.
     pub before: Option<Before>,
+    /// Whether damage is to be healed: rows may go both ways, and one of two that are the same for good.
+    pub(super) repairs: bool,
 }
 
 /// A live table and its shadow.
@@ -55,6 +57,10 @@ pub struct TableShape {
     all_marked: bool,
     /// Position of the column that tells a row's age.
     pub age: Option<usize>,
+    /// Position of the column beside the marker that says since when a row is marked.
+    dated: Option<usize>,
+    /// Whether the marker of a row that is marked holds its key.
+    holds_key: bool,
     /// Where rows are purged each goes by its own age: one that was not deleted before this moment is as
     /// good as live.
     purged_before: Option<String>,
@@ -112,6 +118,19 @@ impl TableShape {
     pub(super) fn is_older(&self, record: &Record, before: &str) -> bool {
         let age = self.age.and_then(|column| record[column].as_deref());
         age.is_some_and(|age| age < before)
+    }
+
+    /// Position of the column beside the marker that says since when a row is marked.
+    pub(super) fn date(&self) -> Option<usize> {
+        self.dated.filter(|_| self.marker.is_some())
+    }
+
+    /// Positions of the marker and of the key that it holds.
+    pub(super) fn key_in_marker(&self) -> Option<(usize, usize)> {
+        match (self.holds_key, self.marker, self.key.as_slice()) {
+            (true, Some((marker, _)), [key]) => Some((marker, *key)),
+            _ => None,
+        }
     }
 
     /// Positions of the columns that the shadow table has too.
@@ -192,6 +211,11 @@ impl Shape {
                         .filter(|_| !member.never_marked)
                         .and_then(|m| Some((at(&m.column)?, m.style))),
                     age: member.age.as_ref().and_then(at),
+                    dated: member.marker.as_ref().and_then(|m| {
+                        let at_column = m.at.as_ref().filter(|at| **at != m.column)?;
+                        at(at_column)
+                    }),
+                    holds_key: member.marker.as_ref().is_some_and(|m| m.holds_key),
                     all_marked: world.task.is_of_shadows(),
                     purged_before: before.as_ref().filter(|_| own_age).map(ToString::to_string),
                     columns: own,
@@ -233,6 +257,7 @@ impl Shape {
             purges: graph.deletes_in_place,
             own_age,
             before,
+            repairs: world.task == Task::Repair,
         }
     }
 

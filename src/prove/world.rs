@@ -5,6 +5,7 @@
 //! scenario, and cut down when a failing case is shrunk.
 
 mod check;
+mod damaged;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,9 @@ pub const EMPTY: &str = "empty-";
 
 /// How the names of worlds begin in which an engine is to bring all rows back from the shadow tables.
 pub const RESTORE: &str = "restore-";
+
+/// How the names of worlds begin in which an engine is to heal damage.
+pub const REPAIR: &str = "repair-";
 
 /// Schema, profile and rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +68,8 @@ pub enum Task {
     EmptyShadows,
     /// Bring back all that is in the shadow tables.
     Restore,
+    /// Heal what is damaged, and leave the rest.
+    Repair,
 }
 
 impl Task {
@@ -155,7 +161,7 @@ impl World {
         ddl::name_enum_types(&mut schema, engine);
         let graph = self.profile.families(&schema)?;
         Ok(match self.task {
-            Task::Archive | Task::EmptyShadows | Task::Restore => graph,
+            Task::Archive | Task::EmptyShadows | Task::Restore | Task::Repair => graph,
             Task::Purge => graph.in_place(&BTreeSet::new()),
         })
     }
@@ -169,7 +175,7 @@ impl World {
     pub fn judged_graph(&self, engine: Engine) -> Result<FamilyGraph> {
         let graph = self.graph(engine)?;
         match self.task {
-            Task::Archive | Task::Purge => return Ok(graph),
+            Task::Archive | Task::Purge | Task::Repair => return Ok(graph),
             Task::Restore => return Ok(families_alone(graph.returning())),
             Task::EmptyShadows => {}
         }
@@ -220,6 +226,7 @@ impl World {
             Task::Purge => self.to_purge(),
             Task::EmptyShadows => self.to_shadows(EMPTY, task),
             Task::Restore => self.to_shadows(RESTORE, task),
+            Task::Repair => self.to_repair(),
         }
     }
 

@@ -133,7 +133,8 @@ fn rows<'a>(world: &'a World, table: &'a str) -> impl Iterator<Item = &'a Row> {
     world.main.rows.iter().filter(move |r| r.table == table)
 }
 
-fn is_marked(marker: &Marker, row: &Row) -> bool {
+/// Whether a row of a world is marked deleted.
+pub(super) fn is_marked(marker: &Marker, row: &Row) -> bool {
     match (marker.style, row.values.get(&marker.column)) {
         (_, None | Some(Value::Null)) => false,
         (MarkerStyle::NonZero | MarkerStyle::True, Some(value)) => value.is_true(),

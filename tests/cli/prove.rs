@@ -49,6 +49,37 @@ fn a_world_under_every_fault() {
     }
 }
 
+/// What is damaged is healed. A COMMIT that the database loses is no fault of the repair's, and the way to a bundle.
+#[test]
+fn repairs_are_proved_reported_and_replayed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let repair = ["--repair", "--world", "two-references", "--faults"];
+    let formats = ["text", "junit", "sarif", "markdown", "github", "html"];
+    let reports = formats.map(|f| format!("--report={f}={}", path(f)));
+    let reports: Vec<_> = reports.iter().map(String::as_str).collect();
+    let held = ["deciding,cut-before", "--format", "json"];
+    let ran = prove(&[&repair, &held[..], &reports].concat());
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    assert_eq!(ran.json()["worlds"][0]["name"], "repair-two-references");
+    for format in &formats {
+        let text = std::fs::read_to_string(path(format)).unwrap();
+        // These two name worlds only where something fails.
+        assert!(
+            text.contains("repair-two-references") || ["github", "sarif"].contains(format),
+            "{format}: {text}"
+        );
+    }
+
+    let bundles = path("bundles");
+    let ran = prove(&[&repair, &["commit-lost", "--bundles", &bundles][..]].concat());
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    let bundle = std::fs::read_dir(&bundles).unwrap().next().unwrap();
+    let bundle = bundle.unwrap().path().display().to_string();
+    let again = sexton(&["prove", "--replay", &bundle]);
+    assert_eq!(again.code, 2, "{}{}", again.stdout, again.stderr);
+}
+
 /// A process can be killed in earnest, and get signals, while the proxy holds its statement.
 #[test]
 fn a_process_is_killed_at_every_statement_that_decides() {

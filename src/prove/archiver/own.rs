@@ -1,4 +1,6 @@
-//! sexton's own engine, in this process: archive, or purge in worlds without shadow tables, or restore.
+//! sexton's own engine, in this process: archive, or purge in worlds without shadow tables, or restore, or repair.
+
+mod heal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,6 +12,8 @@ use crate::schema::FamilyGraph;
 
 use super::{Archiver, Ended, Place, Ran};
 use crate::prove::world::Task;
+
+pub(in crate::prove) use heal::repair_once;
 
 /// sexton's own archive engine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +35,14 @@ impl Archiver for Own {
         true
     }
 
+    fn repairs(&self) -> bool {
+        true
+    }
+
     fn run(&mut self, place: &Place) -> Result<Ran> {
+        if place.task == Task::Repair {
+            return Ok(heal::run(place).unwrap_or_else(|error| Ran::failed(error.to_string())));
+        }
         Ok(match archive_all(place) {
             Ok(outcome) => Ran {
                 ended: match outcome.stopped_because {
@@ -50,23 +61,10 @@ impl Archiver for Own {
 /// What `sexton archive --until-complete` does, or `sexton purge --all`, with the graph given.
 fn archive_all(place: &Place) -> Result<Outcome> {
     let mut session = place.main.open()?;
-    let (retries, backoff) = match place.main.others.is_empty() {
-        true => (RETRIES, Duration::ZERO),
-        false => (RETRIES_ELSEWHERE, BACKOFF_ELSEWHERE),
-    };
-    let options = Options {
-        max_rows: place.options.max_rows,
-        before: place.options.before.clone(),
-        until_complete: true,
-        retries,
-        backoff,
-        // An error that is injected for good is no lock that somebody will let go.
-        lock_patience: Duration::ZERO,
-        ..Options::default()
-    };
+    let options = options(place);
     let stop = Stop::on(&place.stop);
     match place.task {
-        Task::Archive => {}
+        Task::Archive | Task::Repair => {}
         Task::Purge => {
             return archive::purge_in_place(&mut session, &place.graph, &options, &stop, &mut ());
         }
@@ -75,21 +73,7 @@ fn archive_all(place: &Place) -> Result<Outcome> {
         }
         Task::Restore => return restore_all(&mut session, place, &options, &stop),
     }
-    let records = place.graph.profile.api.clone();
-    let mut api = match (&place.api, records) {
-        (Some(door), Some(records)) => {
-            let mut session = door.open()?;
-            let schema = introspect(&mut session)?;
-            let cell = Cell {
-                name: String::new(),
-                session: place.main.open()?,
-                graph: &place.graph,
-            };
-            let api = Api::new(session, &schema, records, vec![cell])?;
-            Some(api.retrying(retries, backoff))
-        }
-        _ => None,
-    };
+    let mut api = api(place, &options)?;
     let mut watch = Watch(api.as_mut());
     let mut outcome = archive::archive(&mut session, &place.graph, &options, &stop, &mut watch)?;
     if let Some(api) = &mut api
@@ -98,6 +82,41 @@ fn archive_all(place: &Place) -> Result<Outcome> {
         outcome.api_records = api.sweep()?;
     }
     Ok(outcome)
+}
+
+/// How it is run: as in production, but for the time that it waits.
+fn options(place: &Place) -> Options {
+    let (retries, backoff) = match place.main.others.is_empty() {
+        true => (RETRIES, Duration::ZERO),
+        false => (RETRIES_ELSEWHERE, BACKOFF_ELSEWHERE),
+    };
+    Options {
+        max_rows: place.options.max_rows,
+        before: place.options.before.clone(),
+        until_complete: true,
+        retries,
+        backoff,
+        // An error that is injected for good is no lock that somebody will let go.
+        lock_patience: Duration::ZERO,
+        ..Options::default()
+    }
+}
+
+/// The API database, where the world has one.
+fn api<'a>(place: &'a Place, options: &Options) -> Result<Option<Api<'a>>> {
+    let records = place.graph.profile.api.clone();
+    let (Some(door), Some(records)) = (&place.api, records) else {
+        return Ok(None);
+    };
+    let mut session = door.open()?;
+    let schema = introspect(&mut session)?;
+    let cell = Cell {
+        name: String::new(),
+        session: place.main.open()?,
+        graph: &place.graph,
+    };
+    let api = Api::new(session, &schema, records, vec![cell])?;
+    Ok(Some(api.retrying(options.retries, options.backoff)))
 }
 
 /// What `sexton restore --root` does, family by family, parents first. Those that wait for each other come back together.

@@ -35,6 +35,10 @@ pub fn api_consistent(
     let elsewhere = mapped_elsewhere(shape, records, before);
     old.retain(|r| !elsewhere.contains(r));
     gone.retain(|r| !elsewhere.contains(r));
+    if shape.repairs {
+        // What is stranded from the start is damage to heal.
+        gone.append(&mut old);
+    }
     let mut breaches = Vec::new();
     for (index, (name, columns)) in shape.api.iter().enumerate() {
         let of_roots = records.tables.contains(name);

@@ -2,6 +2,7 @@
 
 mod api;
 mod conserved;
+pub(super) mod healed;
 mod whole;
 
 use std::fmt;
@@ -128,7 +129,7 @@ impl Breach {
 }
 
 /// The first few rows, for people.
-fn some(rows: &[String]) -> String {
+pub(super) fn some(rows: &[String]) -> String {
     const SHOWN: usize = 3;
     let mut text = rows[..rows.len().min(SHOWN)].join(", ");
     if rows.len() > SHOWN {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::state::{ReferenceShape, Shape, State, names};
+use super::super::state::{Record, ReferenceShape, Shape, Sides, State, TableShape, names};
 use super::{Breach, Oracle, some};
 
 /// What has been seen of a run so far: splits that were there before it, and children whose absence
@@ -94,7 +94,13 @@ fn pairs_apart(shape: &Shape, state: &State, reference: &ReferenceShape) -> Vec<
         .collect();
     let mut apart = Vec::new();
     let children = &state.tables[reference.child];
-    for row in &children.live {
+    // Of a row that is in both tables one is with its parent: which one goes is what a repair has to find out.
+    let doubled = match shape.repairs {
+        true => in_both(child, children),
+        false => HashSet::new(),
+    };
+    let once = |row: &&Record| doubled.is_empty() || !doubled.contains(&child.row_name(row));
+    for row in children.live.iter().filter(once) {
         if let Some(target) = reference.target(row)
             && shadow.contains(&target)
             && !live.contains(&target)
@@ -102,7 +108,7 @@ fn pairs_apart(shape: &Shape, state: &State, reference: &ReferenceShape) -> Vec<
             apart.push((child.row_name(row), Apart::Split));
         }
     }
-    for row in &children.shadow {
+    for row in children.shadow.iter().filter(once) {
         if let Some(target) = reference.target(row)
             && live.contains(&target)
             && !shadow.contains(&target)
@@ -117,4 +123,13 @@ fn pairs_apart(shape: &Shape, state: &State, reference: &ReferenceShape) -> Vec<
         }
     }
     apart
+}
+
+/// Rows with a key that is in the live table and in the shadow table.
+fn in_both(table: &TableShape, sides: &Sides) -> HashSet<String> {
+    let names = |rows: &[Record]| -> HashSet<String> {
+        rows.iter().map(|row| table.row_name(row)).collect()
+    };
+    let (live, shadow) = (names(&sides.live), names(&sides.shadow));
+    live.intersection(&shadow).cloned().collect()
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use super::super::archiver::{Ended, Ran};
 use super::super::case::Judged;
 use super::super::evidence::When;
+use super::super::healing::unhealed;
 use super::super::injector::Sight;
 use super::super::model::free_rows;
 use super::super::oracle::{
-    Breach, Lineage, Oracle, api_consistent, conserved, durable, idempotent, same, untouched,
+    Breach, Lineage, Oracle, api_consistent, conserved, durable, healed, idempotent, same,
+    untouched,
 };
 use super::super::stage::Stage;
 use super::super::state::{Shape, Sides, State, TableShape};
@@ -23,6 +25,8 @@ pub(super) struct Bench<'a> {
     pub(super) counted: bool,
     /// Whether the engine has the database to itself.
     pub(super) alone: bool,
+    /// What a concurrent writer has found.
+    pub(super) found: Option<&'a State>,
 }
 
 impl Bench<'_> {
@@ -118,10 +122,20 @@ impl Bench<'_> {
         if asked[0] {
             breaches.extend(lineage.judge(shape, state));
         }
-        if asked[1] {
+        if asked[1] && shape.repairs {
+            breaches.extend(healed::conserved(
+                shape,
+                &reference.start,
+                self.found,
+                state,
+            ));
+        } else if asked[1] {
             breaches.extend(conserved(shape, &reference.start, state));
         }
-        if asked[2] {
+        if asked[2] && shape.repairs {
+            let (start, moves) = (&reference.start, &reference.moves);
+            breaches.extend(healed::untouched(shape, start, moves, self.found, state));
+        } else if asked[2] {
             let (start, movable) = (&reference.start, &reference.movable);
             breaches.extend(untouched(shape, start, movable, state));
         }
@@ -154,7 +168,16 @@ impl Bench<'_> {
 
     fn durable(&mut self, acknowledged: &State, found: &State) {
         if self.ask(Oracle::Durable) {
-            self.say(durable(&self.runner.stage.shape, acknowledged, found));
+            let shape = &self.runner.stage.shape;
+            let breaches = match shape.repairs {
+                // What lay there before may come back, or go for good.
+                true => {
+                    let new = healed::without_shadows_of(&self.reference.start, acknowledged);
+                    durable(shape, &new, found)
+                }
+                false => durable(shape, acknowledged, found),
+            };
+            self.say(breaches);
         }
     }
 
@@ -162,7 +185,11 @@ impl Bench<'_> {
     pub(super) fn truthful(&mut self, before: &State, after: &State, ran: &Ran) {
         // What says nothing cannot lie.
         if self.counted && ran.rows.is_some() && self.ask(Oracle::Truthful) {
-            self.say(claims(&self.runner.stage.shape, before, after, ran));
+            let shape = &self.runner.stage.shape;
+            self.say(match (&ran.rows, shape.repairs) {
+                (Some(rows), true) => healed::claims(shape, before, after, rows),
+                _ => claims(shape, before, after, ran),
+            });
         }
     }
 
@@ -170,14 +197,23 @@ impl Bench<'_> {
     pub(super) fn candid(&mut self, after: &State, ran: &Ran) {
         if self.ask(Oracle::Truthful) {
             let stranded = self.stranded(after);
-            self.say(candid(&self.runner.stage.shape, after, ran, stranded));
+            let stage = &self.runner.stage;
+            // Of what is left to people it may say what it likes.
+            let silent = stage.shape.repairs && matches!(ran.ended, Ended::Blocked);
+            if !silent {
+                self.say(candid(&stage.shape, after, ran, stranded));
+            }
         }
     }
 
     /// A run that said it was done, and the next one found more. Only of engines that print counts.
     pub(super) fn hasty(&mut self, before: &State, after: &State, ran: &Ran) {
         if ran.rows.is_some() && self.ask(Oracle::Truthful) {
-            self.say(hasty(&self.runner.stage.shape, before, after));
+            let shape = &self.runner.stage.shape;
+            self.say(match shape.repairs {
+                true => healed::hasty(shape, before, after),
+                false => hasty(shape, before, after),
+            });
         }
     }
 
@@ -239,6 +275,9 @@ impl Bench<'_> {
 /// Rows that the reference model calls free in the one state and that are live in the other.
 pub(super) fn left(stage: &Stage, at: &State, end: &State, when: &str) -> Vec<Breach> {
     let (graph, shape) = (&stage.graph, &stage.shape);
+    if shape.repairs {
+        return unhealed(graph, shape, end, when);
+    }
     let free: BTreeSet<_> = free_rows(graph, shape, at).into_iter().collect();
     let breach = |(table, sides): (&TableShape, &Sides)| {
         let names = sides.live.iter().map(|r| table.row_name(r));

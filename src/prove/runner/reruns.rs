@@ -53,10 +53,16 @@ impl Runner {
             // free by the rows as they were.
             movable.extend(self.base()?.movable.iter().cloned());
         }
+        let mut moves = self.may_heal(&start);
+        // What comes back to a row that is marked meanwhile goes again with it.
+        moves
+            .returned
+            .extend(self.base()?.moves.returned.iter().cloned());
         let reference = Reference {
             stuck: left(&self.stage, &start, &end, UNDISTURBED),
             id: start.digest(),
             movable,
+            moves,
             start,
             end,
             trace: Vec::new(),
@@ -70,14 +76,14 @@ impl Runner {
 
     /// Runs again, undisturbed, until the engine says that it is done; the state then. `calm`, whether the run
     /// before was undisturbed too. Each of these runs
-    /// is judged like the first one, and what it said of itself too.
+    /// is judged like the first one, and what it said of itself too. `found` is what a writer has found.
     pub(super) fn rerun(
         &mut self,
         judged: &mut Judged,
         lineage: &mut Lineage,
         reference: &Reference,
         (before, mut last, mut calm): (&State, Ended, bool),
-        alone: bool,
+        (alone, found): (bool, Option<&State>),
     ) -> Result<State> {
         let mut state = before.clone();
         for _ in 0..RERUNS {
@@ -90,6 +96,7 @@ impl Runner {
             let after = self.stage.state()?;
             let mut bench = self.bench(judged, reference);
             bench.alone = alone;
+            bench.found = found;
             bench.run(lineage, run, &sight, &after, (0, reference));
             bench.lasting(None, &sight, 0, &after);
             // A family that a fault has held back is blocked, and free in the next run.

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::super::archiver::ProcessSlot;
+use super::super::archiver::{ProcessSlot, repair_once};
+use super::super::healing::forget_the_time;
 use super::super::state::{Shape, State};
 use super::super::tap::attach_shadows;
 use super::super::vfs::{PowerLoss, Vfs};
@@ -413,6 +414,9 @@ impl Side {
                 false => rows.clone().take(&self.shape, &mut state),
             }
         }
+        if self.shape.repairs {
+            forget_the_time(&self.shape, &mut state);
+        }
         // API records name the main database, which each worker has at another place.
         for value in state.api.iter_mut().flatten().flatten().flatten() {
             if value.contains(&self.main_url) {
@@ -443,6 +447,11 @@ impl Side {
             Task::EmptyShadows => purge(session, &graph, &options, &stop, &mut ()),
             // What an archiver would do is the opposite.
             Task::Restore => return Ok(false),
+            // The second one heals too.
+            Task::Repair => {
+                let done = repair_once(session, &graph, None, options, &stop);
+                return Ok(done.is_ok_and(|outcome| !outcome.healed.is_empty()));
+            }
         };
         Ok(done.is_ok_and(|outcome| outcome.total_rows > 0))
     }
