@@ -9,10 +9,11 @@ use crate::schema::Member;
 
 use super::capture::{Capture, Captured, Gone, RootKind, Unindexed};
 use super::export;
-use super::forest::{Family, Hold, Key, fill};
+use super::forest::{Family, Hold, Key, fill, row_name};
 use super::outcome::Blocked;
 use super::plan::{self, Action, Step};
 use super::sql::Sql;
+use super::vanished::gone_meanwhile;
 
 /// What to put into a transaction.
 pub(super) struct Batch<'a> {
@@ -228,8 +229,13 @@ impl Batch<'_> {
                 }
             }
         }
-        if self.together && !done.blocked.is_empty() {
-            free.clear();
+        if self.together {
+            let vanished = captured.vanished.iter();
+            done.blocked
+                .extend(vanished.map(|(table, key)| gone_meanwhile(row_name(table, key))));
+            if !done.blocked.is_empty() {
+                free.clear();
+            }
         }
         let (mut chosen, left) = fill(free, self.budget);
         let size: u64 = chosen.iter().map(|f| f.rows.len() as u64).sum();

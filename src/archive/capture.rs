@@ -44,6 +44,8 @@ pub(super) struct Captured {
     pub(super) api_keys: HashMap<RowIndex, String>,
     /// Rows that stay in tables without shadow, by the row they hang on.
     pub(super) left_behind: Vec<(RowIndex, String)>,
+    /// Rows that were named, and are not there.
+    pub(super) vanished: Vec<(String, Key)>,
 }
 
 /// Reads one batch.
@@ -92,6 +94,7 @@ impl<'a> Capture<'a> {
             forest: Forest::new(sql.engine),
             api_keys: HashMap::new(),
             left_behind: Vec::new(),
+            vanished: Vec::new(),
         };
         Self {
             session,
@@ -185,6 +188,10 @@ impl<'a> Capture<'a> {
         for key in keys {
             let text = self.captured.forest.key_text(key);
             let Some((key, extra, deleted)) = found.remove(&text) else {
+                if kind == RootKind::Named {
+                    let vanished = (member.table.clone(), key.clone());
+                    self.captured.vanished.push(vanished);
+                }
                 continue;
             };
             let drop = self.drops(member);

@@ -154,8 +154,9 @@ impl Run<'_> {
             return Ok(());
         };
         let Some(obstacle) = &member.obstacle else {
-            let waiting = self.table(member, Roots::given(kind, keys))?;
-            return self.again(BTreeMap::from([(member.table.as_str(), waiting)]));
+            let waiting = self.table(member, Roots::given(kind, keys.clone()))?;
+            self.again(BTreeMap::from([(member.table.as_str(), waiting)]))?;
+            return self.vanished(kind, member, &keys);
         };
         for key in keys {
             let root = row_name(table, &key);

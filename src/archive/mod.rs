@@ -36,6 +36,7 @@ mod stop;
 mod table;
 mod throttle;
 mod unindexed;
+mod vanished;
 mod way_back;
 
 pub use api::{Api, Cell};

@@ -2,7 +2,7 @@
 
 /// Every reason with its sentence, in the order in which `sexton explain` lists them. Each has a page: in
 /// `docs/reasons/`, or in `docs/checks/` where a check of that name finds the same before a run.
-pub const REASONS: [(&str, &str); 21] = [
+pub const REASONS: [(&str, &str); 22] = [
     (
         "live-child",
         "a row that is not deleted refers to a row of the family",
@@ -54,6 +54,10 @@ pub const REASONS: [(&str, &str); 21] = [
     (
         "changed-meanwhile",
         "a row that belongs to the family was undeleted while it was read",
+    ),
+    (
+        "gone-meanwhile",
+        "a row that was named has gone from where it was before it could be locked",
     ),
     (
         "too-large",

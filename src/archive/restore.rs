@@ -14,7 +14,7 @@ use super::batch::Batch;
 use super::capture::{Gone, RootKind, Unindexed};
 use super::forest::{Key, row_name};
 use super::options::{Observer, Options};
-use super::outcome::{Blocked, Outcome, StopReason};
+use super::outcome::{Blocked, Outcome};
 use super::preflight::{check_owners, check_shadows};
 use super::run::{Run, run};
 use super::stop::Stop;
@@ -232,13 +232,7 @@ impl<'a> Run<'a> {
         };
         match self.attempt(&batch)? {
             Ok(done) => {
-                let nothing = done.moved() == 0 && done.blocked.is_empty();
                 self.finish(member, done)?;
-                if nothing && !self.is_halted() {
-                    let root = row_name(&member.table, &keys[0]);
-                    return Err(Error::data(format!("{root} has gone meanwhile"))
-                        .hint("look where it is now: another archiver or a purge was at work"));
-                }
             }
             Err(refusal) => {
                 let root = row_name(&member.table, &keys[0]);
@@ -307,9 +301,5 @@ impl<'a> Run<'a> {
             None => "it is not live either: it was never there, was purged, or is in another cell"
                 .into(),
         }))
-    }
-
-    fn is_halted(&self) -> bool {
-        self.halted() != StopReason::Complete
     }
 }

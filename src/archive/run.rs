@@ -492,11 +492,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Why no further batch may begin; complete if nothing forbids it.
-    pub(super) fn halted(&self) -> StopReason {
-        self.halted.unwrap_or_default()
-    }
-
     pub(super) fn halt(&mut self, why: StopReason) {
         self.halted.get_or_insert(why);
     }

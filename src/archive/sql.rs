@@ -204,6 +204,17 @@ impl<'a> Sql<'a> {
         )
     }
 
+    /// Which of those rows are there, and whether they are marked deleted; locks nothing.
+    pub(super) fn whether_marked(&self, member: &Member, keys: &[Key]) -> String {
+        format!(
+            "SELECT {}, {} FROM {} t WHERE {}",
+            self.columns("t", &member.key),
+            flag(&self.marked(member, "t")),
+            self.engine.quote(&member.table),
+            self.key_in("t", &member.key, keys),
+        )
+    }
+
     /// The children of those parents: child key, parent key, child marked. `locked` locks them; on MariaDB in
     /// REPEATABLE READ the gaps beside them in the reference's index too, so that none is added: there a
     /// foreign key asks for the referenced index record, which the lock on a parent's primary key

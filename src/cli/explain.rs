@@ -35,6 +35,7 @@ macro_rules! pages {
 
 const OF_REASONS: &[(&str, &str)] = pages!(
     "changed-meanwhile",
+    "gone-meanwhile",
     "live-child",
     "live-column-missing",
     "live-key-taken",

@@ -332,6 +332,39 @@ fn a_repair_that_is_cut_at_any_statement_is_finished_by_the_next() {
     assert!(cut > 60, "{cut}");
 }
 
+/// Between the question and the lock somebody else deletes one row and undeletes another.
+#[test]
+fn rows_that_go_or_change_before_they_are_locked_are_named() {
+    let told = |transaction: usize, sql: &'static str| {
+        let mut cloud = broken();
+        let graph = cloud.graph();
+        let upsets = [upset("BEGIN", transaction, 1, How::After(sql))];
+        let (mut session, _) = rough(&cloud, &upsets);
+        let (options, stop, mut told) = (apply(&CURE), Stop::default(), Told::default());
+        let done = repair(&mut session, &graph, None, &options, &stop, &mut told).unwrap();
+        assert_eq!(done.left, []);
+        told.0
+    };
+    assert_eq!(told(3, "SELECT 1"), Vec::<String>::new());
+    // As the rows of instance 8 come back, and as instance 1 is archived.
+    let gone = told(3, "DELETE FROM shadow_instance_extra WHERE id = 8");
+    assert_eq!(gone.len(), 1, "{gone:?}");
+    assert!(gone[0].starts_with("rough: shadow_instance_extra:8 was left: gone-meanwhile: "));
+    let revived = "UPDATE instances SET deleted = 0, deleted_at = NULL WHERE id = 1";
+    let revived = told(5, revived);
+    assert_eq!(revived.len(), 1, "{revived:?}");
+    assert!(revived[0].starts_with("rough: instances:1 was left: changed-meanwhile: "));
+}
+
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Observer for Told {
+    fn notice(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+}
+
 #[derive(Default)]
 struct Shown(Vec<String>);
 

@@ -7,6 +7,7 @@ use sexton::db::{AdvisoryLock, Engine, Session, Value, introspect};
 use sexton::error::{Error, Result};
 use sexton::schema::{ColumnType, FamilyGraph, Model, Profile, Schema, Table, ddl};
 
+use crate::rough::{How, session as rough, upset};
 use crate::support::cloud::{Cloud, ROWS_PER_INSTANCE, uuid};
 use crate::support::databases::Database;
 
@@ -225,6 +226,39 @@ fn a_row_that_is_not_archived_is_refused_with_where_it_is() {
         );
         assert!(hint.starts_with("it is not live either"), "{hint}");
     });
+}
+
+/// Between the question where it is and the lock somebody else takes it away.
+#[test]
+fn a_row_that_goes_before_it_is_locked_is_named_and_nothing_comes_back() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    (1..=3).for_each(|id| cloud.dead_instance(id));
+    cloud.archive_all();
+    let graph = cloud.graph();
+    let take_2 = How::After("DELETE FROM shadow_instances WHERE id = 2");
+    for roots in [
+        &["instances:2"][..],
+        &["instances:1", "instances:2", "instances:3"],
+    ] {
+        let names = roots.iter().map(|root| RowName::parse(root, &graph));
+        let names: Vec<_> = names.collect::<Result<_>>().unwrap();
+        let copy = "INSERT INTO shadow_instances (id, uuid, deleted) VALUES (2, 'a second', 2)";
+        cloud.sql(&format!(
+            "DELETE FROM shadow_instances WHERE id = 2; {copy}"
+        ));
+        let (mut session, _) = rough(&cloud, &[upset("BEGIN", 0, 1, take_2)]);
+        let (options, stop) = (Options::default(), Stop::default());
+        let outcome = archive::restore(&mut session, &graph, &names, &options, &stop, &mut ());
+        let outcome = outcome.unwrap();
+        assert_eq!((outcome.total_rows, outcome.families), (0, 0), "{roots:?}");
+        let error = refusal(&outcome).unwrap();
+        assert_eq!(
+            error.message,
+            "instances:2 cannot come back: gone-meanwhile: shadow_instances:2"
+        );
+        assert_eq!(error.code as u8, 65);
+        assert!(cloud.is_archived(1) && cloud.is_archived(3));
+    }
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(crate) enum How {
     Unheard,
     /// Done, but one row less is reported.
     Miscounted,
+    /// Somebody else has sent this just before.
+    After(&'static str),
     /// Refused with an error of this kind, while somebody asks the run to stop.
     Stopped(DbErrorKind),
 }
@@ -93,6 +95,10 @@ impl Driver for Rough {
         match self.upset(sql) {
             None => self.inner.execute(sql),
             Some(How::Refused(kind)) => Err(self.refuse(kind)),
+            Some(How::After(other)) => {
+                self.inner.execute(other)?;
+                self.inner.execute(sql)
+            }
             Some(How::Unheard) => {
                 self.inner.execute(sql)?;
                 Err(self.refuse(DbErrorKind::Connection))
