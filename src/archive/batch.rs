@@ -9,7 +9,8 @@ use crate::schema::Member;
 
 use super::capture::{Capture, Captured, Gone, RootKind, Unindexed};
 use super::export;
-use super::forest::{Family, Hold, Key, fill, row_name};
+use super::forest::{Family, Hold, Key, fill};
+use super::name::row_name;
 use super::outcome::Blocked;
 use super::plan::{self, Action, Step};
 use super::sql::Sql;

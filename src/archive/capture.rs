@@ -6,7 +6,8 @@ use crate::db::{DbError, Session, Value};
 use crate::schema::{Member, Obstacle, Reference};
 
 use super::explain::remedy_of;
-use super::forest::{Forest, Hold, Key, Row, RowIndex, row_name};
+use super::forest::{Forest, Hold, Key, Row, RowIndex};
+use super::name::row_name;
 use super::owners::Living;
 use super::sql::Sql;
 

@@ -6,7 +6,8 @@ use crate::db::DbError;
 use crate::schema::{Member, Obstacle, Reference, ddl};
 
 use super::capture::{Capture, Found};
-use super::forest::{Hold, Key, RowIndex, row_name};
+use super::forest::{Hold, Key, RowIndex};
+use super::name::row_name;
 use super::outcome::Blocked;
 use super::sql::Sql;
 

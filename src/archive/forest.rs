@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::db::{Engine, Value};
 
+use super::name::row_name;
 use super::outcome::Blocked;
 
 /// A row's place in the forest.
@@ -253,12 +254,6 @@ impl Forest {
         }
         row
     }
-}
-
-/// `instances:3`, or `tags:a/b` for a composite key.
-pub(super) fn row_name(table: &str, key: &[Value]) -> String {
-    let key: Vec<_> = key.iter().map(ToString::to_string).collect();
-    format!("{table}:{}", key.join("/"))
 }
 
 /// Which families go into a transaction of at most `budget` rows: in order, none cut; the first

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::schema::FamilyGraph;
 
 use super::capture::RootKind;
-use super::forest::{Key, row_name};
+use super::forest::Key;
+use super::name::row_name;
 use super::options::{Observer, Options};
 use super::outcome::{Blocked, Outcome};
 use super::preflight::check_owners;

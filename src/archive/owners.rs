@@ -7,7 +7,8 @@ use crate::db::DbError;
 use crate::schema::FamilyGraph;
 
 use super::capture::{Capture, RootKind};
-use super::forest::{Hold, Key, RowIndex, row_name};
+use super::forest::{Hold, Key, RowIndex};
+use super::name::row_name;
 
 /// Rows that are asked for what owns them, by table and key, with numbers by which the caller knows what led
 /// to each.

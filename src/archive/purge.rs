@@ -24,7 +24,8 @@ use crate::schema::{FamilyGraph, Member};
 
 use super::batch::Failure;
 use super::export;
-use super::forest::{Key, row_name};
+use super::forest::Key;
+use super::name::row_name;
 use super::options::{Observer, Options};
 use super::outcome::{Blocked, Outcome};
 use super::preflight::check_owners;

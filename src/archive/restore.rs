@@ -6,145 +6,20 @@
 
 use std::collections::BTreeMap;
 
-use crate::db::{DbError, Session, Value};
+use crate::db::{Session, Value};
 use crate::error::{Error, Result};
-use crate::schema::{ColumnType, FamilyGraph, Member};
+use crate::schema::{FamilyGraph, Member};
 
 use super::batch::Batch;
 use super::capture::{Gone, RootKind, Unindexed};
-use super::forest::{Key, row_name};
+use super::forest::Key;
+use super::name::{RowName, row_name};
 use super::options::{Observer, Options};
 use super::outcome::{Blocked, Outcome};
 use super::preflight::{check_owners, check_shadows};
 use super::run::{Run, run};
 use super::stop::Stop;
 use super::table::TOO_LARGE;
-
-/// A row by which a family is named: any of its rows will do.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowName {
-    /// The live table.
-    table: String,
-    /// Columns that tell the row, and their values as text.
-    columns: Vec<(String, String)>,
-    /// How it was given.
-    given: String,
-}
-
-impl RowName {
-    /// Reads `instances:3`, or `tags:a/b` for a key of two columns, as reports have it; the shadow table's name stands
-    /// for the live table's.
-    ///
-    /// # Errors
-    ///
-    /// Exit code 64 if it names no table that has a shadow, or does not fit the table's key.
-    pub fn parse(text: &str, graph: &FamilyGraph) -> Result<Self> {
-        let (table, key) = text.split_once(':').ok_or_else(|| {
-            Error::usage(format!("--root {text} is not TABLE:KEY"))
-                .hint("write it as reports do: instances:3")
-        })?;
-        let prefix = &graph.profile.shadow_prefix;
-        let member = graph
-            .member(table)
-            .or_else(|| graph.member(table.strip_prefix(prefix.as_str())?));
-        let member = member.ok_or_else(|| {
-            Error::usage(format!("--root {text}: there is no table '{table}'"))
-                .hint("name the live table that the row came from")
-        })?;
-        if member.shadow.is_none() {
-            return Err(Error::usage(format!(
-                "--root {text}: table {} has no shadow table",
-                member.table
-            ))
-            .hint("its rows were never archived"));
-        }
-        let parts: Vec<&str> = match member.key.len() {
-            0 | 1 => vec![key],
-            _ => key.split('/').collect(),
-        };
-        if parts.len() != member.key.len() || key.is_empty() {
-            let columns = member.key.join("/");
-            return Err(Error::usage(format!(
-                "--root {text}: a key of {} is {columns}",
-                member.table
-            ))
-            .hint("write the values in that order, with / between them"));
-        }
-        let name = Self {
-            table: member.table.clone(),
-            columns: member
-                .key
-                .iter()
-                .zip(parts)
-                .map(|(column, part)| (column.clone(), part.to_owned()))
-                .collect(),
-            given: text.to_owned(),
-        };
-        name.values(graph)?;
-        Ok(name)
-    }
-
-    /// The row of the table of roots that the profile's API records know by this name: an instance's uuid.
-    ///
-    /// # Errors
-    ///
-    /// Exit code 64 if the profile knows no such names.
-    pub fn instance(name: &str, graph: &FamilyGraph) -> Result<Self> {
-        let records = graph.profile.api.as_ref();
-        let records = records.filter(|r| graph.member(&r.root).is_some());
-        let records = records.ok_or_else(|| {
-            let profile = &graph.profile.name;
-            Error::usage(format!(
-                "--instance {name}: profile {profile} has no instances"
-            ))
-            .hint("name the row: --root TABLE:KEY")
-        })?;
-        Ok(Self {
-            table: records.root.clone(),
-            columns: vec![(records.key.clone(), name.to_owned())],
-            given: name.to_owned(),
-        })
-    }
-
-    /// The values as the columns have them.
-    fn values(&self, graph: &FamilyGraph) -> Result<Key> {
-        let table = graph.table(&self.table);
-        let value = |(column, text): &(String, String)| {
-            let ty = table.and_then(|t| t.column(column)).map(|c| &c.ty);
-            let number = ty.is_some_and(|ty| ty.is_integer() || *ty == ColumnType::Bool);
-            if !number {
-                return Ok(Value::Text(text.clone()));
-            }
-            text.parse().map(Value::Int).map_err(|_| {
-                Error::usage(format!("--root {}: {column} is a number", self.given))
-                    .hint("write it as reports do: instances:3")
-            })
-        };
-        self.columns.iter().map(value).collect()
-    }
-
-    /// The keys of the rows of that name in this table, the live one or its shadow.
-    fn find(
-        &self,
-        session: &mut Session,
-        graph: &FamilyGraph,
-        table: &str,
-        values: &[Value],
-    ) -> std::result::Result<Vec<Key>, DbError> {
-        let engine = session.engine();
-        let key = graph.member(&self.table).map(|m| &m.key);
-        let equal = |((column, _), value): (&(String, String), &Value)| {
-            format!("{} = {}", engine.quote(column), engine.literal(value))
-        };
-        let terms: Vec<_> = self.columns.iter().zip(values).map(equal).collect();
-        session.query(&format!(
-            "SELECT {} FROM {} WHERE {}",
-            engine.quote_all(key.into_iter().flatten()),
-            engine.quote(table),
-            terms.join(" AND ")
-        ))
-    }
-}
 
 /// Brings the families of these rows back into the live tables, all of them in one transaction. `graph` is that of the
 /// live tables.
@@ -266,7 +141,7 @@ impl<'a> Run<'a> {
             let shadow = graph.member(&name.table).and_then(|m| m.shadow.as_deref());
             let shadow =
                 shadow.ok_or_else(|| Error::internal("a row of a table without shadow"))?;
-            let keys = self.reading(|session| name.find(session, graph, shadow, &values))?;
+            let keys = self.reading(|session| name.find(session, graph, shadow, &values))??;
             if keys.is_empty() {
                 return Err(self.not_there(graph, name, shadow, &values)?);
             }
@@ -290,7 +165,7 @@ impl<'a> Run<'a> {
         shadow: &str,
         values: &[Value],
     ) -> Result<Error> {
-        let live = self.reading(|session| name.find(session, graph, &name.table, values))?;
+        let live = self.reading(|session| name.find(session, graph, &name.table, values))??;
         let label = self.session.label();
         let message = format!("{} is not in {shadow} of {label}", name.given);
         Ok(Error::data(message).hint(match live.first() {

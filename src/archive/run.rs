@@ -9,7 +9,8 @@ use crate::schema::{FamilyGraph, Member};
 
 use super::capture::{Gone, RootKind};
 use super::explain::remedy_of;
-use super::forest::{Key, row_name};
+use super::forest::Key;
+use super::name::row_name;
 use super::options::{Observer, Options};
 use super::outcome::{Blocked, LISTED_PER_REASON, Outcome, StopReason};
 use super::pace::Pace;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::db::DbError;
 
 use super::capture::{Capture, Found};
-use super::forest::{Key, RowIndex, row_name};
+use super::forest::{Key, RowIndex};
 use super::keys::KEYS_PER_STATEMENT;
+use super::name::row_name;
 use super::owners::Level;
 
 /// A child that was not read.

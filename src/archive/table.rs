@@ -8,7 +8,8 @@ use crate::schema::Member;
 
 use super::attempt::Refusal;
 use super::batch::{Batch, Done, Failure, describe};
-use super::forest::{Key, row_name};
+use super::forest::Key;
+use super::name::row_name;
 use super::outcome::{Blocked, StopReason};
 use super::roots::{Roots, WINDOW};
 use super::run::Run;

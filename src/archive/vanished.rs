@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::schema::Member;
 
 use super::capture::RootKind;
-use super::forest::{Key, row_name};
+use super::forest::Key;
+use super::name::row_name;
 use super::outcome::Blocked;
 use super::run::Run;
 

@@ -5,7 +5,8 @@ use crate::db::DbError;
 use crate::schema::{ForeignKey, Member, Reference};
 
 use super::capture::Capture;
-use super::forest::{Hold, Key, RowIndex, row_name};
+use super::forest::{Hold, Key, RowIndex};
+use super::name::row_name;
 use super::sql::Sql;
 
 /// What to do about a parent that is in neither place.

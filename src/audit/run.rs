@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::db::{DbError, Engine, Session, Value};
+use crate::db::{DbError, Engine, Session, Value, spell_key};
 use crate::error::Result;
 use crate::schema::FamilyGraph;
 
@@ -239,8 +239,7 @@ fn sample_keys(
 
 /// A key as people read it.
 pub(super) fn shown(key: &[Value]) -> String {
-    let parts: Vec<_> = key.iter().map(Value::to_string).collect();
-    parts.join("/")
+    spell_key(key)
 }
 
 /// The keys as a list of SQL literals; dots tell that there are more.

@@ -28,6 +28,9 @@ pub(crate) struct Args {
     #[arg(long = "instance", value_name = "UUID")]
     instances: Vec<String>,
     /// The family of this row, as reports spell it: instances:3. May be given several times.
+    ///
+    /// Between the values of a key of several columns stands a slash, in the order of its columns; a slash within one of
+    /// them is written \/, and a backslash \\. The value of a key of one column is taken as it is.
     #[arg(long = "root", value_name = "TABLE:KEY")]
     roots: Vec<String>,
     /// Print what would come back, and the statements; write nothing and lock nothing.

@@ -61,6 +61,11 @@ impl DbError {
         }
     }
 
+    /// Whether a constant is no value of the type that it is compared with, as PostgreSQL says (data exceptions).
+    pub fn is_of_a_value(&self) -> bool {
+        self.kind == DbErrorKind::Constraint && self.code.starts_with("22")
+    }
+
     /// Whether a lock that another session holds was waited for in vain: ER_LOCK_WAIT_TIMEOUT of MariaDB and MySQL,
     /// lock_not_available of PostgreSQL. (Deadlocks, and conflicts that are lost on Galera, are other errors.)
     pub fn is_lock_timeout(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sexton::archive::{self, Observer, Options, Outcome, RowName, Stop, refusal};
-use sexton::db::{AdvisoryLock, Engine, Session, Value, introspect};
+use sexton::db::{AdvisoryLock, Engine, Session, Value, introspect, spell_key};
 use sexton::error::{Error, Result};
 use sexton::schema::{ColumnType, FamilyGraph, Model, Profile, Schema, Table, ddl};
 
@@ -268,7 +268,10 @@ fn a_name_that_names_no_row_is_refused() {
     for (root, said) in [
         ("instances", "--root instances is not TABLE:KEY"),
         ("instances:", "--root instances:: a key of instances is id"),
-        ("instances:x", "--root instances:x: id is a number"),
+        (
+            "instances:x",
+            "--root instances:x: instances.id is of type int, and 'x' is no value of it",
+        ),
         (
             "instance:3",
             "--root instance:3: there is no table 'instance'",
@@ -289,6 +292,136 @@ fn a_name_that_names_no_row_is_refused() {
         error.message,
         "--instance u: profile convention has no instances"
     );
+}
+
+/// Tables of the convention with their shadow tables, each from `columns`, and an archived row of each.
+fn tables(session: &mut Session, tables: &[(&str, &str, &str)]) -> FamilyGraph {
+    for (name, columns, row) in tables {
+        for statement in [
+            format!("CREATE TABLE {name} (deleted INT NOT NULL DEFAULT 0, {columns})"),
+            format!("CREATE TABLE shadow_{name} (deleted INT NOT NULL DEFAULT 0, {columns})"),
+            format!("INSERT INTO shadow_{name} VALUES {row}"),
+        ] {
+            session
+                .execute(&statement)
+                .unwrap_or_else(|e| panic!("{statement}: {e}"));
+        }
+    }
+    let schema = introspect(session).unwrap();
+    Profile::convention().families(&schema).unwrap()
+}
+
+/// PostgreSQL calls them errors; MariaDB, MySQL and SQLite would look for 0, or for the beginning of the text.
+#[test]
+fn a_value_that_is_none_of_the_columns_type_is_refused_alike() {
+    const UUID: &str = "3f1c6a0e-6c0b-4f0e-9d0e-1d1d5a7c2b11";
+    for database in Database::on_each_engine() {
+        let (mut session, engine) = (database.session(), database.engine);
+        let uuid_row = format!("(1, '{UUID}')");
+        let graph = tables(
+            &mut session,
+            &[
+                ("numbers", "id INT NOT NULL PRIMARY KEY", "(1, 0), (1, 3)"),
+                ("cards", "id UUID NOT NULL PRIMARY KEY", &uuid_row),
+                (
+                    "days",
+                    "d DATE NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (d, n)",
+                    "(1, '2026-01-31', 7)",
+                ),
+            ],
+        );
+        for (root, column, ty, value) in [
+            ("numbers:abc", "numbers.id", "int", "abc"),
+            ("numbers:3x", "numbers.id", "int", "3x"),
+            ("cards:3f1c", "cards.id", "uuid", "3f1c"),
+            ("days:2026-01-32/7", "days.d", "date", "2026-01-32"),
+            ("days:2026-01-31/seven", "days.n", "bigint", "seven"),
+        ] {
+            let error = RowName::parse(root, &graph).unwrap_err();
+            let said =
+                format!("--root {root}: {column} is of type {ty}, and '{value}' is no value of it");
+            assert_eq!((error.message, error.code as u8), (said, 64), "{engine}");
+            assert!(error.hint.is_some());
+        }
+        for root in ["numbers:3", &format!("cards:{UUID}"), "days:2026-01-31/7"] {
+            let names = [RowName::parse(root, &graph).unwrap()];
+            let (options, stop) = (Options::default(), Stop::default());
+            let back = archive::restore(&mut session, &graph, &names, &options, &stop, &mut ());
+            assert_eq!(back.unwrap().total_rows, 1, "{engine}: {root}");
+        }
+    }
+}
+
+/// A type that only the database knows.
+#[test]
+fn a_value_that_the_database_refuses_is_a_mistake_of_the_command_line() {
+    let database = Database::fresh(Engine::Postgres);
+    let mut session = database.session();
+    let table = ("hosts", "id INET NOT NULL PRIMARY KEY", "(1, '10.0.0.1')");
+    let graph = tables(&mut session, &[table]);
+    let (options, stop) = (Options::default(), Stop::default());
+    let mut restore = |root: &str| {
+        let names = [RowName::parse(root, &graph).unwrap()];
+        archive::restore(&mut session, &graph, &names, &options, &stop, &mut ())
+    };
+    let error = restore("hosts:abc").unwrap_err();
+    assert_eq!(error.code as u8, 64);
+    assert_eq!(
+        error.message,
+        "--root hosts:abc: hosts.id is of type inet: invalid input syntax for type inet: \"abc\""
+    );
+    assert_eq!(restore("hosts:10.0.0.1").unwrap().total_rows, 1);
+}
+
+/// A row is named as a report that blocks it has spelled it.
+#[test]
+fn a_slash_within_a_key_is_told_from_one_between_keys() {
+    for database in Database::on_each_engine() {
+        let (mut session, engine) = (database.session(), database.engine);
+        let graph = tables(
+            &mut session,
+            &[
+                (
+                    "paths",
+                    "id VARCHAR(20) NOT NULL PRIMARY KEY",
+                    r"(1, 'a/b\c')",
+                ),
+                (
+                    "pairs",
+                    "a VARCHAR(20) NOT NULL, b VARCHAR(20) NOT NULL, PRIMARY KEY (a, b)",
+                    r"(1, 'x/y', 'z'), (1, 'x', 'y/z'), (1, 'p\', 'q'), (1, 'it''s: a', '')",
+                ),
+            ],
+        );
+        let mut restore = |root: &str| {
+            let names = [RowName::parse(root, &graph)?];
+            let (options, stop) = (Options::default(), Stop::default());
+            let outcome = archive::restore(&mut session, &graph, &names, &options, &stop, &mut ())?;
+            let rows = session.query("SELECT a, b FROM pairs")?;
+            session.execute("DELETE FROM pairs")?;
+            let pair = rows.first().map(|row| format!("{} + {}", row[0], row[1]));
+            Ok::<_, Error>((outcome.total_rows, pair.unwrap_or_default()))
+        };
+        for (root, pair) in [
+            (r"paths:a/b\c", ""),
+            (r"pairs:x\/y/z", "x/y + z"),
+            (r"pairs:x/y\/z", "x + y/z"),
+            (r"pairs:p\\/q", r"p\ + q"),
+            ("pairs:it's: a/", "it's: a + "),
+        ] {
+            assert_eq!(restore(root).unwrap(), (1, pair.into()), "{engine}: {root}");
+        }
+        for root in ["pairs:x/y/z", r"pairs:x\/y", "pairs:x"] {
+            let error = restore(root).unwrap_err();
+            assert_eq!(
+                error.message,
+                format!("--root {root}: a key of pairs is a/b"),
+                "{engine}"
+            );
+            assert_eq!(error.code as u8, 64);
+            assert!(error.hint.unwrap().contains(r"\/ for a slash within one"));
+        }
+    }
 }
 
 #[test]
@@ -489,8 +622,7 @@ fn every_table_of_nova_comes_back_byte_for_byte() {
                 let key = engine.quote_all(&graph.member(table).unwrap().key);
                 let keys = session.query(&format!("SELECT {key} FROM {}", engine.quote(shadow)));
                 for key in keys.unwrap() {
-                    let key: Vec<_> = key.iter().map(Value::to_string).collect();
-                    let name = format!("{table}:{}", key.join("/"));
+                    let name = format!("{table}:{}", spell_key(&key));
                     names.push(RowName::parse(&name, &graph).unwrap());
                 }
             }

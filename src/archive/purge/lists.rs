@@ -7,8 +7,8 @@ use crate::db::Engine;
 use crate::error::Result;
 use crate::schema::Member;
 
-use super::super::forest::row_name;
 use super::super::keys::KEYS_PER_STATEMENT;
+use super::super::name::row_name;
 use super::super::outcome::{Blocked, LISTED_PER_REASON};
 use super::{Doomed, Purge, shadow_with_key};
 

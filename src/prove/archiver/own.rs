@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::archive::{self, Api, Cell, Observer, Options, Outcome, RowName, Stop, StopReason};
-use crate::db::{Session, Value, introspect};
+use crate::db::{Session, introspect, spell_key};
 use crate::error::Result;
 use crate::schema::FamilyGraph;
 
@@ -166,11 +166,8 @@ fn archived(session: &mut Session, graph: &FamilyGraph) -> Result<Vec<RowName>> 
             engine.quote(shadow)
         );
         for key in session.query(&keys)? {
-            let key: Vec<_> = key.iter().map(Value::to_string).collect();
-            names.push(RowName::parse(
-                &format!("{shadow}:{}", key.join("/")),
-                graph,
-            )?);
+            let name = format!("{shadow}:{}", spell_key(&key));
+            names.push(RowName::parse(&name, graph)?);
         }
     }
     Ok(names)
