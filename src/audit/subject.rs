@@ -343,6 +343,7 @@ mod tests {
             auto_increment: false,
             generated: false,
             native: native.map(str::to_owned),
+            zoned: false,
         };
         for (a, b, cast) in [
             ((Int, None), (BigInt, None), ""),

@@ -76,6 +76,18 @@ impl Engine {
         }
     }
 
+    /// Now, for a column of dates in UTC, whatever the zone of the session; for one that holds moments (`zoned`) the
+    /// moment itself.
+    pub fn utc_now(self, zoned: bool) -> &'static str {
+        match (self, zoned) {
+            // It is UTC there.
+            (Self::Sqlite, _) | (Self::Mysql, true) => "CURRENT_TIMESTAMP",
+            (Self::Mysql, false) => "UTC_TIMESTAMP()",
+            (Self::Postgres, true) => "now()",
+            (Self::Postgres, false) => "(now() AT TIME ZONE 'UTC')",
+        }
+    }
+
     /// A boolean constant.
     pub fn boolean(self, value: bool) -> &'static str {
         match (self, value) {

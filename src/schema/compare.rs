@@ -418,6 +418,7 @@ mod tests {
             auto_increment: false,
             generated: false,
             native: None,
+            zoned: false,
         };
         let wider = |from: &str, to: &str| {
             DifferenceKind::Type(column(to, true), column(from, true)).phase()

@@ -330,6 +330,7 @@ mod tests {
             auto_increment: false,
             generated: false,
             native: None,
+            zoned: false,
         };
         let table = Table {
             name: "t".into(),

@@ -26,6 +26,8 @@ pub struct Marker {
     pub style: MarkerStyle,
     /// The column that says since when, if there is one.
     pub at: Option<String>,
+    /// Whether that column, or one that marks with a date, holds moments ([`Column::zoned`]).
+    pub zoned: bool,
     /// Whether the marker of a deleted row holds the row's own key (Nova: `deleted = id`).
     pub holds_key: bool,
     /// Of a text: what a live row has. Manila says `False`, Designate `0`.
@@ -61,11 +63,11 @@ impl Marker {
             MarkerStyle::NotNull => Some(column),
             _ => table.column("deleted_at"),
         };
-        let at = at.map(|c| c.name.clone());
         Some(Self {
             column: column.name.clone(),
             style,
-            at,
+            zoned: at.is_some_and(|c| c.zoned),
+            at: at.map(|c| c.name.clone()),
             holds_key: false,
             live: match column.default.as_deref() {
                 Some(live) if LIVE_TEXTS.contains(&live) => live.to_owned(),
@@ -127,10 +129,10 @@ impl Marker {
     }
 
     /// The SQL assignment that marks a row deleted now, for remedies. `key` is the table's first
-    /// key column.
+    /// key column. Services write UTC, and so does that, whatever the zone of the server or the session.
     pub fn set_deleted(&self, engine: Engine, key: &str) -> String {
         let column = engine.quote(&self.column);
-        let now = "CURRENT_TIMESTAMP";
+        let now = engine.utc_now(self.zoned);
         let dead = match self.style {
             MarkerStyle::NonZero if self.holds_key => engine.quote(key),
             MarkerStyle::NonZero => "1".into(),
@@ -178,6 +180,7 @@ mod tests {
             auto_increment: false,
             generated: false,
             native: None,
+            zoned: false,
         };
         Table {
             columns: columns.iter().map(column).collect(),

@@ -244,6 +244,7 @@ fn parse_column(text: &str) -> Option<Column> {
         auto_increment,
         generated: false,
         native: None,
+        zoned: false,
     })
 }
 

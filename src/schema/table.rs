@@ -131,6 +131,10 @@ pub struct Column {
     /// to cast to.
     #[serde(skip)]
     pub native: Option<String>,
+    /// Whether its dates are moments, which the database shows in the zone of the session: TIMESTAMP on MariaDB and
+    /// MySQL, timestamptz on PostgreSQL.
+    #[serde(skip)]
+    pub zoned: bool,
 }
 
 /// An index or unique key.

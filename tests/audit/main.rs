@@ -9,6 +9,7 @@ mod census;
 mod clean;
 mod duplicate_in_shadow;
 mod fixture;
+mod in_utc;
 mod inconsistent_marker;
 mod missing_required_child;
 mod non_transactional_table;

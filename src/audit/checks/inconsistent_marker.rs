@@ -2,7 +2,6 @@
 
 use crate::audit::probe::KEYS;
 use crate::audit::{Check, Cure, Probe, Repair, Severity, Side, Subject, Way};
-use crate::db::Engine;
 use crate::schema::Marker;
 
 /// The check `inconsistent-marker`.
@@ -61,8 +60,8 @@ fn probes(subject: &Subject<'_>, side: Side<'_>, marker: &Marker) -> Vec<Probe> 
                     "{table} rows are marked deleted and have no {at}: `--before` never finds them"
                 ))
                 .remedy(format!(
-                    "give them a date: UPDATE {quoted} SET {set} = CURRENT_TIMESTAMP WHERE {} \
-                     AND {set} IS NULL",
+                    "give them a date: UPDATE {quoted} SET {set} = {} WHERE {} AND {set} IS NULL",
+                    engine.utc_now(marker.zoned),
                     marker.is_deleted(engine, "")
                 )),
         );
@@ -128,7 +127,8 @@ fn since(subject: &Subject<'_>, side: Side<'_>, at: &str) -> String {
             let since = marker.at.as_ref().filter(|at| **at != marker.column)?;
             let (child, owner) = (engine.quote(&side.live.name), link.parent.live);
             // Of the same type, or it is none of the same dates.
-            let same = side.live.column(at)?.ty == owner.column(since)?.ty;
+            let (mine, theirs) = (side.live.column(at)?, owner.column(since)?);
+            let same = mine.ty == theirs.ty && mine.zoned == theirs.zoned;
             same.then(|| {
                 format!(
                     "(SELECT MAX({}) FROM {} WHERE {} AND {})",
@@ -140,12 +140,8 @@ fn since(subject: &Subject<'_>, side: Side<'_>, at: &str) -> String {
             })
         })
         .collect();
-    // Services write UTC; the other engines' sessions are in it.
-    let now = match engine {
-        Engine::Postgres => "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')",
-        Engine::Mysql | Engine::Sqlite => "CURRENT_TIMESTAMP",
-    };
-    dates.push(now.into());
+    let zoned = side.live.column(at).is_some_and(|column| column.zoned);
+    dates.push(engine.utc_now(zoned).into());
     match dates.as_slice() {
         [now] => now.clone(),
         dates => format!("COALESCE({})", dates.join(", ")),

@@ -69,6 +69,7 @@ impl Loader {
             auto_increment: false,
             generated: false,
             native: None,
+            zoned: false,
             ..column.clone()
         };
         let bare = Table {

@@ -269,6 +269,7 @@ fn column(line: &str) -> Option<Column> {
         generated,
         ty: ty.parse().unwrap_or(ColumnType::Other(ty)),
         native: None,
+        zoned: false,
     })
 }
 

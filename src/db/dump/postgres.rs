@@ -234,6 +234,7 @@ fn column(line: &str, enums: &[(String, Vec<String>)]) -> Option<Column> {
         auto_increment: serial || rest.contains(" AS IDENTITY"),
         generated,
         native: labels.map(|_| own.to_owned()),
+        zoned: false,
     })
 }
 

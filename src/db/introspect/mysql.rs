@@ -41,6 +41,7 @@ pub(super) fn introspect(session: &mut Session) -> Result<Schema, DbError> {
                     default: default.and_then(|d| plain_default(&d, mariadb)),
                     auto_increment: extra.contains("auto_increment"),
                     generated,
+                    zoned: ty.starts_with("timestamp"),
                     ty: ty.parse().unwrap_or(ColumnType::Other(ty)),
                     native: None,
                 });

@@ -61,6 +61,7 @@ pub(super) fn introspect(session: &mut Session) -> Result<Schema, DbError> {
                 auto_increment: serial || !text(&row[6]).is_empty(),
                 generated,
                 native: labels.contains_key(&oid).then(|| text(&row[2])),
+                zoned: text(&row[2]).ends_with(" with time zone"),
             });
         }
         true

@@ -40,6 +40,7 @@ pub(super) fn introspect(session: &mut Session) -> Result<Schema, DbError> {
             generated: matches!(row[6].as_int(), Some(2 | 3)),
             ty: declared.parse().unwrap_or(ColumnType::Other(declared)),
             native: None,
+            zoned: false,
         });
         true
     })?;

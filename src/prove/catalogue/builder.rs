@@ -305,6 +305,7 @@ fn column(name: &str, ty: ColumnType, nullable: bool) -> Column {
         auto_increment: false,
         generated: false,
         native: None,
+        zoned: false,
     }
 }
 

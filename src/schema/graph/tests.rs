@@ -10,6 +10,7 @@ fn table(name: &str, columns: &[&str], keys: &[(&str, &str)]) -> Table {
         auto_increment: false,
         generated: false,
         native: None,
+        zoned: false,
     };
     let key = |(column, parent): &(&str, &str)| ForeignKey {
         name: format!("fk_{column}"),
