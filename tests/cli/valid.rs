@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde_json::{Value as Json, json};
+use sexton::archive::StopReason;
 
 use crate::formats::Audited;
-use crate::sample::{Sample, sexton};
+use crate::sample::{Sample, session, sexton};
 
 /// A schema of ours, which knows every field that there is: one that it does not name is a mistake in it. (To
 /// others a schema says that fields may be added.)
@@ -212,6 +213,76 @@ fn reports_of_archive_and_purge_are_valid_and_say_the_same() {
         let reasons = json["blocked_families"].as_object().unwrap();
         assert_eq!(blocked.count(), reasons.len(), "{}", reports["github"]);
     }
+}
+
+/// What came back, what would, and what is in the way; where a row is not in its shadow table there is no report.
+#[test]
+fn reports_of_a_restore_are_valid() {
+    let sample = Sample::new();
+    let cell = sample.cell();
+    let archived = sexton(&["archive", &cell, "--until-complete", "--quiet"]);
+    assert!(archived.code < 2, "{}", archived.stderr);
+    let restore = |code: i32, arguments: &[&str]| -> Json {
+        let all = ["restore", &cell, "--format", "json", "--quiet"];
+        let ran = sexton(&[&all[..], arguments].concat());
+        assert_eq!(ran.code, code, "{}", ran.stderr);
+        let json = ran.json();
+        valid(&strict("archive"), &json);
+        json
+    };
+    let mut keys = session(&sample.path("nova.db"));
+    let keys = keys.query("SELECT id, uuid FROM shadow_instances ORDER BY id LIMIT 2");
+    let keys = keys.unwrap();
+    let root = |key: &[sexton::db::Value]| format!("instances:{}", key[0]);
+    let (first, second) = (root(&keys[0]), root(&keys[1]));
+
+    let planned = restore(0, &["--root", &first, "--dry-run"]);
+    let done = restore(0, &["--root", &first]);
+    for (json, dry_run) in [(&planned, true), (&done, false)] {
+        assert_eq!(json["dry_run"], dry_run);
+        assert_eq!(
+            (&json["rows"], &json["families"]),
+            (&done["rows"], &json!(1))
+        );
+        assert_eq!(json["not_restored"][0], "instance_mappings");
+        assert_eq!(json["stopped_because"], "complete");
+    }
+    let taken = format!(
+        "INSERT INTO instances (uuid, deleted) VALUES ('{}', 0)",
+        keys[1][1]
+    );
+    sample.session().execute(&taken).unwrap();
+    let refused = restore(65, &["--root", &second]);
+    assert_eq!(refused["blocked"][0]["reason"], "live-key-taken");
+    assert_eq!(
+        (&refused["total_rows"], refused.get("not_restored")),
+        (&json!(0), None)
+    );
+
+    let nothing = [
+        "restore",
+        &cell,
+        "--format",
+        "json",
+        "--root",
+        "instances:999999",
+    ];
+    let ran = sexton(&nothing);
+    assert_eq!((ran.code, ran.stdout.as_str()), (65, ""), "{}", ran.stderr);
+}
+
+/// Every reason for which a run may end is in the schema, of the report and of its last line.
+#[test]
+fn every_reason_to_stop_is_in_the_schema() {
+    let schema = ours("archive");
+    let all = json!(StopReason::ALL.map(StopReason::name));
+    assert_eq!(schema["properties"]["stopped_because"]["enum"], all);
+    let lines = schema["$defs"]["line"]["oneOf"].as_array().unwrap();
+    let of_lines = lines
+        .iter()
+        .filter_map(|line| line["properties"].get("stopped_because"));
+    let of_lines: Vec<_> = of_lines.map(|field| &field["enum"]).collect();
+    assert_eq!(of_lines, [&all]);
 }
 
 #[test]
