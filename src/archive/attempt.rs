@@ -194,9 +194,18 @@ impl Run<'_> {
             match self.regain()? {
                 Ok(()) => return Ok(attempt),
                 Err(again) if again.kind.may_pass_again() => error = again,
-                Err(other) => return Err(other.into()),
+                Err(other) => return Err(self.shut_out(&other)),
             }
         }
+    }
+
+    /// The database was lost in the middle, and there is no way back in: a user that is gone, a database.
+    fn shut_out(&self, error: &DbError) -> Error {
+        let label = self.session.label();
+        let message =
+            format!("the connection to {label} was lost, and another one is refused: {error}");
+        Error::new(ExitCode::Stopped, message)
+            .hint(format!("mend what the database complains of; {WHOLE}"))
     }
 
     /// Connects anew, with the lock that keeps a second archiver out. The inner error is the database's.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Before;
+use super::outcome::Outcome;
 use crate::error::Result;
 
 /// What a run is asked to do.
@@ -94,6 +95,9 @@ pub trait Observer {
     fn would_archive(&mut self, _api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
         Ok(BTreeMap::new())
     }
+    /// The run ends with an error: what it had done until then, with [`Outcome::stopped_because`]. (The last transaction
+    /// may have been committed all the same, where the answer to its COMMIT was lost.)
+    fn failed(&mut self, _so_far: &Outcome) {}
     /// Whether [`Observer::expects`] is wanted: the roots are counted for it.
     fn wants_estimate(&self) -> bool {
         false

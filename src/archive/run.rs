@@ -96,9 +96,24 @@ pub(super) fn run(
     }
     let lock = taken(session, graph, options)?;
     let lent = lock.as_ref();
-    let (outcome, ended) = under(session, lent, helpers, graph, options, stop, observer, work);
+    let (outcome, ended) = under(
+        session,
+        lent,
+        helpers,
+        graph,
+        options,
+        stop,
+        &mut *observer,
+        work,
+    );
     let_go(session, lock);
-    ended.map(|()| outcome)
+    match ended {
+        Ok(()) => Ok(outcome),
+        Err(error) => {
+            observer.failed(&outcome);
+            Err(error)
+        }
+    }
 }
 
 /// The lock that keeps a second archiver out, with the settings that a run relies on; a dry run needs neither.
@@ -167,7 +182,11 @@ pub(super) fn under(
     // What ended the run says more than what comes of tidying up after it.
     let tidied = session.remove_journal();
     let ended = ended.and_then(|()| tidied.map_err(Into::into));
-    outcome.stopped_because = halted.unwrap_or_default();
+    let ended_by = match ended {
+        Ok(()) => StopReason::Complete,
+        Err(_) => StopReason::Failed,
+    };
+    outcome.stopped_because = halted.unwrap_or(ended_by);
     outcome.statements = sent(session, helpers) - statements;
     outcome.add_spent((spent(session, helpers) - before).milliseconds());
     outcome.add_waited(stop.waited() - waited);

@@ -192,19 +192,34 @@ impl Run<'_> {
             let rest: Vec<_> = running.into_iter().map(|thread| thread.join()).collect();
             (first, rest)
         });
-        let mut attempted = vec![match first? {
+        let mut attempted = vec![first.map(|first| match first {
             Ok(done) => Attempted::Done(Box::new(done)),
             Err(why) => Attempted::Refused(why),
-        }];
+        })];
         for (result, session) in rest.into_iter().zip(helpers.iter_mut()) {
-            let result = result.map_err(|_| Error::internal("a batch ended with a panic"))?;
             attempted.push(match result {
-                Ok(done) => Attempted::Done(Box::new(done)),
-                Err(failure) => self.after(failure, session)?,
+                Ok(Ok(done)) => Ok(Attempted::Done(Box::new(done))),
+                // What ends the run need not be waited for a second time.
+                Ok(Err(_)) if attempted[0].is_err() => Ok(Attempted::Again),
+                Ok(Err(failure)) => self.after(failure, session),
+                Err(_) => Err(Error::internal("a batch ended with a panic")),
             });
         }
         self.helpers = helpers;
-        Ok(attempted)
+        if attempted.iter().any(Result::is_err) {
+            self.book(batches, &mut attempted);
+        }
+        attempted.into_iter().collect()
+    }
+
+    /// Books what some sessions have committed, where another one's error ends the run.
+    fn book(&mut self, batches: &[Batch<'_>], attempted: &mut [Result<Attempted>]) {
+        for (batch, attempted) in batches.iter().zip(attempted) {
+            if let Ok(Attempted::Done(done)) = attempted {
+                // That the API database fails too is no news, and the next run sweeps it.
+                drop(self.finish(batch.member, std::mem::take(&mut **done)));
+            }
+        }
     }
 
     /// What a failure on a further session means.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sexton::archive::{self, Options, Outcome, Stop};
+use sexton::archive::{self, Observer, Options, Outcome, Stop, StopReason};
 use sexton::db::{DbErrorKind, Engine, Session};
 
 use crate::rough::{DEADLOCK, How, LOST, session, upset};
@@ -99,6 +99,44 @@ fn whatever_happens_to_one_of_them() {
             assert!(seen.count(starts) > after, "{starts} was never met");
         }
     }
+}
+
+/// What the run had come to when it failed.
+#[derive(Default)]
+struct SoFar(Outcome);
+
+impl Observer for SoFar {
+    fn failed(&mut self, so_far: &Outcome) {
+        self.0 = so_far.clone();
+    }
+}
+
+/// The run's own session is lost for good while the further one commits.
+#[test]
+fn what_the_others_had_moved_is_told_though_the_run_fails() {
+    let mut cloud = Cloud::new(Engine::Sqlite);
+    cloud_of_40(&mut cloud);
+    let contents = cloud.contents();
+    let (mut main, seen) = session(&cloud, &[upset("BEGIN", 1, usize::MAX, LOST)]);
+    let helpers = &mut [cloud.database.session()];
+    let (graph, stop) = (cloud.graph(), Stop::default());
+    let options = Options {
+        retries: 3,
+        backoff: Duration::from_millis(50),
+        ..options()
+    };
+    let mut told = SoFar::default();
+    let ended = archive::archive_abreast(&mut main, helpers, &graph, &options, &stop, &mut told);
+    assert_eq!(ended.unwrap_err().code as u8, 75);
+    assert_eq!(seen.count("BEGIN"), 1 + 4);
+    let moved = (1..=INSTANCES).filter(|id| cloud.is_archived(*id)).count() as u64;
+    assert_eq!(told.0.families, moved);
+    assert_eq!(told.0.rows["instances"], moved);
+    assert_eq!(told.0.total_rows, moved * ROWS_PER_INSTANCE);
+    assert_eq!(told.0.stopped_because, StopReason::Failed);
+    // A batch of each to begin with, and one of the further session alone.
+    assert_eq!(told.0.batches, 3);
+    assert_eq!(cloud.contents(), contents);
 }
 
 /// A server that goes away takes all sessions with it: what became of the further one's COMMIT is asked as long as it

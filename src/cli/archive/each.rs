@@ -14,6 +14,7 @@ use sexton::archive::{
 };
 use sexton::db::{Access, Session, Target, open};
 use sexton::error::{Error, Result};
+use sexton::exit::ExitCode;
 use sexton::schema::FamilyGraph;
 
 use super::planned;
@@ -75,8 +76,8 @@ struct Opened {
     throttle: Option<Throttle>,
     /// What its archiving has come to; nothing where it was not begun, or failed.
     outcome: Option<Outcome>,
-    /// What had moved when it failed, but for the tables, which are not known then.
-    so_far: Outcome,
+    /// What it had come to when it failed, if it had begun.
+    so_far: Option<Outcome>,
     failed: Option<Error>,
 }
 
@@ -161,12 +162,21 @@ pub(super) fn archive_all(args: &Args, wanted: &Wanted<'_>) -> Result<Archived> 
     let mut failures = Vec::new();
     let mut tells = false;
     for cell in cells {
-        tells |= cell.outcome.is_some() || databases.by_name && cell.so_far.total_rows > 0;
-        let error = cell.failed.map(|error| with_rows(error, &cell.so_far));
+        tells |= cell.outcome.is_some() || is_worth_telling(&cell);
+        let so_far = cell.so_far.unwrap_or_default();
+        let error = cell.failed.map(|error| with_rows(error, &so_far));
         failures.extend(error.and_then(|error| unreachable.lost(&cell.name, error)));
         match cell.outcome {
-            Some(outcome) if !databases.by_name => total = outcome,
-            outcome => total.merge(shown(&cell.name), outcome.unwrap_or(cell.so_far)),
+            outcome if !databases.by_name => total = outcome.unwrap_or(so_far),
+            Some(outcome) => total.merge(shown(&cell.name), outcome),
+            // Why the run ended is said of all cells together.
+            None => total.merge(
+                shown(&cell.name),
+                Outcome {
+                    stopped_because: StopReason::Complete,
+                    ..so_far
+                },
+            ),
         }
     }
     match swept {
@@ -198,6 +208,13 @@ pub(super) fn archive_all(args: &Args, wanted: &Wanted<'_>) -> Result<Archived> 
         cells: databases.identities,
         schemas,
     })
+}
+
+/// Whether a cell that has failed has something to report: rows that moved, or that it was lost in the middle.
+fn is_worth_telling(cell: &Opened) -> bool {
+    let lost = |error: &Error| error.code == ExitCode::Stopped;
+    let so_far = cell.so_far.as_ref();
+    so_far.is_some_and(|so_far| so_far.total_rows > 0 || cell.failed.as_ref().is_some_and(lost))
 }
 
 /// What there is to say of the API database.
@@ -252,7 +269,7 @@ fn open_all(
                 options: in_directory_of(options, databases.by_name, name)?,
                 throttle: None,
                 outcome: None,
-                so_far: Outcome::default(),
+                so_far: None,
                 failed: None,
             });
         }

@@ -50,7 +50,7 @@ pub(super) struct Watch<'a, 'c> {
     cell: String,
     shared: &'a Mutex<Shared<'c>>,
     estimates: bool,
-    so_far: Outcome,
+    so_far: Option<Outcome>,
 }
 
 impl<'a, 'c> Watch<'a, 'c> {
@@ -59,12 +59,12 @@ impl<'a, 'c> Watch<'a, 'c> {
             cell: cell.to_owned(),
             shared,
             estimates,
-            so_far: Outcome::default(),
+            so_far: None,
         }
     }
 
-    /// What has moved, as far as it was heard: for a run that does not live to tell it.
-    pub(super) fn so_far(self) -> Outcome {
+    /// What a run had done that has ended with an error; nothing where it had not begun.
+    pub(super) fn so_far(self) -> Option<Outcome> {
         self.so_far
     }
 }
@@ -81,8 +81,6 @@ impl Observer for Watch<'_, '_> {
     }
 
     fn batch(&mut self, rows: u64, total_rows: u64, families: u64) {
-        self.so_far.batches += 1;
-        (self.so_far.total_rows, self.so_far.families) = (total_rows, families);
         let shared = &mut *locked(self.shared);
         shared
             .moved
@@ -92,12 +90,14 @@ impl Observer for Watch<'_, '_> {
     }
 
     fn archived(&mut self, api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
-        let removed = match &mut locked(self.shared).api {
-            Some(api) => api.remove(api_keys).map_err(of_api)?,
-            None => return Ok(BTreeMap::new()),
-        };
-        self.so_far.add_api_records(&removed);
-        Ok(removed)
+        match &mut locked(self.shared).api {
+            Some(api) => api.remove(api_keys).map_err(of_api),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    fn failed(&mut self, so_far: &Outcome) {
+        self.so_far = Some(so_far.clone());
     }
 
     fn would_archive(&mut self, api_keys: &[String]) -> Result<BTreeMap<String, u64>> {
