@@ -51,6 +51,11 @@ impl Before {
             .and_then(moment)
     }
 
+    /// Whether it is still to come: then everything that is deleted is old enough.
+    pub fn is_after(&self, now: Timestamp) -> bool {
+        self.0 > now.to_zoned(TimeZone::UTC).datetime()
+    }
+
     /// Without the fraction of a second. No database knows a year before 0.
     fn at(moment: DateTime) -> Option<Self> {
         let whole = moment.with().subsec_nanosecond(0).build().ok()?;

@@ -260,7 +260,7 @@ fn options(args: &Args) -> Result<Options> {
             None => pace::target(&args.target_batch_time)?,
             Some(Compat::NovaManage) => None,
         },
-        before: args.before.as_deref().map(pace::before).transpose()?,
+        before: args.before.as_deref().map(pace::cut_off).transpose()?,
         task_log: args.task_log,
         sleep: pause(&args.sleep)?,
         dry_run: args.dry_run,

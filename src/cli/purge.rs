@@ -277,7 +277,7 @@ fn by_age(args: &Args, manner: &Manner) -> Result<u8> {
 
 fn options(args: &Args) -> Result<Options> {
     let before = match (&args.before, &args.older_than, args.all) {
-        (Some(before), ..) => Some(pace::before(before)?),
+        (Some(before), ..) => Some(pace::cut_off(before)?),
         (_, Some(days), _) => Some(older_than(days)?),
         (None, None, true) => None,
         (None, None, false) => {

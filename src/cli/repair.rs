@@ -89,7 +89,7 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
         apply: args.apply,
         run: RunOptions {
             max_rows: max_rows(&args.max_rows, false)?,
-            before: args.before.as_deref().map(pace::before).transpose()?,
+            before: args.before.as_deref().map(pace::cut_off).transpose()?,
             ..RunOptions::default()
         },
     };

@@ -7,6 +7,7 @@
 //!
 //! Architecture invariant: nothing here knows of families, markers or profiles.
 
+mod answers;
 mod denied;
 mod driver;
 mod dump;

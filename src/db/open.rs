@@ -1,8 +1,9 @@
 //! From a target to a session, with errors that say what to do next.
 
+use super::answers::other_engine;
 use super::{
-    DbError, DbErrorKind, Driver, MysqlDriver, PostgresDriver, Session, SqliteDriver, SqliteMode,
-    Target,
+    DbError, DbErrorKind, Driver, Engine, MysqlDriver, PostgresDriver, Session, SqliteDriver,
+    SqliteMode, Target,
 };
 use crate::error::{Error, Result};
 
@@ -73,6 +74,18 @@ fn sqlite_error(target: &Target, error: DbError) -> Error {
 }
 
 fn server_error(target: &Target, error: &DbError) -> Error {
+    // Of a server that has understood us there is nothing to guess.
+    let understood = [DbErrorKind::Permission, DbErrorKind::NotADatabase].contains(&error.kind);
+    if let Some(engine) = (!understood).then(|| other_engine(target)).flatten() {
+        let scheme = match engine {
+            Engine::Postgres => "postgresql",
+            Engine::Mysql | Engine::Sqlite => "mysql",
+        };
+        let message = format!("cannot connect to {target}: {engine} answers there");
+        return Error::unavailable(message).hint(format!(
+            "begin the URL with {scheme}://, or give the port of the other server"
+        ));
+    }
     let hint = match error.kind {
         DbErrorKind::Connection => "check that the server runs and that host and port are right",
         // The login is good, and there is nothing that it may do.

@@ -283,3 +283,24 @@ fn help_of_help_is_help() {
     assert_eq!(sexton(&["explain", "help"]).code, 64);
     assert_eq!(sexton(&["help", "nothing"]).code, 64);
 }
+
+/// nova-manage takes it too; but who meant it?
+#[test]
+fn a_date_in_the_future_is_taken_and_said() {
+    let sample = Sample::new();
+    let said = "sexton: --before: 2999-01-01 00:00:00 UTC is in the future: whatever is soft-deleted is old enough";
+    for command in [
+        &["archive", "--dry-run", "--quiet"][..],
+        &["archive", "--compat", "nova-manage"],
+        &["purge", "--dry-run", "--quiet"],
+        &["repair", "--quiet"],
+    ] {
+        let notices = |before: &str| {
+            let ran = sexton(&[command, &["--before", before, &sample.cell()]].concat());
+            assert!(ran.code <= 3, "{command:?}: {} {}", ran.code, ran.stderr);
+            ran.stderr.lines().filter(|line| *line == said).count()
+        };
+        assert_eq!(notices("2999-01-01"), 1, "{command:?}");
+        assert_eq!(notices("2001-01-01"), 0, "{command:?}");
+    }
+}

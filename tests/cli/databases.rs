@@ -177,3 +177,55 @@ fn generate_refuses_a_model_before_it_makes_a_file() {
         assert!(!std::path::Path::new(&path).exists(), "{model}");
     }
 }
+
+/// What lies under the name of a database is told from one, each thing in a line of its own.
+#[test]
+fn a_file_of_another_kind_is_named_as_what_it_is() {
+    let sample = Sample::new();
+    let whole = std::fs::read(sample.path("nova.db")).unwrap();
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut garbled = whole.clone();
+    garbled[4096..200_000].fill(0xa5);
+    let noise: Vec<u8> = (0..4096_u32).map(|n| (n * n % 251) as u8 | 0x80).collect();
+    let text = "neither a SQLite database nor a dump: 'hello, world'";
+    for (name, bytes, said) in [
+        ("text", b"hello, world\n".to_vec(), text),
+        ("text.gz", gzip(b"hello, world\n"), text),
+        (
+            "nova.db.gz",
+            gzip(&whole),
+            "is a compressed SQLite database; unpack it first",
+        ),
+        (
+            "encrypted",
+            noise.clone(),
+            "no text: it does not begin as any of them",
+        ),
+        (
+            "noise.gz",
+            gzip(&noise),
+            "no text: it does not begin as any of them",
+        ),
+        (
+            "cut",
+            whole[..5000].to_vec(),
+            "is not a sound SQLite database",
+        ),
+        ("garbled", garbled, "is not a sound SQLite database"),
+        ("empty", Vec::new(), "has no tables"),
+    ] {
+        std::fs::write(sample.path(name), &bytes).unwrap();
+        for command in ["audit", "archive"] {
+            let message = refused(65, &[command, &sample.name(name)]);
+            assert!(message.contains(said), "{name}: {message}");
+        }
+        assert!(std::fs::read(sample.path(name)).unwrap() == bytes, "{name}");
+    }
+    std::fs::create_dir(sample.path("directory")).unwrap();
+    let message = refused(65, &["archive", &sample.name("directory")]);
+    assert!(message.contains("is a directory; name the database file in it"));
+}

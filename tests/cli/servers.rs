@@ -36,6 +36,30 @@ fn an_unknown_host() {
     }
 }
 
+/// A URL of one kind at the port of the other.
+#[test]
+fn a_server_of_the_other_kind_is_said_to_be_one() {
+    for (engine, scheme, said) in [
+        (
+            Engine::Mysql,
+            "postgresql",
+            "MariaDB/MySQL answers there; begin the URL with mysql://",
+        ),
+        (
+            Engine::Postgres,
+            "mysql",
+            "PostgreSQL answers there; begin the URL with postgresql://",
+        ),
+    ] {
+        let database = Database::fresh(engine);
+        let (_, place) = database.url.rsplit_once('@').unwrap();
+        let place = place.split('?').next().unwrap();
+        let url = format!("{scheme}://nova:{SECRET}@{place}");
+        let message = refused(69, &["archive", &url]);
+        assert!(message.contains(said), "{message}");
+    }
+}
+
 /// The URL with another user or another database.
 fn altered(url: &str, user: Option<&str>, database: Option<&str>) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();

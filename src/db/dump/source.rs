@@ -127,6 +127,24 @@ impl Source {
         // pg_restore says of a broken file what is wrong with it.
         source.restored()?;
         let (line, text) = first.unwrap_or((1, String::new()));
+        let name = &source.name;
+        if text.starts_with("SQLite format 3\0") {
+            return Err(
+                Error::data(format!("{name} is a compressed SQLite database")).hint(
+                    "unpack it first: sexton reads dumps compressed, and databases as they are",
+                ),
+            );
+        }
+        if text.contains(|c: char| c == char::REPLACEMENT_CHARACTER || c.is_control() && c != '\t')
+        {
+            return Err(Error::data(format!(
+                "{name} is neither a SQLite database nor a dump, and no text: it does not begin as any of them"
+            ))
+            .hint(
+                "check that this is the right file; an encrypted database has to be decrypted first, and of one that is \
+                 damaged at its beginning only a backup helps",
+            ));
+        }
         Err(Error::data(format!(
             "{}: line {line}: neither a SQLite database nor a dump: '{}'",
             source.name,
