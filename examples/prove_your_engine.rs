@@ -8,7 +8,7 @@ use sexton::db::{Session, Value};
 use sexton::error::Result;
 use sexton::prove::archiver::{Archiver, Place, Ran};
 use sexton::prove::{Backend, Campaign, Report, catalogue};
-use sexton::report::prove_text;
+use sexton::report::{Paint, prove_text};
 
 /// An engine for roots, children and leaves: everything in one transaction.
 struct Mine;
@@ -78,7 +78,7 @@ fn campaign(backend: Backend) -> Result<Report> {
 }
 
 fn main() -> Result<()> {
-    print!("{}", prove_text(&campaign(Backend::Sqlite)?));
+    print!("{}", prove_text(&campaign(Backend::Sqlite)?, Paint::Plain));
     Ok(())
 }
 
@@ -96,7 +96,7 @@ mod tests {
             report.exit_code(),
             ExitCode::Done,
             "{}",
-            prove_text(&report)
+            prove_text(&report, Paint::Plain)
         );
     }
 }

@@ -149,7 +149,7 @@ fn told(args: &Args, archived: &Archived) -> Result<u8> {
     };
     say_unreachable(outcome);
     args.output
-        .write(|format, _| format.render(outcome, Deed::Archive))?;
+        .write(|format, paint| format.render(outcome, Deed::Archive, paint))?;
     Ok(code)
 }
 

@@ -16,6 +16,7 @@ use sexton::report;
 use sexton::schema::{FamilyGraph, Profile};
 
 use super::generate::create_file;
+use super::output::stdout_paint;
 
 /// Build a sample Nova database with damage, audit it, archive it, audit it again; interrupt the
 /// archiver in every way.
@@ -47,7 +48,7 @@ const DAMAGE: [(Damage, u32); 7] = [
 
 /// Runs the command; the exit code.
 pub(crate) fn run(args: &Args) -> Result<u8> {
-    let started = Instant::now();
+    let (started, paint) = (Instant::now(), stdout_paint());
     let directory = match &args.directory {
         Some(directory) => directory.clone(),
         None => tempfile::Builder::new()
@@ -87,10 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let graph = Profile::detect(&schema).families(&schema)?;
     println!("2. What is wrong with it: sexton audit {shown}\n");
     let before = look(&mut session, &graph)?;
-    println!(
-        "{}",
-        indent(&report::audit_text(&before, report::Paint::Plain))
-    );
+    println!("{}", indent(&report::audit_text(&before, paint)));
 
     println!("3. Archive all that may move: sexton archive --until-complete {shown}\n");
     let options = Options {
@@ -98,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         ..Options::default()
     };
     let outcome = archive::archive(&mut session, &graph, &options, &Stop::default(), &mut ())?;
-    println!("{}", indent(&report::archive_text(&outcome)));
+    println!("{}", indent(&report::archive_text(&outcome, paint)));
 
     println!("4. What has changed: sexton audit {shown}\n");
     let after = look(&mut session, &graph)?;
@@ -111,7 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     campaign.points = Points::Deciding;
     campaign.pairs = false;
     let proved = campaign.run(&EngineSpec::Own, &())?;
-    println!("{}", indent(&report::prove_text(&proved)));
+    println!("{}", indent(&report::prove_text(&proved, paint)));
 
     println!("6. Go on with it:\n");
     let program = std::env::current_exe().map_or("sexton".into(), |p| p.display().to_string());

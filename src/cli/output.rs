@@ -76,10 +76,10 @@ pub(crate) enum RunFormat {
 
 impl RunFormat {
     /// What a run did, in this form.
-    pub(crate) fn render(self, outcome: &Outcome, deed: Deed) -> Result<String> {
+    pub(crate) fn render(self, outcome: &Outcome, deed: Deed, paint: Paint) -> Result<String> {
         Ok(match (self, deed) {
-            (Self::Text, Deed::Archive) => report::archive_text(outcome),
-            (Self::Text, Deed::Purge) => report::purge_text(outcome),
+            (Self::Text, Deed::Archive) => report::archive_text(outcome, paint),
+            (Self::Text, Deed::Purge) => report::purge_text(outcome, paint),
             (Self::Json, _) => report::json(outcome)?,
             (Self::Jsonl, _) => report::archive_jsonl(outcome)?,
             (Self::Markdown, _) => report::archive_markdown(outcome, deed),
@@ -269,7 +269,7 @@ fn beside(path: &Path) -> Option<(PathBuf, NamedTempFile)> {
 
 /// Whether the standard output shows colours: a terminal does, unless `NO_COLOR` is set, and `CLICOLOR_FORCE`
 /// makes everything one.
-fn stdout_paint() -> Paint {
+pub(crate) fn stdout_paint() -> Paint {
     match anstream::AutoStream::choice(&std::io::stdout()) {
         anstream::ColorChoice::Never => Paint::Plain,
         _ => Paint::Colour,

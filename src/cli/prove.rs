@@ -19,7 +19,7 @@ use sexton::prove::report::Failure;
 use sexton::prove::spec::{Budget, EngineSpec, Faults};
 use sexton::prove::world::{Task, World};
 use sexton::prove::{Backend, Campaign, Engines, Report, bundle, catalogue};
-use sexton::report;
+use sexton::report::{self, Paint};
 
 use super::database::profile;
 use super::output::OutputArgs;
@@ -201,13 +201,14 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     if args.bundles.is_some() {
         write_pages(&report)?;
     }
-    args.output.write(|format, _| render(&report, format))?;
+    args.output
+        .write(|format, paint| render(&report, format, paint))?;
     Ok(report.exit_code() as u8)
 }
 
-fn render(report: &Report, format: Format) -> Result<String> {
+fn render(report: &Report, format: Format, paint: Paint) -> Result<String> {
     Ok(match format {
-        Format::Text => report::prove_text(report),
+        Format::Text => report::prove_text(report, paint),
         Format::Json => report::json(report)?,
         Format::Junit => report::prove_junit(report)?,
         Format::Sarif => report::prove_sarif(report)?,

@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
         };
         say_unreachable(&outcome);
         args.output
-            .write(|format, _| format.render(&outcome, Deed::Purge))?;
+            .write(|format, paint| format.render(&outcome, Deed::Purge, paint))?;
         return Ok(code);
     };
     Ok(match tool {

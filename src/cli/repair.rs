@@ -6,7 +6,7 @@ use sexton::cells::record_tables;
 use sexton::db::{Access, Session, Target};
 use sexton::error::{Error, Result};
 use sexton::repair::{Options, RepairOutcome, repair};
-use sexton::report;
+use sexton::report::{self, Paint};
 use sexton::schema::{ApiRecords, FamilyGraph};
 
 use super::cells::{Unreachable, api_notices, open_api};
@@ -64,9 +64,9 @@ pub(crate) struct Args {
 /// Runs the command; the exit code.
 pub(crate) fn run(args: &Args) -> Result<u8> {
     let outcome = repaired(args)?;
-    args.output.write(|format, _| {
+    args.output.write(|format, paint| {
         Ok(match format {
-            Format::Text => report::repair_text(&outcome),
+            Format::Text => report::repair_text(&outcome, paint),
             Format::Json => report::json(&outcome)?,
         })
     })?;
@@ -179,7 +179,7 @@ fn confirm(
     }
     let what = format!(
         "{}This is to be done in {}.",
-        report::repair_rows(&planned),
+        report::repair_rows(&planned, Paint::Plain),
         session.label()
     );
     confirm_on_terminal(false, &what)

@@ -49,9 +49,9 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let refusal = archive::refusal(&outcome);
     // For people what there is to say of a refusal is one line, on stderr.
     if refusal.is_none() || !args.output.is_text_alone() {
-        args.output.write(|format, _| {
+        args.output.write(|format, paint| {
             Ok(match format {
-                Format::Text => report::restore_text(&outcome),
+                Format::Text => report::restore_text(&outcome, paint),
                 Format::Json => report::json(&outcome)?,
             })
         })?;

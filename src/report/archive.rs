@@ -13,6 +13,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::paint::{ERROR, FAINT, Paint, STRONG, WARNING};
 use crate::archive::{Outcome, StopReason};
 use crate::plural::several;
 
@@ -105,12 +106,12 @@ pub(super) fn dropped(dry_run: bool) -> &'static str {
 }
 
 /// The whole report.
-pub fn archive_text(outcome: &Outcome) -> String {
+pub fn archive_text(outcome: &Outcome, paint: Paint) -> String {
     let mut text = String::new();
     let deed = Deed::Archive;
     for (title, counts) in deed.sections(outcome) {
         if counts.values().any(|n| *n > 0) {
-            let _ = writeln!(text, "{title}:\n{}\n", table(counts));
+            text += &section(&title, counts, paint);
         }
     }
     if outcome.purge_kept > 0 {
@@ -120,16 +121,32 @@ pub fn archive_text(outcome: &Outcome) -> String {
             several(outcome.purge_kept, "family")
         );
     }
-    text += &blocked_text(outcome);
-    text += &unreachable(outcome);
-    text += &totals(outcome, deed.verb(outcome.dry_run));
+    text += &kept_text(outcome, deed.blocked(), paint);
+    text += &unreachable(outcome, paint);
+    text += &totals(outcome, deed.verb(outcome.dry_run), paint);
     if let Some(before) = &outcome.before {
         let _ = writeln!(
             text,
             "Only families whose root was soft-deleted before {before} UTC."
         );
     }
-    text + closing(outcome, deed)
+    text + &ending(outcome, closing(outcome, deed), paint)
+}
+
+/// Rows by table, under a title.
+pub(super) fn section(title: &str, counts: &BTreeMap<String, u64>, paint: Paint) -> String {
+    let title = paint.with(STRONG, &format!("{title}:"));
+    format!("{title}\n{}\n\n", table(counts))
+}
+
+/// The last line, by how well it ended.
+pub(super) fn ending(outcome: &Outcome, line: &str, paint: Paint) -> String {
+    let style = match outcome.stopped_because {
+        StopReason::Failed | StopReason::Unreachable => ERROR,
+        StopReason::Complete if !outcome.has_blocked() => STRONG,
+        _ => WARNING,
+    };
+    paint.closing(style, line)
 }
 
 /// The last line: why it ended, and what that means.
@@ -174,7 +191,7 @@ pub(super) fn closing(outcome: &Outcome, deed: Deed) -> &'static str {
 }
 
 /// The line of totals, and where the time went.
-pub(super) fn totals(outcome: &Outcome, verb: &str) -> String {
+pub(super) fn totals(outcome: &Outcome, verb: &str, paint: Paint) -> String {
     let seconds = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
     let spent = outcome.spent_ms.iter();
     let spent: Vec<_> = spent
@@ -184,8 +201,8 @@ pub(super) fn totals(outcome: &Outcome, verb: &str) -> String {
         true => String::new(),
         false => format!("Seconds by kind: {}.\n", spent.join(", ")),
     };
-    format!(
-        "{}: {} of {} {verb} in {}, {}, {}, {} s.\n{spent}",
+    let all = format!(
+        "{}: {} of {} {verb} in {}, {}, {}, {} s.",
         outcome.database,
         several(outcome.total_rows, "row"),
         several(outcome.families, "family"),
@@ -193,37 +210,36 @@ pub(super) fn totals(outcome: &Outcome, verb: &str) -> String {
         several(outcome.statements, "statement"),
         several(outcome.retries, "retry"),
         seconds(outcome.elapsed_ms),
-    )
+    );
+    format!("{}\n{spent}", paint.with(STRONG, &all))
 }
 
 /// The report of a purge.
-pub fn purge_text(outcome: &Outcome) -> String {
+pub fn purge_text(outcome: &Outcome, paint: Paint) -> String {
     let mut text = String::new();
     let deed = Deed::Purge;
-    let verb = deed.verb(outcome.dry_run);
-    if outcome.total_rows > 0 {
-        let _ = writeln!(text, "Rows {verb}:\n{}\n", table(&outcome.rows));
+    for (title, counts) in deed.sections(outcome) {
+        if counts.values().any(|n| *n > 0) {
+            text += &section(&title, counts, paint);
+        }
     }
-    if outcome.api_records.values().any(|n| *n > 0) {
-        let (title, records) = (api_records(outcome.dry_run), table(&outcome.api_records));
-        let _ = writeln!(text, "{title}:\n{records}\n");
-    }
-    text += &kept_text(outcome, deed.blocked());
-    text += &unreachable(outcome);
-    text += &totals(outcome, verb);
+    text += &kept_text(outcome, deed.blocked(), paint);
+    text += &unreachable(outcome, paint);
+    text += &totals(outcome, deed.verb(outcome.dry_run), paint);
     if let Some(before) = &outcome.before {
         let _ = writeln!(text, "Only what was deleted before {before} UTC.");
     }
-    text + closing(outcome, deed)
+    text + &ending(outcome, closing(outcome, deed), paint)
 }
 
 /// The blocked families, with path and remedy.
 pub fn blocked_text(outcome: &Outcome) -> String {
-    kept_text(outcome, Deed::Archive.blocked())
+    kept_text(outcome, Deed::Archive.blocked(), Paint::Plain)
 }
 
-fn unreachable(outcome: &Outcome) -> String {
-    let line = |(cell, why): (&String, &String)| format!("Not reached: cell {cell}: {why}\n");
+fn unreachable(outcome: &Outcome, paint: Paint) -> String {
+    let word = paint.with(ERROR, "Not reached");
+    let line = |(cell, why): (&String, &String)| format!("{word}: cell {cell}: {why}\n");
     let lines: String = outcome.unreachable.iter().map(line).collect();
     if lines.is_empty() {
         lines
@@ -232,10 +248,11 @@ fn unreachable(outcome: &Outcome) -> String {
     }
 }
 
-fn kept_text(outcome: &Outcome, word: &str) -> String {
+fn kept_text(outcome: &Outcome, word: &str, paint: Paint) -> String {
     let mut text = String::new();
     for (reason, count) in &outcome.blocked_families {
-        let _ = writeln!(text, "{count} {word}: {reason}");
+        let head = format!("{count} {word}: {reason}");
+        let _ = writeln!(text, "{}", paint.with(WARNING, &head));
         let mut remedies: Vec<&str> = Vec::new();
         for blocked in outcome
             .blocked
@@ -256,7 +273,8 @@ fn kept_text(outcome: &Outcome, word: &str) -> String {
             );
         }
         for remedy in remedies {
-            let _ = writeln!(text, "  remedy: {remedy}");
+            let label = paint.with(FAINT, "remedy:");
+            let _ = writeln!(text, "  {label} {remedy}");
         }
         text.push('\n');
     }
@@ -308,5 +326,24 @@ fn example() -> Outcome {
         unreachable: BTreeMap::from([("cell2".to_owned(), "it refused".to_owned())]),
         stopped_because: StopReason::Unreachable,
         ..Outcome::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::restore_text;
+
+    #[test]
+    fn colours_add_nothing_but_themselves() {
+        for text in [archive_text, purge_text, restore_text] {
+            let coloured = text(&example(), Paint::Colour);
+            let plain = anstream::adapter::strip_str(&coloured).to_string();
+            assert_eq!(plain, text(&example(), Paint::Plain));
+            assert_ne!(plain, coloured);
+        }
+        let text = archive_text(&example(), Paint::Colour);
+        let blocked = "\u{1b}[1m\u{1b}[33m2 blocked: no-shadow-table\u{1b}[0m\n";
+        assert!(text.contains(blocked), "{text}");
     }
 }

@@ -10,6 +10,7 @@ mod html;
 mod junit;
 mod markdown;
 mod mend;
+mod paint;
 mod prometheus;
 mod prove;
 mod repair;
@@ -23,6 +24,7 @@ pub use archive::{
 pub use audit::{audit_github, audit_jsonl, audit_junit, audit_markdown, audit_sarif, audit_text};
 pub use diagram::{DiagramFormat, diagram};
 pub use html::{Families, archive_html, audit_html, failure_html, prove_html};
+pub use paint::Paint;
 pub use prometheus::{archive_prometheus, audit_prometheus, purge_prometheus};
 pub use prove::{prove_github, prove_junit, prove_markdown, prove_sarif, prove_text};
 pub use repair::{repair_rows, repair_text};
@@ -32,7 +34,6 @@ pub use schema::{Entry as SchemaEntry, SchemaReport, schema_text};
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use anstyle::Style;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -53,24 +54,6 @@ fn lines(values: &[impl Serialize]) -> Result<String> {
     };
     let lines: Vec<_> = values.iter().map(line).collect::<Result<_>>()?;
     Ok(lines.join("\n"))
-}
-
-/// Whether a text is for somebody who sees colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paint {
-    /// Nothing but the text.
-    Plain,
-    /// With the escape sequences of a terminal.
-    Colour,
-}
-
-impl Paint {
-    fn with(self, style: Style, text: &str) -> String {
-        match self {
-            Self::Plain => text.to_owned(),
-            Self::Colour => format!("{style}{text}{style:#}"),
-        }
-    }
 }
 
 /// Rows in aligned columns, indented.
@@ -101,9 +84,10 @@ fn right_aligned(rows: Vec<Vec<String>>, numbers: Range<usize>) -> String {
 }
 
 /// A line of a block: a label, and a value unless it is empty.
-fn indented(out: &mut String, label: &str, value: &str) {
+fn indented(out: &mut String, paint: Paint, label: &str, value: &str) {
     if !value.is_empty() {
-        let _ = writeln!(out, "    {label:<10}{value}");
+        let label = paint.with(paint::FAINT, &format!("{label:<10}"));
+        let _ = writeln!(out, "    {label}{value}");
     }
 }
 

@@ -9,7 +9,11 @@ mod verdict;
 
 use std::fmt::Write as _;
 
+use anstyle::Style;
+
+use super::paint::{ERROR, FAINT, Paint, STRONG, WARNING};
 use super::{grouped, indented, right_aligned, several};
+use crate::exit::ExitCode;
 use crate::prove::report::{Failure, Undetermined};
 use crate::prove::{Case, Report};
 use crate::quote::shortened;
@@ -21,42 +25,52 @@ pub use sarif::prove_sarif;
 pub(super) use verdict::verdict;
 
 /// The whole report as text.
-pub fn prove_text(report: &Report) -> String {
-    let mut text = totals(report);
-    let _ = writeln!(text, "\n{}", by_world(report));
-    let _ = writeln!(text, "\n{}", by_oracle(report));
+pub fn prove_text(report: &Report, paint: Paint) -> String {
+    let mut text = totals(report, paint);
+    let _ = writeln!(text, "\n{}", paint.headed(&by_world(report)));
+    let _ = writeln!(text, "\n{}", paint.headed(&by_oracle(report)));
     if !report.writers.is_empty() {
-        let _ = writeln!(text, "\n{}", by_writer(report));
+        let _ = writeln!(text, "\n{}", paint.headed(&by_writer(report)));
     }
     for failure in &report.failures {
         text.push('\n');
-        block(&mut text, failure);
+        block(&mut text, failure, paint);
     }
     if report.cases > report.fired {
-        let _ = writeln!(
-            text,
-            "\n{} whose fault did not fire, which proves nothing:",
-            several(report.cases - report.fired, "case")
-        );
+        let cases = several(report.cases - report.fired, "case");
+        let head = format!("{cases} whose fault did not fire, which proves nothing:");
+        let _ = writeln!(text, "\n{}", paint.with(ERROR, &head));
         for case in &report.not_fired {
             let _ = writeln!(text, "    {case}");
         }
     }
     if let Some(found) = &report.undetermined {
-        let _ = writeln!(
-            text,
-            "\nThe engine does not do the same twice: {}",
-            place(found)
-        );
-        indented(&mut text, "first", &found.expected);
-        indented(&mut text, "then", &found.found);
+        let head = format!("The engine does not do the same twice: {}", place(found));
+        let _ = writeln!(text, "\n{}", paint.with(ERROR, &head));
+        indented(&mut text, paint, "first", &found.expected);
+        indented(&mut text, paint, "then", &found.found);
     }
-    let _ = writeln!(text, "\n{}", verdict(report));
+    text.push('\n');
+    let verdict = verdict(report);
+    let (first, rest) = verdict.split_once('\n').unwrap_or((&verdict, ""));
+    text += &paint.closing(of(report.exit_code()), first);
+    if !rest.is_empty() {
+        let _ = writeln!(text, "{rest}");
+    }
     text
 }
 
+/// The style of a verdict.
+fn of(code: ExitCode) -> Style {
+    match code {
+        ExitCode::Done => STRONG,
+        ExitCode::Stopped => WARNING,
+        _ => ERROR,
+    }
+}
+
 /// What was run, with every denominator.
-fn totals(report: &Report) -> String {
+fn totals(report: &Report, paint: Paint) -> String {
     let seconds = |ms: u64| ms as f64 / 1000.0;
     let running = seconds(report.elapsed_ms.saturating_sub(report.shrinking_ms));
     let rate = report.cases as f64 / running.max(0.001);
@@ -82,7 +96,8 @@ fn totals(report: &Report) -> String {
             ),
         ),
     ] {
-        let _ = writeln!(text, "{label:<10}{value}");
+        let label = paint.with(FAINT, &format!("{label:<10}"));
+        let _ = writeln!(text, "{label}{value}");
     }
     text
 }
@@ -155,28 +170,26 @@ fn by_writer(report: &Report) -> String {
     right_aligned(rows, 1..3)
 }
 
-fn block(text: &mut String, failure: &Failure) {
-    let _ = writeln!(text, "failure {}", failure.fingerprint);
-    indented(text, "world", &failure.world);
+fn block(text: &mut String, failure: &Failure, paint: Paint) {
+    let head = format!("failure {}", failure.fingerprint);
+    let _ = writeln!(text, "{}", paint.with(ERROR, &head));
+    let mut line = |label: &str, value: &str| indented(text, paint, label, value);
+    line("world", &failure.world);
     let fault = shortened(&failure.fault, QUOTED);
     let fault = match failure.undisturbed && failure.scenario.case != Case::default() {
         true => format!("none is needed, the undisturbed run fails too; here {fault}"),
         false => fault,
     };
-    indented(text, "fault", &fault);
-    indented(text, "found", &failure.what);
+    line("fault", &fault);
+    line("found", &failure.what);
     let calm = failure.undisturbed && !failure.said.is_empty();
     let undisturbed = if calm { "undisturbed: " } else { "" };
     let said = format!("{undisturbed}{}", failure.said);
-    indented(text, "engine", &shortened(&said, QUOTED));
-    indented(text, "cases", &grouped(failure.count));
-    indented(
-        text,
-        "bundle",
-        failure.bundle.as_deref().unwrap_or_default(),
-    );
+    line("engine", &shortened(&said, QUOTED));
+    line("cases", &grouped(failure.count));
+    line("bundle", failure.bundle.as_deref().unwrap_or_default());
     let why = failure.not_shrunk.as_deref().unwrap_or_default();
-    indented(text, "unshrunk", why);
+    line("unshrunk", why);
 }
 
 /// How much of a statement, or of what an engine says, is quoted, in characters.
@@ -264,15 +277,28 @@ mod tests {
 
     #[test]
     fn a_report_has_its_denominators() {
-        insta::assert_snapshot!(prove_text(&example()));
+        insta::assert_snapshot!(prove_text(&example(), Paint::Plain));
+    }
+
+    #[test]
+    fn colours_add_nothing_but_themselves() {
+        for report in [example(), sound()] {
+            let coloured = prove_text(&report, Paint::Colour);
+            let plain = anstream::adapter::strip_str(&coloured).to_string();
+            assert_eq!(plain, prove_text(&report, Paint::Plain));
+        }
+        let text = prove_text(&example(), Paint::Colour);
+        assert!(text.contains("\u{1b}[1m\u{1b}[31mFAILED: "), "{text}");
     }
 
     #[test]
     fn a_campaign_that_passed_over_statements_says_so() {
         let mut report = sound();
-        assert!(!prove_text(&report).contains("--faults all"));
+        assert!(!prove_text(&report, Paint::Plain).contains("--faults all"));
         report.deciding_only = true;
-        assert!(prove_text(&report).contains("--faults all hits those between them too"));
+        assert!(
+            prove_text(&report, Paint::Plain).contains("--faults all hits those between them too")
+        );
     }
 
     #[test]
@@ -280,9 +306,9 @@ mod tests {
         let mut report = sound();
         let turns = |turns, changed| crate::prove::report::Turns { turns, changed };
         report.writers.insert("revive".into(), turns(12, 3));
-        assert!(!prove_text(&report).contains("Never changed a row"));
+        assert!(!prove_text(&report, Paint::Plain).contains("Never changed a row"));
         report.writers.insert("add-child".into(), turns(12, 0));
-        let text = prove_text(&report);
+        let text = prove_text(&report, Paint::Plain);
         assert!(
             text.contains("Never changed a row, and so prove nothing: add-child."),
             "{text}"
@@ -294,7 +320,7 @@ mod tests {
         let mut report = sound();
         report.never_hit.push("freeze".into());
         assert_eq!(report.exit_code(), ExitCode::Data);
-        let text = prove_text(&report);
+        let text = prove_text(&report, Paint::Plain);
         assert!(text.contains("NOT PROVED"), "{text}");
         assert!(text.contains("Had nothing to hit: freeze."), "{text}");
     }
@@ -305,7 +331,7 @@ mod tests {
         report.failures.truncate(1);
         report.failures[0].undisturbed = true;
         let fault = |report: &Report| {
-            let text = prove_text(report);
+            let text = prove_text(report, Paint::Plain);
             let line = text.lines().find(|l| l.starts_with("    fault"));
             line.unwrap().to_owned()
         };
@@ -327,7 +353,7 @@ mod tests {
     fn what_shrinking_took_does_not_count_in_the_rate() {
         let mut report = sound();
         (report.cases, report.elapsed_ms, report.shrinking_ms) = (1_000, 30_000, 20_000);
-        let text = prove_text(&report);
+        let text = prove_text(&report, Paint::Plain);
         assert!(
             text.contains("30.0 s, 20.0 s of it to shrink failures"),
             "{text}"
@@ -339,7 +365,7 @@ mod tests {
     fn second_faults_that_were_not_counted_off_yet_are_named() {
         let mut report = sound();
         (report.stopped, report.worlds[1].finished) = (true, false);
-        let text = prove_text(&report);
+        let text = prove_text(&report, Paint::Plain);
         assert!(
             text.contains("Not run: second faults in the worlds"),
             "{text}"
@@ -350,14 +376,14 @@ mod tests {
     fn a_failure_that_was_not_shrunk_says_why() {
         let mut report = example();
         report.failures[0].not_shrunk = Some("it did not fail again".into());
-        let text = prove_text(&report);
+        let text = prove_text(&report, Paint::Plain);
         let line = "\n    unshrunk  it did not fail again\n";
         assert_eq!(text.matches(line).count(), 1, "{text}");
     }
 
     #[test]
     fn a_campaign_that_holds_says_so_and_one_that_stopped_says_how_far_it_came() {
-        let text = prove_text(&sound());
+        let text = prove_text(&sound(), Paint::Plain);
         assert!(text.contains("HELD: all oracles, in 3,001 cases"), "{text}");
         assert!(text.contains("Never asked: conserved, "), "{text}");
         let mut stopped = Report {
@@ -366,7 +392,7 @@ mod tests {
             ..sound()
         };
         (stopped.worlds[1].planned, stopped.worlds[1].finished) = (1_800, false);
-        insta::assert_snapshot!(prove_text(&stopped));
+        insta::assert_snapshot!(prove_text(&stopped, Paint::Plain));
         assert_eq!(stopped.exit_code(), ExitCode::Stopped);
     }
 
@@ -378,7 +404,7 @@ mod tests {
             .not_fired
             .push("cycle: the connection is lost".into());
         assert_eq!(report.exit_code(), ExitCode::Internal);
-        let text = prove_text(&report);
+        let text = prove_text(&report, Paint::Plain);
         assert!(text.contains("1 case whose fault did not fire"), "{text}");
         assert!(text.contains("    cycle: the connection is lost"), "{text}");
         assert!(text.contains("NOT PROVED"), "{text}");
@@ -394,7 +420,7 @@ mod tests {
             found: "main: DELETE FROM disk".into(),
         });
         assert_eq!(report.exit_code(), ExitCode::Data);
-        let text = prove_text(&report);
+        let text = prove_text(&report, Paint::Plain);
         for part in [
             "world cycle, point 7",
             "    first     main: DELETE FROM server",

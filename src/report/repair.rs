@@ -2,43 +2,47 @@
 
 use std::fmt::Write;
 
-use super::archive::table;
+use super::archive::section;
 use super::grouped;
+use super::paint::{ERROR, FAINT, Paint, STRONG, WARNING};
 use crate::archive::StopReason;
 use crate::plural::{plural, several};
 use crate::repair::RepairOutcome;
 
 /// The whole report.
-pub fn repair_text(outcome: &RepairOutcome) -> String {
-    let mut text = repair_rows(outcome);
-    text += match outcome.stopped_because {
-        StopReason::Failed => "The database was lost; run again to go on.\n",
-        reason if reason != StopReason::Complete => "Stopped early; run again to go on.\n",
-        _ if !outcome.applied && outcome.healed.is_empty() => "Nothing to heal.\n",
-        _ if !outcome.applied => "A plan: nothing was written. --apply does it.\n",
-        _ if outcome.left.is_empty() && outcome.blocked.is_empty() => "Done.\n",
-        _ => "Done, but for what is left to you.\n",
+pub fn repair_text(outcome: &RepairOutcome, paint: Paint) -> String {
+    let (style, line) = match outcome.stopped_because {
+        StopReason::Failed => (ERROR, "The database was lost; run again to go on."),
+        reason if reason != StopReason::Complete => (WARNING, "Stopped early; run again to go on."),
+        _ if !outcome.applied && outcome.healed.is_empty() => (STRONG, "Nothing to heal."),
+        _ if !outcome.applied => (STRONG, "A plan: nothing was written. --apply does it."),
+        _ if outcome.left.is_empty() && outcome.blocked.is_empty() => (STRONG, "Done."),
+        _ => (WARNING, "Done, but for what is left to you."),
     };
-    text
+    repair_rows(outcome, paint) + &paint.closing(style, line)
 }
 
 /// What is or would be healed and moved, and what is left.
-pub fn repair_rows(outcome: &RepairOutcome) -> String {
+pub fn repair_rows(outcome: &RepairOutcome, paint: Paint) -> String {
     let mut text = String::new();
+    let line = |text: &mut String, label: &str, value: &str| {
+        let label = paint.with(FAINT, &format!("{label:<11}"));
+        let _ = writeln!(text, "    {label}{value}");
+    };
     let applied = outcome.applied;
     for healed in &outcome.healed {
         let done = if applied { "healed" } else { "to heal" };
         let _ = writeln!(
             text,
-            "{done}: {} ({} {} {}: {})\n    what       {}\n    how        {}",
-            healed.check,
+            "{} ({} {} {}: {})",
+            paint.with(STRONG, &format!("{done}: {}", healed.check)),
             grouped(healed.rows),
             healed.table,
             plural(healed.rows, "row"),
             keys(&healed.samples, healed.rows),
-            healed.message,
-            healed.done,
         );
+        line(&mut text, "what", &healed.message);
+        line(&mut text, "how", &healed.done);
     }
     if !outcome.healed.is_empty() {
         text.push('\n');
@@ -62,7 +66,7 @@ pub fn repair_rows(outcome: &RepairOutcome) -> String {
         ),
     ] {
         if rows.values().any(|n| *n > 0) {
-            let _ = writeln!(text, "{where_to}:\n{}\n", table(rows));
+            text += &section(&where_to, rows, paint);
         }
     }
     if !outcome.not_restored.is_empty() {
@@ -73,36 +77,33 @@ pub fn repair_rows(outcome: &RepairOutcome) -> String {
         );
     }
     for blocked in &outcome.blocked {
-        let _ = writeln!(
-            text,
-            "in the way: {}\n    path       {}\n    remedy     {}",
-            blocked.reason,
-            blocked.path.join("  <-  "),
-            blocked.remedy
-        );
+        let head = format!("in the way: {}", blocked.reason);
+        let _ = writeln!(text, "{}", paint.with(WARNING, &head));
+        line(&mut text, "path", &blocked.path.join("  <-  "));
+        line(&mut text, "remedy", &blocked.remedy);
     }
     for left in &outcome.left {
         let _ = writeln!(
             text,
-            "left to you: {} ({} {}: {})\n    what       {}\n    why        {}\n    choices    {}",
-            left.check,
+            "{} ({} {}: {})",
+            paint.with(WARNING, &format!("left to you: {}", left.check)),
             grouped(left.count),
             left.table,
             keys(&left.samples, left.count),
-            left.message,
-            left.why,
-            left.choices,
         );
+        line(&mut text, "what", &left.message);
+        line(&mut text, "why", &left.why);
+        line(&mut text, "choices", &left.choices);
     }
     for gap in &outcome.not_checked {
         let table = gap.table.as_deref().unwrap_or("");
-        let _ = writeln!(text, "not checked: {} {table}: {}", gap.check, gap.why);
+        let word = paint.with(ERROR, "not checked");
+        let _ = writeln!(text, "{word}: {} {table}: {}", gap.check, gap.why);
     }
     if !(outcome.left.is_empty() && outcome.blocked.is_empty() && outcome.not_checked.is_empty()) {
         text.push('\n');
     }
-    let _ = writeln!(
-        text,
+    let totals = format!(
         "{}: {} {}, {} left, {}.",
         outcome.database,
         several(outcome.healed.len() as u64, "finding"),
@@ -110,6 +111,7 @@ pub fn repair_rows(outcome: &RepairOutcome) -> String {
         outcome.left.len(),
         several(outcome.statements, "statement"),
     );
+    let _ = writeln!(text, "{}", paint.with(STRONG, &totals));
     text
 }
 

@@ -2,24 +2,22 @@
 
 use std::fmt::Write;
 
-use super::archive::{table, totals};
+use super::archive::{ending, section, totals};
+use super::paint::Paint;
 use crate::archive::{Outcome, StopReason};
 
 /// The whole report.
-pub fn restore_text(outcome: &Outcome) -> String {
+pub fn restore_text(outcome: &Outcome, paint: Paint) -> String {
     let mut text = String::new();
     let verb = match outcome.dry_run {
         true => "would come back",
         false => "came back",
     };
     if outcome.total_rows > 0 {
-        let _ = writeln!(
-            text,
-            "Rows that {verb} to the live tables:\n{}\n",
-            table(&outcome.rows)
-        );
+        let title = format!("Rows that {verb} to the live tables");
+        text += &section(&title, &outcome.rows, paint);
     }
-    text += &totals(outcome, verb);
+    text += &totals(outcome, verb, paint);
     if !outcome.not_restored.is_empty() {
         let _ = writeln!(
             text,
@@ -27,12 +25,12 @@ pub fn restore_text(outcome: &Outcome) -> String {
             outcome.not_restored.join(", ")
         );
     }
-    text += match outcome.stopped_because {
+    let line = match outcome.stopped_because {
         StopReason::Complete if outcome.dry_run => "A dry run: nothing was written.\n",
         StopReason::Complete => {
             "Complete: soft-deleted as before, and the next archive run takes them again.\n"
         }
         _ => "Stopped before anything came back; run again.\n",
     };
-    text
+    text + &ending(outcome, line, paint)
 }

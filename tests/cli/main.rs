@@ -31,5 +31,6 @@ mod secrets;
 mod servers;
 mod settings;
 mod signals;
+mod terminal;
 mod valid;
 mod world_files;

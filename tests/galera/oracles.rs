@@ -8,7 +8,7 @@ use sexton::prove::archiver::{Archiver, Control, Ended, Mistake, Own, Place, Ran
 use sexton::prove::fault::Mode;
 use sexton::prove::oracle::Oracle;
 use sexton::prove::{Backend, Campaign, Points, Report, catalogue};
-use sexton::report::prove_text;
+use sexton::report::{Paint, prove_text};
 
 fn campaign(backend: Backend, worlds: &[&str], modes: &[Mode]) -> Campaign {
     let worlds = worlds.iter().map(|name| catalogue::world(name).unwrap());
@@ -46,9 +46,22 @@ impl Archiver for Watched {
 fn holds(campaign: &Campaign, cases: u64) -> Vec<Ended> {
     let ends = Ends::default();
     let report = run(campaign, || Watched(Arc::clone(&ends)));
-    assert!(report.failures.is_empty(), "{}", prove_text(&report));
-    assert_eq!(report.fired, report.cases, "{}", prove_text(&report));
-    assert!(report.cases >= cases, "{}", prove_text(&report));
+    assert!(
+        report.failures.is_empty(),
+        "{}",
+        prove_text(&report, Paint::Plain)
+    );
+    assert_eq!(
+        report.fired,
+        report.cases,
+        "{}",
+        prove_text(&report, Paint::Plain)
+    );
+    assert!(
+        report.cases >= cases,
+        "{}",
+        prove_text(&report, Paint::Plain)
+    );
     assert!(report.never_hit.is_empty(), "{:?}", report.never_hit);
     let ends = ends.lock().unwrap();
     ends.clone()
@@ -127,7 +140,7 @@ fn what_an_engine_gets_wrong_on_a_cluster_is_seen() {
         });
         failures.map(|f| f.oracle).collect()
     };
-    let text = prove_text(&report);
+    let text = prove_text(&report, Paint::Plain);
     let swallows = by("chain", Mode::Conflict);
     assert!(swallows.contains(&Oracle::Conserved), "{text}");
     let splits = by("diamond", Mode::Conflict);

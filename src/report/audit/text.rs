@@ -2,17 +2,15 @@
 
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Effects, Style};
+use anstyle::Style;
 
 use super::super::census::census_text;
-use super::super::{Paint, grouped};
+use super::super::paint::{FAINT, Paint, STRONG, of};
+use super::super::{grouped, indented};
 use super::upgrade::upgrade;
 use super::{state, worst_first};
 use crate::audit::{AuditReport, Finding, Severity};
 use crate::quote::one_line;
-
-const STRONG: Style = Style::new().effects(Effects::BOLD);
-const FAINT: Style = Style::new().effects(Effects::DIMMED);
 
 /// The report as text.
 pub fn audit_text(report: &AuditReport, paint: Paint) -> String {
@@ -76,10 +74,7 @@ pub(super) fn block(finding: &Finding, paint: Paint) -> String {
         paint.with(STRONG, &message)
     );
     let mut line = |label: &str, value: &str| {
-        if !value.is_empty() {
-            let label = paint.with(FAINT, &format!("{label:<10}"));
-            let _ = writeln!(out, "    {label}{}", one_line(value.to_owned()));
-        }
+        indented(&mut out, paint, label, &one_line(value.to_owned()));
     };
     line("table", &finding.table);
     line(
@@ -98,15 +93,6 @@ pub(super) fn block(finding: &Finding, paint: Paint) -> String {
     line("remedy", &finding.to_mend());
     line("id", &finding.fingerprint);
     out
-}
-
-fn of(severity: Severity) -> Style {
-    let colour = match severity {
-        Severity::Error => AnsiColor::Red,
-        Severity::Warning => AnsiColor::Yellow,
-        Severity::Note => AnsiColor::Cyan,
-    };
-    colour.on_default().effects(Effects::BOLD)
 }
 
 #[cfg(test)]

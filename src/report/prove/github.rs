@@ -2,7 +2,7 @@
 
 use super::super::github::{Level, annotation};
 use super::problems::problems;
-use super::{block, verdict};
+use super::{Paint, block, verdict};
 use crate::prove::Report;
 
 /// The report as workflow commands.
@@ -10,7 +10,7 @@ pub fn prove_github(report: &Report) -> String {
     let mut out = String::new();
     for failure in &report.failures {
         let mut text = String::new();
-        block(&mut text, failure);
+        block(&mut text, failure, Paint::Plain);
         let title = format!("{} in {}", failure.fingerprint, failure.world);
         annotation(&mut out, Level::Error, &title, text.trim_end());
     }

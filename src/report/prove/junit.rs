@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite};
 
-use super::{block, grouped, place, several};
+use super::{Paint, block, grouped, place, several};
 use crate::error::Result;
 use crate::prove::Report;
 use crate::prove::oracle::Oracle;
@@ -148,7 +148,7 @@ fn status(report: &Report, world: &WorldCount, oracle: Oracle) -> TestCaseStatus
             status.set_type(first.fingerprint.as_str());
             let mut text = String::new();
             for failure in failures {
-                block(&mut text, failure);
+                block(&mut text, failure, Paint::Plain);
             }
             status.set_description(text);
             status

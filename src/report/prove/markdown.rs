@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::{grouped, markdown as md, several};
 use super::problems::problems;
-use super::{block, points, verdict};
+use super::{Paint, block, points, verdict};
 use crate::prove::Report;
 
 /// The report as Markdown.
@@ -39,7 +39,7 @@ pub fn prove_markdown(report: &Report) -> String {
     md::table(&mut out, &["world", "cases:", "fired:", "failures:"], rows);
     for failure in &report.failures {
         let mut text = String::new();
-        block(&mut text, failure);
+        block(&mut text, failure, Paint::Plain);
         let mut content = String::new();
         md::code_block(&mut content, "text", &text);
         let title = format!(
