@@ -165,6 +165,8 @@ enum Format {
     Text,
     /// For scripts; carries a `version`.
     Json,
+    /// For scripts, a line for each world, oracle, mode and failure.
+    Jsonl,
     /// For CI systems: a suite for each world, a test for each oracle.
     Junit,
     /// For code scanning and viewers of results: SARIF 2.1.0.
@@ -210,6 +212,7 @@ fn render(report: &Report, format: Format, paint: Paint) -> Result<String> {
     Ok(match format {
         Format::Text => report::prove_text(report, paint),
         Format::Json => report::json(report)?,
+        Format::Jsonl => report::prove_jsonl(report)?,
         Format::Junit => report::prove_junit(report)?,
         Format::Sarif => report::prove_sarif(report)?,
         Format::Markdown => report::prove_markdown(report),

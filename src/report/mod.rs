@@ -26,7 +26,7 @@ pub use diagram::{DiagramFormat, diagram};
 pub use html::{Families, archive_html, audit_html, failure_html, prove_html};
 pub use paint::Paint;
 pub use prometheus::{archive_prometheus, audit_prometheus, purge_prometheus};
-pub use prove::{prove_github, prove_junit, prove_markdown, prove_sarif, prove_text};
+pub use prove::{prove_github, prove_jsonl, prove_junit, prove_markdown, prove_sarif, prove_text};
 pub use repair::{repair_rows, repair_text};
 pub use restore::restore_text;
 pub use schema::{Entry as SchemaEntry, SchemaReport, schema_text};

@@ -1,6 +1,7 @@
 //! What a campaign found: text, and a file for each other format.
 
 mod github;
+mod jsonl;
 mod junit;
 mod markdown;
 mod problems;
@@ -19,6 +20,7 @@ use crate::prove::{Case, Report};
 use crate::quote::shortened;
 
 pub use github::prove_github;
+pub use jsonl::prove_jsonl;
 pub use junit::prove_junit;
 pub use markdown::prove_markdown;
 pub use sarif::prove_sarif;

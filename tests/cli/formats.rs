@@ -221,6 +221,33 @@ fn the_same_findings_are_in_every_format() {
     }
 }
 
+/// The table of docs/reports.md: which command has which formats.
+#[test]
+fn the_page_about_reports_lists_the_formats_that_there_are() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reports.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.lines().skip_while(|l| !l.starts_with("| format |"));
+    let rows = rows.take_while(|l| l.starts_with('|'));
+    let rows: Vec<Vec<_>> = rows
+        .map(|row| row.split('|').skip(1).map(str::trim).collect())
+        .collect();
+    let (head, formats) = (&rows[0], &rows[2..]);
+    let mut commands = 0;
+    for (column, names) in head.iter().enumerate().skip(1).take(4) {
+        let listed: Vec<_> = formats.iter().filter(|row| row[column] == "yes").collect();
+        let listed: Vec<_> = listed.iter().map(|row| row[0].trim_matches('`')).collect();
+        for name in names.split(", ") {
+            let words: Vec<_> = name.split(' ').collect();
+            let ran = sexton(&[&words[..], &["--format", "none"]].concat());
+            let known = ran.stderr.split("[possible values: ").nth(1).unwrap();
+            let known = known.split(']').next().unwrap();
+            assert_eq!(known.split(", ").collect::<Vec<_>>(), listed, "{name}");
+            commands += 1;
+        }
+    }
+    assert_eq!(commands, 8);
+}
+
 fn coloured(set: &[(&str, &str)], arguments: &[&str]) -> Ran {
     let mut command = crate::sample::command();
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {

@@ -286,9 +286,41 @@ fn every_reason_to_stop_is_in_the_schema() {
 }
 
 #[test]
+fn the_report_of_a_restore_is_one_of_archive() {
+    let sample = Sample::new();
+    let cell = sample.cell();
+    sexton(&["archive", &cell, "--until-complete", "--quiet"]);
+    let key = "SELECT id FROM shadow_instances ORDER BY id LIMIT 1";
+    let key = sample.session().query_count(key).unwrap();
+    let root = format!("instances:{key}");
+    let restore = || {
+        sexton(&[
+            "restore",
+            &cell,
+            "--root",
+            &root,
+            "--dry-run",
+            "--format",
+            "json",
+        ])
+    };
+    let ran = restore();
+    assert!(ran.json()["not_restored"][0].is_string(), "{}", ran.stdout);
+    valid(&strict("archive"), &ran.json());
+    // Its key is taken.
+    sample
+        .session()
+        .execute("INSERT INTO instances SELECT * FROM shadow_instances")
+        .unwrap();
+    let ran = restore();
+    assert!(ran.json()["blocked"][0].is_object(), "{}", ran.stdout);
+    valid(&strict("archive"), &ran.json());
+}
+
+#[test]
 fn reports_of_a_proof_are_valid() {
     let sample = Sample::empty();
-    let formats = ["json", "sarif", "junit", "markdown", "github"];
+    let formats = ["json", "jsonl", "sarif", "junit", "markdown", "github"];
     let to = formats.map(|format| format!("{format}={}", sample.name(format)));
     let to: Vec<_> = to.iter().flat_map(|to| ["--report", to.as_str()]).collect();
     // A lie of the database, which no engine survives.
@@ -307,6 +339,7 @@ fn reports_of_a_proof_are_valid() {
     let read = |format: &str| std::fs::read_to_string(sample.path(format)).unwrap();
     let json: Json = serde_json::from_str(&read("json")).unwrap();
     valid(&strict("prove"), &json);
+    valid_lines("prove", &read("jsonl"));
     valid(&sarif(), &serde_json::from_str(&read("sarif")).unwrap());
     valid_junit(&sample, &read("junit"));
     let failures = json["failures"].as_array().unwrap();
