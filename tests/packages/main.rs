@@ -48,6 +48,94 @@ fn works(binary: &Path) {
     );
 }
 
+/// The root of a system that has what the package needs, as far as its package manager is told, and nothing else.
+struct Root {
+    directory: tempfile::TempDir,
+}
+
+impl Root {
+    fn with(depends: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let admin = directory.path().join("var/lib/dpkg");
+        for part in ["info", "updates", "triggers"] {
+            std::fs::create_dir_all(admin.join(part)).unwrap();
+        }
+        // `libc6 (>= 2.34), libgcc-s1 (>= 4.2)`: what this machine has of it, so that versions are compared.
+        let names = depends.split(", ").map(|d| d.split(' ').next().unwrap());
+        let stanza = |name| run("dpkg-query", &["--status", name]);
+        let status: Vec<_> = names.map(stanza).collect();
+        std::fs::write(admin.join("status"), status.join("\n")).unwrap();
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Runs dpkg on it, as any user, with a log of its own.
+    fn dpkg(&self, arguments: &[&str]) -> String {
+        let root = format!("--root={}", self.directory.path().display());
+        let log = format!("--log={}", self.path("dpkg.log").display());
+        let output = Command::new("dpkg")
+            .args([&root, &log, "--force-not-root"])
+            .args(arguments)
+            // It looks there for what an installation may call.
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(output.status.success(), "dpkg {arguments:?}: {said}");
+        said
+    }
+
+    /// What is known of the package there: `ii`, or nothing.
+    fn state(&self) -> String {
+        let admin = format!("--admindir={}", self.path("var/lib/dpkg").display());
+        let shown = ["--showformat=${db:Status-Abbrev}", "--show", "sexton"];
+        let output = Command::new("dpkg-query").arg(admin).args(shown).output();
+        String::from_utf8(output.unwrap().stdout)
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+}
+
+/// `dpkg -i`, a run, `dpkg -r`, and the machine has nothing of it.
+#[test]
+fn the_debian_package_is_installed_and_removed() {
+    let package = package("SEXTON_TEST_DEB", "deb").display().to_string();
+    let depends = run("dpkg-deb", &["--field", &package, "Depends"]);
+    let here = || std::fs::metadata("/usr/bin/sexton").and_then(|m| m.modified());
+    let before = here().ok();
+
+    let root = Root::with(depends.trim());
+    assert_eq!(root.state(), "");
+    root.dpkg(&["--install", &package]);
+    assert_eq!(root.state(), "ii");
+    // Every file is what the package says, and none of them is where another package would have it.
+    assert_eq!(root.dpkg(&["--verify", "sexton"]), "");
+    let binary = root.path("usr/bin/sexton");
+    works(&binary);
+
+    root.dpkg(&["--remove", "sexton"]);
+    assert_eq!(root.state(), "");
+    assert!(!binary.exists());
+    assert!(!root.path("usr/share/doc/sexton").exists());
+    assert_eq!(here().ok(), before);
+}
+
+/// Nobody who installs it is sent to an address that is somebody else's.
+#[test]
+fn the_maintainer_of_the_debian_package_is_nobody_who_could_be_written_to() {
+    let package = package("SEXTON_TEST_DEB", "deb").display().to_string();
+    let maintainer = run("dpkg-deb", &["--field", &package, "Maintainer"]);
+    assert_eq!(
+        maintainer.trim(),
+        "The sexton developers <no-address@sexton.invalid>"
+    );
+}
+
 #[test]
 fn the_debian_package() {
     let package = package("SEXTON_TEST_DEB", "deb").display().to_string();

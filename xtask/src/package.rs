@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// The profile that the binary is built with.
     #[arg(long, value_name = "PROFILE", default_value = "release")]
     profile: String,
+    /// Who answers for the Debian package. Default is an address that leads nowhere.
+    #[arg(long, value_name = "NAME <ADDRESS>")]
+    maintainer: Option<String>,
 }
 
 /// Kinds of packages.
@@ -41,13 +44,18 @@ pub(crate) enum Kind {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let sh = Shell::new()?;
     sh.change_dir(install::repository());
-    let package = make(&sh, args.kind, &args.profile)?;
+    let package = make(&sh, args.kind, &args.profile, args.maintainer.as_deref())?;
     println!("xtask: {}", package.display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Makes a package with the binary of that profile; its path.
-pub(crate) fn make(sh: &Shell, kind: Kind, profile: &str) -> Result<PathBuf> {
+pub(crate) fn make(
+    sh: &Shell,
+    kind: Kind,
+    profile: &str,
+    maintainer: Option<&str>,
+) -> Result<PathBuf> {
     let (name, suffix) = match kind {
         Kind::Deb => ("deb", ".deb"),
         Kind::Wheel => ("wheel", ".whl"),
@@ -59,8 +67,13 @@ pub(crate) fn make(sh: &Shell, kind: Kind, profile: &str) -> Result<PathBuf> {
     }
     fs::create_dir_all(&directory)?;
     match kind {
-        Kind::Deb => deb(sh, profile, &directory)?,
-        Kind::Wheel => wheel(sh, profile, &directory)?,
+        Kind::Deb => deb(sh, profile, maintainer, &directory)?,
+        Kind::Wheel => match maintainer {
+            Some(_) => {
+                bail!("--maintainer is a field of Debian packages: leave it out for a wheel")
+            }
+            None => wheel(sh, profile, &directory)?,
+        },
     }
     let made = fs::read_dir(&directory)?.filter_map(|entry| Some(entry.ok()?.path()));
     let mut made = made.filter(|path| path.to_string_lossy().ends_with(suffix));
@@ -69,10 +82,11 @@ pub(crate) fn make(sh: &Shell, kind: Kind, profile: &str) -> Result<PathBuf> {
 }
 
 /// `[package.metadata.deb]` in `Cargo.toml` says what is in it.
-fn deb(sh: &Shell, profile: &str, directory: &Path) -> Result<()> {
+fn deb(sh: &Shell, profile: &str, maintainer: Option<&str>, directory: &Path) -> Result<()> {
     // It says which libraries the binary needs.
     install::tools(sh, &[("/usr/bin/dpkg-shlibdeps", "dpkg-dev")])?;
     let program = cargo_deb(sh)?;
+    let maintainer = maintainer.map(|who| format!("--maintainer={who}"));
     assets::write(sh, &install::repository().join("target/assets"))?;
     cmd!(
         sh,
@@ -82,7 +96,7 @@ fn deb(sh: &Shell, profile: &str, directory: &Path) -> Result<()> {
     .run()?;
     cmd!(
         sh,
-        "{program} deb --quiet --package sexton --no-build --profile {profile} --output {directory}"
+        "{program} deb --quiet --package sexton --no-build --profile {profile} --output {directory} {maintainer...}"
     )
     .quiet()
     .run()

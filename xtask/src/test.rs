@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         ("SEXTON_TEST_WHEEL", Kind::Wheel),
     ] {
         // Of the profile that the tests are built with, whose dependencies are then there already.
-        let package = package::make(&sh, kind, "dev")?;
+        let package = package::make(&sh, kind, "dev", None)?;
         steps.done(format!("package: {}", package.display()));
         packages.push((variable, package));
     }
