@@ -42,6 +42,9 @@ pub(crate) enum Kind {
 
 /// `cargo xtask package`
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.kind == Kind::Wheel && args.maintainer.is_some() {
+        bail!("--maintainer is a field of Debian packages: leave it out for a wheel");
+    }
     let sh = Shell::new()?;
     sh.change_dir(install::repository());
     let package = make(&sh, args.kind, &args.profile, args.maintainer.as_deref())?;
@@ -68,12 +71,7 @@ pub(crate) fn make(
     fs::create_dir_all(&directory)?;
     match kind {
         Kind::Deb => deb(sh, profile, maintainer, &directory)?,
-        Kind::Wheel => match maintainer {
-            Some(_) => {
-                bail!("--maintainer is a field of Debian packages: leave it out for a wheel")
-            }
-            None => wheel(sh, profile, &directory)?,
-        },
+        Kind::Wheel => wheel(sh, profile, &directory)?,
     }
     let made = fs::read_dir(&directory)?.filter_map(|entry| Some(entry.ok()?.path()));
     let mut made = made.filter(|path| path.to_string_lossy().ends_with(suffix));
