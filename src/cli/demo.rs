@@ -1,5 +1,5 @@
-//! `sexton demo`: a sample Nova database with seeded damage, audited, archived, audited again; and a
-//! glance at what happens to an archive run that is interrupted.
+//! `sexton demo`: a sample Nova database with seeded damage, audited, repaired, archived, audited again; and a glance at
+//! what happens to an archive run that is interrupted.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -12,14 +12,15 @@ use sexton::exit::ExitCode;
 use sexton::generate::{self, Damage, Dataset};
 use sexton::prove::spec::EngineSpec;
 use sexton::prove::{Backend, Campaign, Points, catalogue};
+use sexton::repair;
 use sexton::report;
 use sexton::schema::{FamilyGraph, Profile};
 
 use super::generate::create_file;
 use super::output::stdout_paint;
 
-/// Build a sample Nova database with damage, audit it, archive it, audit it again; interrupt the
-/// archiver in every way.
+/// Build a sample Nova database with damage, audit it, heal what needs no choice, archive it, audit it again;
+/// interrupt the archiver in every way.
 ///
 /// Needs nothing but this program; leaves the database file, and says how to go on with it.
 #[derive(Debug, clap::Args)]
@@ -90,7 +91,22 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let before = look(&mut session, &graph)?;
     println!("{}", indent(&report::audit_text(&before, paint)));
 
-    println!("3. Archive all that may move: sexton archive --until-complete {shown}\n");
+    println!("3. Heal what needs no choice: sexton repair --apply {shown}\n");
+    let healing = repair::Options {
+        apply: true,
+        ..repair::Options::default()
+    };
+    let healed = repair::repair(
+        &mut session,
+        &graph,
+        None,
+        &healing,
+        &Stop::default(),
+        &mut (),
+    )?;
+    println!("{}", indent(&report::repair_text(&healed, paint)));
+
+    println!("4. Archive all that may move: sexton archive --until-complete {shown}\n");
     let options = Options {
         until_complete: true,
         ..Options::default()
@@ -98,12 +114,12 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let outcome = archive::archive(&mut session, &graph, &options, &Stop::default(), &mut ())?;
     println!("{}", indent(&report::archive_text(&outcome, paint)));
 
-    println!("4. What has changed: sexton audit {shown}\n");
+    println!("5. What has changed: sexton audit {shown}\n");
     let after = look(&mut session, &graph)?;
     println!("{}", indent(&compare(&before, &after)));
 
     println!(
-        "5. What if it is interrupted: sexton prove --world {WORLD} --faults deciding --no-pairs\n"
+        "6. What if it is interrupted: sexton prove --world {WORLD} --faults deciding --no-pairs\n"
     );
     let mut campaign = Campaign::new(Backend::Sqlite, vec![catalogue::world(WORLD)?]);
     campaign.points = Points::Deciding;
@@ -111,7 +127,7 @@ pub(crate) fn run(args: &Args) -> Result<u8> {
     let proved = campaign.run(&EngineSpec::Own, &())?;
     println!("{}", indent(&report::prove_text(&proved, paint)));
 
-    println!("6. Go on with it:\n");
+    println!("7. Go on with it:\n");
     let program = std::env::current_exe().map_or("sexton".into(), |p| p.display().to_string());
     for command in [
         format!("sexton audit {shown}"),
@@ -150,17 +166,15 @@ fn compare(before: &AuditReport, after: &AuditReport) -> String {
         let (was, is) = (count(before, check), count(after, check));
         if was + is > 0 {
             let why = match check {
-                "residue" => "moved with its parent, marked or not",
-                "split-family" => {
-                    "the rest of a soft-deleted family followed; a live one needs you"
+                "split-family" => "brought together by the repair",
+                "residue" => "archived with its parent by the repair",
+                "inconsistent-marker" => "dated by the repair",
+                "duplicate-in-shadow" => {
+                    "of copies one went; where two rows differ, decide which is right"
                 }
                 "unarchivable-parent" => "blocked families stay, and block only themselves",
-                "duplicate-in-shadow" => "decide which copy is right, then archive again",
                 "orphaned-row" | "missing-required-child" => {
                     "what has no parent, or lost a child, is for you to judge"
-                }
-                "inconsistent-marker" => {
-                    "archived without --before, a missing date does not matter"
                 }
                 _ => "",
             };

@@ -311,6 +311,21 @@ fn the_demonstration_leaves_a_database_to_go_on_with() {
         last.ends_with(path) && last.starts_with("Done in "),
         "{last}"
     );
+    // What needs no choice is healed, all of it, and of the rest it is said why.
+    let after = |check: &str| -> u64 {
+        let lines = ran.stdout.lines().map(|l| l.split_whitespace().collect());
+        let counted = |words: &Vec<&str>| {
+            words.len() > 3 && words[1..3].iter().all(|n| n.parse::<u64>().is_ok())
+        };
+        let mut rows = lines.filter(|words| counted(words) && words[0] == check);
+        rows.next().unwrap()[2].parse().unwrap()
+    };
+    for check in ["split-family", "residue", "inconsistent-marker"] {
+        assert_eq!(after(check), 0, "{check}");
+    }
+    assert_eq!(after("duplicate-in-shadow"), 1);
+    let left = "left to you: duplicate-in-shadow (1 instance_system_metadata";
+    assert!(ran.stdout.contains(left), "{}", ran.stdout);
     // What is left of the damage is for people to judge: the commands say so and run.
     for line in ran.stdout.lines().filter(|l| l.contains(path)) {
         let Some(("", words)) = line.split_once("   sexton ") else {
