@@ -1,7 +1,8 @@
-//! The files of `examples/`: they are what they look like, and no `sexton` line in them names what is not there.
+//! The files of `examples/` are what they look like, and no `sexton` line in them, or in a page, names what is not there.
 
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -115,4 +116,90 @@ fn the_configuration_files_name_what_there_is() {
     for path in files {
         check_file(&path, &Cli::command()).unwrap();
     }
+}
+
+/// What is shown as a command: lines of blocks, and words between backticks.
+fn shown(page: &str) -> Vec<String> {
+    let (mut found, mut fenced) = (Vec::new(), false);
+    for line in page.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            // Further words are further down, or what is meant is said behind it.
+            let line = line
+                .trim_start()
+                .trim_start_matches("$ ")
+                .trim_end_matches('\\');
+            found.push(line.split(" # ").next().unwrap_or(line).to_owned());
+        } else {
+            found.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// What is wrong with a command that a page names: not that it is only its beginning, or that a value is in capitals.
+fn mistake(words: &[String]) -> Option<clap::Error> {
+    // What is behind it is the shell's.
+    let mut words: Vec<_> = words.iter().take_while(|word| *word != ">").collect();
+    let value = "VALUE".to_owned();
+    if words.last().is_some_and(|word| word.starts_with("--"))
+        && Cli::try_parse_from(&words).is_err()
+    {
+        words.push(&value);
+    }
+    let error = Cli::try_parse_from(&words).err()?;
+    let given = error
+        .get(ContextKind::InvalidValue)
+        .map(ToString::to_string);
+    let is_placeholder = given.is_some_and(|v| !v.is_empty() && !v.contains(char::is_lowercase));
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::MissingRequiredArgument => {
+            None
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if is_placeholder => None,
+        _ => Some(error),
+    }
+}
+
+#[test]
+fn a_command_that_is_not_there_is_a_mistake() {
+    for line in [
+        "sexton audit --chekc x DB",
+        "sexton heal DB",
+        "sexton audit --format pdf DB",
+    ] {
+        assert!(mistake(&commands(line)[0]).is_some(), "{line}");
+    }
+    for line in [
+        "sexton purge --export",
+        "sexton generate --families N",
+        "sexton audit > FILE",
+    ] {
+        assert!(mistake(&commands(line)[0]).is_none(), "{line}");
+    }
+}
+
+#[test]
+fn every_command_in_a_page_is_one_of_sexton() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md"), root.join("SECURITY.md")];
+    for directory in ["docs", "docs/checks", "docs/reasons"] {
+        let entries = std::fs::read_dir(root.join(directory)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        pages.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for path in &pages {
+        let text = std::fs::read_to_string(path).unwrap();
+        for words in shown(&text).iter().flat_map(|line| commands(line)) {
+            count += 1;
+            if let Some(error) = mistake(&words) {
+                wrong.push(format!("{}: {}: {error}", path.display(), words.join(" ")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 150, "{count}");
 }

@@ -17,18 +17,23 @@ use sexton::db::Engine;
 
 use support::databases::Database;
 
-/// A page below `docs/` whose commands are run.
+/// A page whose commands are run.
 struct Page {
-    name: &'static str,
+    path: &'static str,
     /// What the reader has at hand: a directory below the root of the repository.
     files: Option<&'static str>,
     /// Configurations that the page shows, and whose server its reader has.
     servers: &'static [(&'static str, Engine)],
 }
 
-const PAGES: [Page; 4] = [
+const PAGES: [Page; 5] = [
     Page {
-        name: "quickstart",
+        path: "README.md",
+        files: None,
+        servers: &[],
+    },
+    Page {
+        path: "docs/quickstart.md",
         files: None,
         servers: &[
             ("mariadb.toml", Engine::Mysql),
@@ -36,17 +41,17 @@ const PAGES: [Page; 4] = [
         ],
     },
     Page {
-        name: "own-schema",
+        path: "docs/own-schema.md",
         files: Some("docs/examples/shop"),
         servers: &[],
     },
     Page {
-        name: "reports",
+        path: "docs/reports.md",
         files: Some("tests/docs/reports"),
         servers: &[],
     },
     Page {
-        name: "restore",
+        path: "docs/restore.md",
         files: None,
         servers: &[],
     },
@@ -69,6 +74,8 @@ fn documents_show_what_is_printed() {
         page.set_up(directory.path());
     }
     let cases = trycmd::TestCases::new();
+    // For what `sexton demo` leaves.
+    cases.env("TMPDIR", directory.path().display().to_string());
     cases.register_bin("sqlite3", Path::new(SQLITE));
     cases.case(directory.path().join("*.md"));
     cases.run();
@@ -78,14 +85,12 @@ impl Page {
     /// Puts a link to the page into the directory, and beside it what trycmd copies for its commands: NAME.in. By
     /// NAME.out it knows that they are to run in a copy; what must be unchanged in the end is in it.
     fn set_up(&self, directory: &Path) {
-        let page = repository()
-            .join("docs")
-            .join(self.name)
-            .with_extension("md");
+        let page = repository().join(self.path);
         let text = fs::read_to_string(&page).unwrap();
         assert!(text.contains("```console\n"), "{page:?} has no command");
-        symlink(&page, directory.join(self.name).with_extension("md")).unwrap();
-        let [given, left] = ["in", "out"].map(|end| directory.join(self.name).with_extension(end));
+        let here = directory.join(page.file_name().unwrap());
+        symlink(&page, &here).unwrap();
+        let [given, left] = ["in", "out"].map(|end| here.with_extension(end));
         for place in [&given, &left] {
             fs::create_dir(place).unwrap();
             let files = self.files.map(|files| repository().join(files));
@@ -115,4 +120,29 @@ fn with_server(page: &str, file: &str, engine: Engine) -> String {
     let url = shown.split('"').nth(1).unwrap();
     // The server stays until the process ends.
     shown.replace(url, &Database::fresh(engine).url)
+}
+
+/// Whoever reads the README finds every page from there.
+#[test]
+fn the_readme_names_every_page() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let mut pages = 0;
+    for entry in fs::read_dir(repository().join("docs")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let row = match entry.path().is_dir() {
+            // Of the shop in docs/own-schema.md.
+            true if name == "examples" => continue,
+            true => format!("| `docs/{name}/"),
+            false => format!("| `docs/{name}` |"),
+        };
+        assert!(readme.contains(&row), "the README lacks {row}");
+        pages += 1;
+    }
+    let rows = readme.lines().filter(|l| l.starts_with("| `docs/"));
+    for row in rows.clone() {
+        let path = row.split('`').nth(1).unwrap();
+        assert!(repository().join(path).exists(), "there is no {path}");
+    }
+    assert_eq!(rows.count(), pages);
 }
