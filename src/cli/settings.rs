@@ -8,6 +8,8 @@
 
 mod definitions;
 mod file;
+#[cfg(test)]
+mod rough;
 mod setting;
 #[cfg(test)]
 mod tests;

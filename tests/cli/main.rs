@@ -14,6 +14,7 @@ mod databases;
 mod drop_in;
 mod explain;
 mod formats;
+mod kept_files;
 mod known;
 mod metrics;
 mod output;
