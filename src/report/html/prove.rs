@@ -252,6 +252,20 @@ fn events(run: &Run) -> Markup {
     }
 }
 
+/// The heads of what [`judgements`] makes.
+fn judgement_heads() -> Markup {
+    html! {
+        th.fixed scope="col" { span.sr { "as a bar" } }
+        th.number scope="col" { "held" }
+        th.number scope="col" { "failed" }
+    }
+}
+
+/// How long the longest of their bars is.
+fn longest<'v>(all: impl Iterator<Item = &'v Judgements>) -> u64 {
+    all.map(|v| v.held + v.failed).max().unwrap_or(0)
+}
+
 /// Cells for how often something held and failed, with a bar of both.
 fn judgements(of: Judgements, most: u64) -> Markup {
     html! {
@@ -262,16 +276,13 @@ fn judgements(of: Judgements, most: u64) -> Markup {
 }
 
 fn by_oracle(report: &Report) -> Markup {
-    let asked = |v: &Judgements| v.held + v.failed;
-    let most = report.verdict.values().map(asked).max().unwrap_or(0);
+    let most = longest(report.verdict.values());
     let table = html! {
         table.sortable id="by-oracle" {
             thead {
                 tr {
                     th scope="col" { "oracle" }
-                    th.fixed scope="col" { span.sr { "as a bar" } }
-                    th.number scope="col" { "held" }
-                    th.number scope="col" { "failed" }
+                    (judgement_heads())
                     th scope="col" { "meaning" }
                 }
             }
@@ -290,21 +301,14 @@ fn by_oracle(report: &Report) -> Markup {
 }
 
 fn by_fault(report: &Report) -> Markup {
-    let most = report
-        .faults
-        .values()
-        .map(|v| v.held + v.failed)
-        .max()
-        .unwrap_or(0);
+    let most = longest(report.faults.values());
     let table = html! {
         table.sortable id="by-fault" {
             caption { "Cases by what was done to the run; one with two faults counts for both" }
             thead {
                 tr {
                     th scope="col" { "fault" }
-                    th.fixed scope="col" { span.sr { "as a bar" } }
-                    th.number scope="col" { "held" }
-                    th.number scope="col" { "failed" }
+                    (judgement_heads())
                 }
             }
             tbody {
