@@ -17,8 +17,9 @@ use super::outcome::{Blocked, Outcome};
 use super::preflight::check_owners;
 use super::restore::by_live_table;
 use super::roots::Roots;
-use super::run::{Run, let_go, taken, under};
+use super::run::{Run, taken, under};
 use super::stop::Stop;
+use super::vanished::Waited;
 
 /// Which way rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +74,9 @@ impl<'a> Held<'a> {
         })
     }
 
-    /// Gives the lock back.
-    pub(crate) fn release(self) {
-        let_go(self.session, self.lock);
+    /// Gives the session back, and the lock, which [`super::let_go`] releases.
+    pub(crate) fn detach(self) -> Option<AdvisoryLock> {
+        self.lock
     }
 
     /// The engine of the database.
@@ -155,9 +156,18 @@ impl Run<'_> {
             return Ok(());
         };
         let Some(obstacle) = &member.obstacle else {
-            let waiting = self.table(member, Roots::given(kind, keys.clone()))?;
-            self.again(BTreeMap::from([(member.table.as_str(), waiting)]))?;
-            return self.vanished(kind, member, &keys);
+            let given = || Roots::given(kind, keys.clone());
+            let sql = self.sql;
+            let roots = match kind {
+                RootKind::Named => {
+                    self.reading(|session| given().in_order(session, sql, member))?
+                }
+                _ => given(),
+            };
+            let waiting = self.table(member, roots)?;
+            let waited = BTreeMap::from([(member.table.as_str(), waiting.clone())]);
+            let told = self.again(waited)?;
+            return self.vanished(kind, member, &keys, Waited { waiting, told });
         };
         for key in keys {
             let root = row_name(table, &key);
@@ -174,6 +184,7 @@ impl Run<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::let_go;
     use super::*;
     use crate::db::{SqliteDriver, SqliteMode, Value, introspect};
     use crate::schema::Profile;
@@ -203,7 +214,8 @@ mod tests {
         let keys = vec![vec![Value::Int(5)], vec![Value::Int(6)]];
         let (outcome, ended) = held.reunite(Direction::Follow, "b", keys);
         ended.unwrap();
-        held.release();
+        let lock = held.detach();
+        let_go(&mut session, lock);
         assert_eq!(outcome.rows, BTreeMap::from([("b".to_owned(), 1)]));
         assert_eq!(outcome.blocked[0].root, "b:5");
         let left = session.query_count("SELECT id FROM b").unwrap();

@@ -10,7 +10,7 @@ use crate::schema::{Column, ColumnType, FamilyGraph};
 use super::forest::Key;
 
 /// `instances:3`, or `tags:a/b` for a composite key.
-pub(super) fn row_name(table: &str, key: &[Value]) -> String {
+pub(crate) fn row_name(table: &str, key: &[Value]) -> String {
     format!("{table}:{}", spell_key(key))
 }
 

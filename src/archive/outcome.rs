@@ -82,7 +82,7 @@ pub struct Blocked {
 }
 
 /// How many blocked families of one reason are listed one by one; the rest is counted.
-pub(super) const LISTED_PER_REASON: usize = 100;
+pub(crate) const LISTED_PER_REASON: usize = 100;
 
 /// What a run did.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -44,6 +44,20 @@ impl Roots {
         }
     }
 
+    /// The same keys, which are in their order: what hangs on them without an index is read once for all of them, as for a
+    /// window of candidates.
+    pub(super) fn in_order(
+        mut self,
+        session: &mut Session,
+        sql: Sql<'_>,
+        member: &Member,
+    ) -> Result<Self, DbError> {
+        if !sql.graph.returns {
+            self.read_unindexed(session, sql, member)?;
+        }
+        Ok(self)
+    }
+
     /// Makes sure that `pending` holds something, if there is anything left.
     pub(super) fn refill(
         &mut self,
@@ -90,7 +104,11 @@ impl Roots {
             let mut known: HashMap<String, Vec<Key>> = HashMap::new();
             session.query_each(&statement, |mut row| {
                 let child = row.split_off(member.key.len());
-                known.entry(forest.key_text(&row)).or_default().push(child);
+                let parent = forest.key_text(&row);
+                // Between keys that were given there are others.
+                if self.unindexed.roots.contains(&parent) {
+                    known.entry(parent).or_default().push(child);
+                }
                 true
             })?;
             self.unindexed.children.insert(number, known);

@@ -129,7 +129,7 @@ pub(super) fn taken(
 }
 
 /// Gives the lock back, however the run ended.
-pub(super) fn let_go(session: &mut Session, lock: Option<AdvisoryLock>) {
+pub(crate) fn let_go(session: &mut Session, lock: Option<AdvisoryLock>) {
     if let Some(lock) = lock {
         // Where that fails the connection is gone, and the lock with it; the run is done all the same.
         drop(lock.release(session));
@@ -388,11 +388,11 @@ impl<'a> Run<'a> {
     }
 
     /// Families that waited for others: tried again, with what they waited for, as long as
-    /// anything moves.
+    /// anything moves. Those that wait still are blocked; how they are called.
     pub(super) fn again(
         &mut self,
         mut deferred: BTreeMap<&'a str, Vec<(Key, Blocked)>>,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<String>> {
         loop {
             let before = self.outcome.total_rows;
             for (table, waiting) in &mut deferred {
@@ -408,12 +408,17 @@ impl<'a> Run<'a> {
                 }
             }
             if self.halted.is_some() {
-                return Ok(());
+                return Ok(BTreeSet::new());
             }
             if self.outcome.total_rows == before {
-                let still = deferred.into_values().flatten();
-                still.for_each(|(_, why)| self.outcome.block(why));
-                return Ok(());
+                let mut told = BTreeSet::new();
+                for (table, waiting) in deferred {
+                    for (key, why) in waiting {
+                        told.insert(row_name(table, &key));
+                        self.outcome.block(why);
+                    }
+                }
+                return Ok(told);
             }
         }
     }

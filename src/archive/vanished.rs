@@ -1,6 +1,6 @@
 //! Rows that were named one by one, and are not where they were when they are to be locked.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::error::Result;
 use crate::schema::Member;
@@ -23,10 +23,28 @@ pub(super) fn gone_meanwhile(row: String) -> Blocked {
     }
 }
 
+/// Rows that had to wait for others, and as what those were told that wait to the end.
+pub(super) struct Waited {
+    pub(super) waiting: Vec<(Key, Blocked)>,
+    pub(super) told: BTreeSet<String>,
+}
+
 impl Run<'_> {
     /// Says of which rows nobody knows where they went: they have left their table and have not come to the other one,
-    /// or were undeleted. Asked in the end, for a row may move with another one's family, or wait for it.
-    pub(super) fn vanished(&mut self, kind: RootKind, member: &Member, keys: &[Key]) -> Result<()> {
+    /// or were undeleted. Asked in the end, for a row may move with another one's family, or wait for it. One that waited
+    /// and is there still, though it is no root that could be tried again by itself, is blocked by what it waited for.
+    pub(super) fn vanished(
+        &mut self,
+        kind: RootKind,
+        member: &Member,
+        keys: &[Key],
+        waited: Waited,
+    ) -> Result<()> {
+        let Waited { waiting, told } = waited;
+        let name = |key: &Key| row_name(&member.table, key);
+        let waiting = waiting.into_iter().map(|(key, why)| (name(&key), why));
+        let mut waiting: BTreeMap<_, _> = waiting.collect();
+        waiting.retain(|root, _| !told.contains(root));
         let sql = self.sql;
         let text = |key: &Key| format!("{key:?}");
         for piece in sql.pieces(keys) {
@@ -36,6 +54,9 @@ impl Run<'_> {
             for mut key in self.reading(|session| session.query(&here))? {
                 let marked = key.pop().is_some_and(|flag| flag.is_true());
                 known.insert(text(&key));
+                if let Some(why) = waiting.remove(&name(&key)) {
+                    self.outcome.block(why);
+                }
                 if kind == RootKind::Named && !marked {
                     undeleted.push(key);
                 }

@@ -1,6 +1,6 @@
 //! What heals a finding where there is nothing to choose: stated by its check, as data, and done by `sexton repair`.
 
-use crate::archive::{Before, key_in};
+use crate::archive::Before;
 use crate::db::{DbError, Engine, Session, Value};
 
 use super::probe::{settings, unset};
@@ -93,27 +93,51 @@ impl Cure {
             Some(age) => format!(" AND {} < '{before}'", self.column(engine, age)),
             None => " AND 1 = 0".into(),
         });
-        let after = after.map_or_else(String::new, |after| {
-            let values: Vec<_> = after.iter().map(|value| engine.literal(value)).collect();
-            match values.as_slice() {
-                [one] => format!(" AND {key} > {one}"),
-                many => format!(" AND ({key}) > ({})", many.join(", ")),
-            }
-        });
+        let after = self.beside(engine, ">", after);
         format!(
             "SELECT DISTINCT {key} {}{old}{after} ORDER BY {key} LIMIT {limit}",
             self.from_where
         )
     }
 
-    /// The SELECT of those of the keys whose rows ask for it still.
-    pub(crate) fn still(&self, engine: Engine, keys: &[Vec<Value>]) -> String {
+    /// The SELECT of the keys of a window, after that one and up to the last, whose rows ask for it still.
+    pub(crate) fn still(&self, engine: Engine, after: Option<&[Value]>, last: &[Value]) -> String {
         format!(
-            "SELECT DISTINCT {} {} AND {}",
+            "SELECT DISTINCT {} {}{}{}",
             self.columns(engine),
             self.from_where,
-            key_in(engine, self.alias, &self.key, keys)
+            self.beside(engine, ">", after),
+            self.beside(engine, "<=", Some(last))
         )
+    }
+
+    /// Of families that are archived: how many are too young for it.
+    pub(crate) fn young(&self, engine: Engine, before: &Before) -> Option<String> {
+        if self.way != Way::Archive {
+            return None;
+        }
+        let old = match &self.age {
+            Some(age) => format!("{} < '{before}'", self.column(engine, age)),
+            None => "1 = 0".into(),
+        };
+        Some(format!(
+            "SELECT COUNT(*) FROM (SELECT DISTINCT {} {} AND CASE WHEN {old} THEN 1 ELSE 0 END = 0) AS young",
+            self.columns(engine),
+            self.from_where
+        ))
+    }
+
+    /// That a row's key is on that side of this one.
+    fn beside(&self, engine: Engine, side: &str, key: Option<&[Value]>) -> String {
+        let columns = self.columns(engine);
+        let Some(key) = key else {
+            return String::new();
+        };
+        let values: Vec<_> = key.iter().map(|value| engine.literal(value)).collect();
+        match values.as_slice() {
+            [one] => format!(" AND {columns} {side} {one}"),
+            many => format!(" AND ({columns}) {side} ({})", many.join(", ")),
+        }
     }
 
     fn columns(&self, engine: Engine) -> String {
@@ -131,13 +155,21 @@ impl Cure {
 
 /// Asks a question of a check, with the settings that keep it linear in the rows it reads.
 pub(crate) fn ask(session: &mut Session, sql: &str) -> Result<Vec<Vec<Value>>, DbError> {
+    linear(session, |session| session.query(sql))
+}
+
+/// Does something with those settings.
+pub(crate) fn linear<T>(
+    session: &mut Session,
+    work: impl FnOnce(&mut Session) -> Result<T, DbError>,
+) -> Result<T, DbError> {
     let engine = session.engine();
     for setting in settings(engine) {
         let _ = session.execute(setting);
     }
-    let rows = session.query(sql);
+    let done = work(session);
     for setting in unset(engine) {
         let _ = session.execute(setting);
     }
-    rows
+    done
 }

@@ -37,6 +37,17 @@ pub struct Probe {
     pub cures: Vec<Cure>,
     /// Why there is something to choose, where the check's other rows are healed.
     pub choice: Option<&'static str>,
+    /// Those of the rows that no cure is for, where there are cures.
+    pub rest: Option<Rest>,
+}
+
+/// Rows that are found with others which have a cure, and have none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// How many there are, and which.
+    pub question: Question,
+    /// Why they are left to somebody.
+    pub why: &'static str,
 }
 
 /// Whether a probe has to ask the database.
@@ -88,6 +99,7 @@ impl Probe {
             only_if: None,
             cures: Vec::new(),
             choice: None,
+            rest: None,
         }
     }
 
@@ -109,6 +121,13 @@ impl Probe {
     #[must_use]
     pub fn choice(mut self, why: &'static str) -> Self {
         self.choice = Some(why);
+        self
+    }
+
+    /// The same probe with those of its rows that no cure is for.
+    #[must_use]
+    pub fn rest(mut self, rest: impl Into<Option<Rest>>) -> Self {
+        self.rest = rest.into();
         self
     }
 

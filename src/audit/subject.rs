@@ -174,6 +174,16 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// True where the condition is, and false where it is not, NULL included.
+    pub fn holds(&self, condition: &str) -> String {
+        format!("CASE WHEN {condition} THEN 1 ELSE 0 END = 1")
+    }
+
+    /// True where the condition is not, NULL included.
+    pub fn unless(&self, condition: &str) -> String {
+        format!("CASE WHEN {condition} THEN 1 ELSE 0 END = 0")
+    }
+
     /// True where all columns are set.
     pub fn set(&self, columns: Columns<'_>) -> String {
         let set = |c: String| format!("{c} IS NOT NULL");

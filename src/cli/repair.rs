@@ -1,6 +1,6 @@
 //! `sexton repair`: heals what an audit finds, where there is nothing to choose.
 
-use sexton::archive::{self, Api, Options as RunOptions, Stop};
+use sexton::archive::{self, Api, Options as RunOptions, Stop, StopReason};
 use sexton::audit::{self, Cell, NotChecked, Stranded, upgrade};
 use sexton::cells::record_tables;
 use sexton::db::{Access, Session, Target};
@@ -144,11 +144,16 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
     }
     progress.finish();
     let mut outcome = outcome?;
-    if options.wants(audit::STRANDED) {
+    // Where it was cut nothing was swept.
+    if options.wants(audit::STRANDED) && outcome.stopped_because == StopReason::Complete {
         match &databases.api {
             Some(target) => {
                 let (records, cell) = (graphs[0].profile.api.as_ref(), (&mut session, &graphs[0]));
-                outcome.add_stranded(stranded(target, records, cell)?);
+                // What was healed is told all the same.
+                match stranded(target, records, cell) {
+                    Ok(found) => outcome.add_stranded(found),
+                    Err(error) => outcome.not_swept(Some(error.to_string())),
+                }
             }
             None if !options.checks.is_empty() => outcome.not_checked.push(NotChecked {
                 check: audit::STRANDED.into(),
@@ -174,7 +179,8 @@ fn confirm(
         ..options.clone()
     };
     let planned = repair(session, graph, api, &plan, stop, &mut ())?;
-    if planned.healed.is_empty() {
+    let records = planned.api_records.values().any(|count| *count > 0);
+    if planned.healed.is_empty() && !records {
         return Ok(());
     }
     let what = format!(

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::archive::{Direction, Held, Stop, WINDOW};
+use crate::archive::{Direction, Held, Stop, WINDOW, row_name};
 use crate::audit::{Cure, NotChecked, Probe, Way, ask};
 use crate::db::{DbError, Engine, Value};
 use crate::error::Result;
@@ -60,22 +60,30 @@ impl<'p, 'h> Healing<'p, 'h> {
 
     /// Heals all rows of one ailment. What cannot be asked is left, and told.
     pub(super) fn heal(&mut self, ailment: &Ailment<'_>) -> Result<()> {
-        let engine = self.held.engine();
+        let (engine, before) = (self.held.engine(), self.options.before());
         let mut after: Option<Key> = None;
         while !self.stop.requested() {
-            let window =
-                ailment
-                    .cure
-                    .window(engine, after.as_deref(), self.options.before(), WINDOW);
+            let window = ailment
+                .cure
+                .window(engine, after.as_deref(), before, WINDOW);
             let Some(keys) = self.ask(ailment, &window)? else {
                 break;
             };
-            let Some(last) = keys.last() else {
+            let Some(last) = keys.last().cloned() else {
                 break;
             };
             let whole = keys.len() < WINDOW;
-            after = Some(last.clone());
-            self.window(engine, ailment, keys)?;
+            let (moved, blocked) = match direction(&ailment.cure.way) {
+                Some(direction) => self.reunite(direction, ailment, &keys)?,
+                None => (Ok(()), self.write(engine, ailment, &keys)?),
+            };
+            let healed = match self.options.apply {
+                true => self.no_longer(engine, ailment, after.as_deref(), &last, keys)?,
+                false => without(&ailment.cure.table, keys, &blocked),
+            };
+            self.outcome.healed(ailment, &healed);
+            moved?;
+            after = Some(last);
             if whole {
                 break;
             }
@@ -83,57 +91,66 @@ impl<'p, 'h> Healing<'p, 'h> {
         Ok(())
     }
 
-    fn window(&mut self, engine: Engine, ailment: &Ailment<'_>, keys: Vec<Key>) -> Result<()> {
-        let direction = match ailment.cure.way {
-            Way::Return => Some(Direction::Return),
-            Way::Follow => Some(Direction::Follow),
-            Way::Archive => Some(Direction::Archive),
-            Way::DropShadowCopy { .. } | Way::DropLiveCopy { .. } | Way::Set { .. } => None,
+    /// Moves the families of these rows; the roots that are in the way of it, as they are called.
+    fn reunite(
+        &mut self,
+        direction: Direction,
+        ailment: &Ailment<'_>,
+        keys: &[Key],
+    ) -> Result<(Result<()>, Vec<String>)> {
+        let table = &ailment.cure.table;
+        let mut moving = keys.to_vec();
+        if !self.options.apply {
+            moving.retain(|key| self.moved.insert(number(table, key)));
+        }
+        let (moved, ended) = self.held.reunite(direction, table, moving);
+        let blocked = moved.blocked.iter().map(|blocked| blocked.root.clone());
+        let blocked = blocked.collect();
+        self.outcome.moved(direction, moved);
+        Ok((ended, blocked))
+    }
+
+    /// Those of a window's keys whose rows ask for it no longer.
+    fn no_longer(
+        &mut self,
+        engine: Engine,
+        ailment: &Ailment<'_>,
+        after: Option<&[Value]>,
+        last: &[Value],
+        mut keys: Vec<Key>,
+    ) -> Result<Vec<Key>> {
+        let text = |key: &Key| format!("{key:?}");
+        let asked = ailment.cure.still(engine, after, last);
+        let Some(rows) = self.ask(ailment, &asked)? else {
+            return Ok(Vec::new());
         };
-        match direction {
-            Some(direction) => {
-                let mut moving = keys.clone();
-                if !self.options.apply {
-                    moving.retain(|key| self.moved.insert(number(&ailment.cure.table, key)));
-                }
-                let (moved, ended) = self.held.reunite(direction, &ailment.cure.table, moving);
-                self.outcome.moved(direction, moved);
-                ended?;
-            }
-            None => self.write(engine, ailment, &keys)?,
-        }
-        self.count(engine, ailment, keys)
+        let still: HashSet<String> = rows.iter().map(text).collect();
+        keys.retain(|key| !still.contains(&text(key)));
+        Ok(keys)
     }
 
-    /// Books the rows that had asked for it and do so no longer.
-    fn count(&mut self, engine: Engine, ailment: &Ailment<'_>, mut keys: Vec<Key>) -> Result<()> {
-        if self.options.apply {
-            let text = |key: &Key| format!("{key:?}");
-            let mut still: HashSet<String> = HashSet::new();
-            for piece in writes::pieces(engine, &keys) {
-                let asked = ailment.cure.still(engine, &piece);
-                let Some(rows) = self.ask(ailment, &asked)? else {
-                    return Ok(());
-                };
-                still.extend(rows.iter().map(text));
-            }
-            keys.retain(|key| !still.contains(&text(key)));
-        }
-        self.outcome.healed(ailment, &keys);
-        Ok(())
-    }
-
-    fn write(&mut self, engine: Engine, ailment: &Ailment<'_>, keys: &[Key]) -> Result<()> {
+    /// Writes what does not move; the rows that the database refuses, as they are called.
+    fn write(
+        &mut self,
+        engine: Engine,
+        ailment: &Ailment<'_>,
+        keys: &[Key],
+    ) -> Result<Vec<String>> {
+        let mut refused = Vec::new();
         let Some(rewrite) = Rewrite::new(self.held.graph(), engine, ailment.cure) else {
-            return Ok(());
+            return Ok(refused);
         };
-        for piece in writes::pieces(engine, keys) {
-            if self.stop.requested() {
-                break;
-            }
+        let size = usize::try_from(self.options.run.max_rows).unwrap_or(WINDOW);
+        let transactions = keys.chunks(size.max(1));
+        let pieces = transactions.flat_map(|keys| writes::pieces(engine, keys));
+        // Which of them the database refuses is closed in on by halves.
+        let mut pending: Vec<Vec<Key>> = pieces.collect();
+        pending.reverse();
+        while let Some(mut piece) = pending.pop().filter(|_| !self.stop.requested()) {
             let statement = rewrite.statement(&piece);
             if !self.options.apply {
-                self.held.observer().plan(&ailment.cure.table, &[statement]);
+                let table = &ailment.cure.table;
+                self.held.observer().plan(table, &[statement]);
                 break;
             }
             let locks = rewrite.locks(&piece);
@@ -142,9 +159,14 @@ impl<'p, 'h> Healing<'p, 'h> {
                 .patiently(|session| writes::write(session, &locks, &statement))?;
             match written {
                 Ok(_) => {}
+                Err(error) if error.kind.refuses_rows() && piece.len() > 1 => {
+                    let half = piece.split_off(piece.len() / 2);
+                    pending.extend([half, piece]);
+                }
                 Err(error) if error.kind.refuses_rows() => {
-                    let told = format!("{}: {error}: left as it is", ailment.cure.table);
-                    self.held.observer().notice(&told);
+                    let root = row_name(&ailment.cure.table, &piece[0]);
+                    self.outcome.refused(root.clone(), error.to_string());
+                    refused.push(root);
                 }
                 Err(error) => {
                     self.refused(ailment, &error);
@@ -152,7 +174,7 @@ impl<'p, 'h> Healing<'p, 'h> {
                 }
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Asks; nothing where the database refuses, which is told.
@@ -174,6 +196,23 @@ impl<'p, 'h> Healing<'p, 'h> {
             why: error.to_string(),
         });
     }
+}
+
+/// Which way rows go; nothing for those that stay where they are.
+fn direction(way: &Way) -> Option<Direction> {
+    match way {
+        Way::Return => Some(Direction::Return),
+        Way::Follow => Some(Direction::Follow),
+        Way::Archive => Some(Direction::Archive),
+        Way::DropShadowCopy { .. } | Way::DropLiveCopy { .. } | Way::Set { .. } => None,
+    }
+}
+
+/// The keys of a table but for those that are called so.
+fn without(table: &str, mut keys: Vec<Key>, names: &[String]) -> Vec<Key> {
+    let names: HashSet<_> = names.iter().collect();
+    keys.retain(|key| !names.contains(&row_name(table, key)));
+    keys
 }
 
 /// A number for a row. Two that were given the same one would be counted as one, in a plan.

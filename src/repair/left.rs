@@ -1,18 +1,14 @@
 //! What a repair leaves: what an audit finds still, or would, with the reason and the choices.
 
-use crate::audit::{self, Finding, Probe, Repair, Severity, Way};
-use crate::db::Session;
+use crate::audit::{self, Finding, NotChecked, Probe, Repair, Severity, ask};
+use crate::db::{DbError, Session, Value, spell_key};
 use crate::error::Result;
 use crate::schema::FamilyGraph;
 
-use super::outcome::Left;
+use super::outcome::{Left, SAMPLES};
 use super::{Options, RepairOutcome};
 
-/// Copies of which neither may go.
-const NEITHER: &str = "neither copy may go: each has something in a column that the other table lacks, or rows hang on the \
-                       one that would go";
-
-/// Adds what is found still; of a plan, what nothing is for.
+/// Adds what is found still; of a plan, what no cure is for.
 pub(super) fn leave(
     session: &mut Session,
     graph: &FamilyGraph,
@@ -25,22 +21,90 @@ pub(super) fn leave(
         ..audit::Options::default()
     };
     let report = audit::audit(session, graph, &audit)?;
+    for gap in report.not_checked {
+        outcome.not_asked(gap);
+    }
     // What an audit only notes harms nobody.
     let serious = |finding: &Finding| finding.severity != Severity::Note;
     for mut finding in report.findings.into_iter().filter(serious) {
         let probe = probes.iter().find(|probe| asked(probe, &finding));
-        if !options.apply {
-            finding.count = uncured(probe, &finding, outcome);
-        }
-        if finding.count > 0 {
-            let why = why(probe, &finding, options, outcome);
-            outcome.left.push(Left::of(finding, &why));
-        }
-    }
-    for gap in report.not_checked {
-        outcome.not_asked(gap);
+        let cured = probe.filter(|probe| !probe.cures.is_empty());
+        let why = match cured {
+            None => reason(probe, &finding),
+            Some(probe) => match uncured(session, probe, options) {
+                Ok(Some(rest)) => {
+                    // In a plan the others are to be healed.
+                    if !options.apply {
+                        (finding.count, finding.samples) = (rest.count, rest.samples);
+                    }
+                    rest.why
+                }
+                Ok(None) if !options.apply => continue,
+                Ok(None) => REMAINS,
+                Err(error) => {
+                    outcome.not_asked(NotChecked {
+                        check: finding.check,
+                        table: Some(finding.table),
+                        why: error.to_string(),
+                    });
+                    continue;
+                }
+            },
+        };
+        outcome.left.push(Left::of(finding, why));
     }
     Ok(())
+}
+
+/// What has a cure and is there after all.
+const REMAINS: &str = "they are of a family that something is in the way of, as listed, or came while others were healed: run \
+                       again";
+
+/// Rows of a probe that none of its cures is for.
+struct Uncured {
+    count: u64,
+    samples: Vec<String>,
+    why: &'static str,
+}
+
+fn uncured(
+    session: &mut Session,
+    probe: &Probe,
+    options: &Options,
+) -> std::result::Result<Option<Uncured>, DbError> {
+    let number = |rows: &[Vec<Value>]| {
+        let first = rows.first().and_then(|row| row.first());
+        let count = first.and_then(Value::as_int);
+        count.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
+    };
+    if let Some(rest) = &probe.rest {
+        let count = number(&ask(session, &rest.question.count_sql())?);
+        if count > 0 {
+            let samples = match rest.question.sample_sql(SAMPLES) {
+                Some(sql) => ask(session, &sql)?,
+                None => Vec::new(),
+            };
+            return Ok(Some(Uncured {
+                count,
+                samples: samples.iter().map(|key| spell_key(key)).collect(),
+                why: rest.why,
+            }));
+        }
+    }
+    let Some(before) = options.before() else {
+        return Ok(None);
+    };
+    let mut count = 0;
+    for cure in &probe.cures {
+        if let Some(young) = cure.young(session.engine(), before) {
+            count += number(&ask(session, &young)?);
+        }
+    }
+    Ok((count > 0).then(|| Uncured {
+        count,
+        samples: Vec::new(),
+        why: "their families are too young for --before",
+    }))
 }
 
 /// Whether the finding is the answer to this probe.
@@ -52,52 +116,14 @@ fn asked(probe: &Probe, finding: &Finding) -> bool {
         && probe.message == finding.message
 }
 
-/// How many of them no cure is for, in a plan. A cure is for all that its probe finds, but for copies: there each counts.
-fn uncured(probe: Option<&Probe>, finding: &Finding, outcome: &RepairOutcome) -> u64 {
-    let Some(probe) = probe.filter(|probe| !probe.cures.is_empty()) else {
-        return finding.count;
-    };
-    let mine = outcome
-        .healed
-        .iter()
-        .filter(|healed| healed.check == finding.check && healed.message == finding.message);
-    match copies(probe) {
-        true => finding
-            .count
-            .saturating_sub(mine.map(|healed| healed.rows).sum()),
-        false => 0,
-    }
-}
-
-fn copies(probe: &Probe) -> bool {
-    let drops = |way: &Way| matches!(way, Way::DropShadowCopy { .. } | Way::DropLiveCopy { .. });
-    probe.cures.iter().any(|cure| drops(&cure.way))
-}
-
-fn why(
-    probe: Option<&Probe>,
-    finding: &Finding,
-    options: &Options,
-    outcome: &RepairOutcome,
-) -> String {
+/// Why nothing is done about what a check finds.
+fn reason(probe: Option<&Probe>, finding: &Finding) -> &'static str {
     if let Some(choice) = probe.and_then(|probe| probe.choice) {
-        return choice.into();
+        return choice;
     }
     let check = audit::all().into_iter().find(|c| c.id() == finding.check);
-    if let Some(Repair::Leaves(why)) = check.map(audit::Check::repair) {
-        return why.into();
-    }
-    match probe {
-        Some(probe) if copies(probe) => NEITHER.into(),
-        Some(probe) if probe.cures.is_empty() => {
-            "nothing tells which of the choices is right".into()
-        }
-        _ if !outcome.blocked.is_empty() => {
-            "something is in the way of their families, as listed".into()
-        }
-        _ if options.run.before.is_some() => {
-            "they are too young for --before, or came while others were healed".into()
-        }
-        _ => "they came while others were healed: run again".into(),
+    match check.map(audit::Check::repair) {
+        Some(Repair::Leaves(why)) => why,
+        _ => "nothing tells which of the choices is right, or the rows have no key to name them by",
     }
 }

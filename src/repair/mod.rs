@@ -13,10 +13,10 @@ mod outcome;
 mod watch;
 mod writes;
 
-use crate::archive::{self, Api, Before, Held, Observer, Stop, StopReason};
-use crate::audit::{self, Checks, plan};
+use crate::archive::{self, Api, Before, Held, Observer, Stop, StopReason, let_go};
+use crate::audit::{self, Checks, NotChecked, plan};
 use crate::db::Session;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit::ExitCode;
 use crate::schema::FamilyGraph;
 
@@ -84,26 +84,36 @@ pub fn repair(
         stop,
         &mut outcome,
     );
-    held.release();
-    outcome.not_checked.extend(watch.lost_records());
-    ended_early(ended, observer, &mut outcome)?;
-    if let Some(reason) = stop.reason() {
-        outcome.stopped_because = reason;
+    let lock = held.detach();
+    let refused = watch.refused();
+    let ended = ended_early(ended, observer, stop, &mut outcome);
+    if let (Some(api), true) = (api, outcome.is_whole() && refused.is_none()) {
+        sweep(api, options, &mut outcome);
     }
-    if outcome.stopped_because == StopReason::Complete {
-        if let Some(api) = api
-            && options.wants(audit::STRANDED)
-        {
-            match options.apply {
-                true => outcome.swept(api.sweep()?),
-                false => outcome.would_sweep(api.would_sweep()?),
-            }
-        }
+    outcome.not_swept(refused);
+    let_go(session, lock);
+    ended?;
+    if outcome.is_whole() {
         left::leave(session, graph, &probes, options, &mut outcome)?;
     }
     outcome.not_restored(graph);
     outcome.statements = session.statements() - before;
     Ok(outcome)
+}
+
+/// Removes the API-database records that earlier runs left, or counts them.
+fn sweep(api: &mut Api<'_>, options: &Options, outcome: &mut RepairOutcome) {
+    if !options.wants(audit::STRANDED) {
+        return;
+    }
+    let swept = match options.apply {
+        true => api.sweep().map(|records| outcome.swept(records)),
+        false => api
+            .would_sweep()
+            .map(|records| outcome.would_sweep(records)),
+    };
+    // The cell is healed all the same.
+    outcome.not_swept(swept.err().map(|error| error.to_string()));
 }
 
 /// All cures, again as long as one healing makes room for another.
@@ -116,7 +126,7 @@ fn all(
 ) -> Result<()> {
     for _ in 0..PASSES {
         let so_far = outcome.rows_healed();
-        outcome.blocked.clear();
+        outcome.unblock();
         let mut pass = Healing::new(held, options, stop, outcome);
         for ailment in ailments {
             pass.heal(ailment)?;
@@ -128,19 +138,36 @@ fn all(
     Ok(())
 }
 
-/// What was done is told where the end was asked for, or the database was lost.
+/// What was done is told where the end was asked for, the database was lost, or it refused to go on.
 fn ended_early(
     ended: Result<()>,
     observer: &mut dyn Observer,
+    stop: &Stop<'_>,
     outcome: &mut RepairOutcome,
 ) -> Result<()> {
-    let stopped = |error: &Error| error.code == ExitCode::Stopped;
-    match ended {
-        Err(error) if stopped(&error) => {
+    if let Some(reason) = stop.reason() {
+        outcome.stopped_because = reason;
+    }
+    let Err(error) = ended else {
+        return Ok(());
+    };
+    match error.code {
+        ExitCode::Stopped => {
             observer.notice(&error.to_string());
-            outcome.stopped_because = StopReason::Failed;
+            if outcome.stopped_because == StopReason::Complete {
+                outcome.stopped_because = StopReason::Failed;
+            }
             Ok(())
         }
-        ended => ended,
+        ExitCode::Unavailable if outcome.has_changed() => {
+            outcome.not_asked(NotChecked {
+                check: "all".into(),
+                table: None,
+                why: error.to_string(),
+            });
+            outcome.interrupted = true;
+            Ok(())
+        }
+        _ => Err(error),
     }
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::archive::{Blocked, Direction, Outcome, StopReason};
+use crate::archive::{Blocked, Direction, LISTED_PER_REASON, Outcome, StopReason};
 use crate::audit::{Finding, NotChecked, STRANDED, Severity, Stranded};
-use crate::db::Value;
+use crate::db::{Value, spell_key};
 use crate::exit::ExitCode;
 use crate::schema::FamilyGraph;
 
 use super::heal::Ailment;
 
 /// How many keys are listed for each finding.
-const SAMPLES: usize = 5;
+pub(super) const SAMPLES: usize = 5;
 
 /// What is done to stranded records.
 const SWEPT: &str = "remove them";
@@ -93,8 +93,10 @@ pub struct RepairOutcome {
     /// API-database tables whose records of instances that came back are gone for good.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_restored: Vec<String>,
-    /// Families that could not be moved.
+    /// Families that could not be moved; the first of each reason.
     pub blocked: Vec<Blocked>,
+    /// How many there are in all, by reason.
+    pub blocked_families: BTreeMap<String, u64>,
     /// Findings that are left.
     pub left: Vec<Left>,
     /// What could not be looked at.
@@ -103,6 +105,9 @@ pub struct RepairOutcome {
     pub statements: u64,
     /// Why it ended.
     pub stopped_because: StopReason,
+    /// Whether the database refused to go on.
+    #[serde(skip)]
+    pub(super) interrupted: bool,
 }
 
 impl RepairOutcome {
@@ -115,6 +120,17 @@ impl RepairOutcome {
         }
     }
 
+    /// Whether all of it was gone through.
+    pub(super) fn is_whole(&self) -> bool {
+        self.stopped_because == StopReason::Complete && !self.interrupted
+    }
+
+    /// Whether anything was written.
+    pub(super) fn has_changed(&self) -> bool {
+        self.applied
+            && !(self.healed.is_empty() && self.returned.is_empty() && self.archived.is_empty())
+    }
+
     pub(super) fn rows_healed(&self) -> u64 {
         self.healed.iter().map(|healed| healed.rows).sum()
     }
@@ -125,10 +141,7 @@ impl RepairOutcome {
             return;
         }
         let (probe, cure) = (ailment.probe, ailment.cure);
-        let key = |key: &Vec<Value>| {
-            let parts: Vec<_> = key.iter().map(ToString::to_string).collect();
-            parts.join("/")
-        };
+        let key = |key: &Vec<Value>| spell_key(key);
         let same = |healed: &&mut Healed| {
             healed.check == probe.check
                 && healed.message == probe.message
@@ -175,6 +188,17 @@ impl RepairOutcome {
         }
     }
 
+    /// That the API database refused: the next run finds the records.
+    pub fn not_swept(&mut self, why: Option<String>) {
+        if let Some(why) = why {
+            self.not_asked(NotChecked {
+                check: STRANDED.into(),
+                table: None,
+                why,
+            });
+        }
+    }
+
     /// Names the API-database tables whose records do not come back with what did.
     pub(super) fn not_restored(&mut self, graph: &FamilyGraph) {
         if let Some(records) = &graph.profile.api
@@ -208,7 +232,7 @@ impl RepairOutcome {
                 continue;
             }
             let why = match finding.severity {
-                Severity::Error => "their mapping names a cell that was not given",
+                Severity::Error => "they were not swept: run again",
                 Severity::Warning | Severity::Note => "they may be about instances of another cell",
             };
             self.left.push(Left::of(finding, why));
@@ -227,11 +251,36 @@ impl RepairOutcome {
         for (table, rows) in outcome.rows {
             *all.entry(table).or_default() += rows;
         }
-        for blocked in outcome.blocked {
-            if !self.blocked.contains(&blocked) {
-                self.blocked.push(blocked);
-            }
+        for (reason, families) in outcome.blocked_families {
+            *self.blocked_families.entry(reason).or_default() += families;
         }
+        for blocked in outcome.blocked {
+            self.list(blocked);
+        }
+    }
+
+    /// Books a row that the database refuses to change.
+    pub(super) fn refused(&mut self, root: String, why: String) {
+        *self.blocked_families.entry("refused".into()).or_default() += 1;
+        self.list(Blocked {
+            reason: "refused".into(),
+            path: vec![root.clone(), why],
+            root,
+            remedy: "mend what the database complains of and run again".into(),
+        });
+    }
+
+    fn list(&mut self, blocked: Blocked) {
+        let of_reason = self.blocked.iter().filter(|b| b.reason == blocked.reason);
+        if of_reason.count() < LISTED_PER_REASON && !self.blocked.contains(&blocked) {
+            self.blocked.push(blocked);
+        }
+    }
+
+    /// Forgets what was in the way: another pass asks again.
+    pub(super) fn unblock(&mut self) {
+        self.blocked.clear();
+        self.blocked_families.clear();
     }
 
     /// 0: nothing is left to do. 1: something is, by `--apply` or by somebody. 69: not everything could be looked at.

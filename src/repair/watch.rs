@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::{Api, Observer};
-use crate::audit::{NotChecked, STRANDED};
 use crate::error::Result;
 
 /// Passes on what it hears, as of one run.
@@ -48,13 +47,9 @@ impl<'a, 'c> Watch<'a, 'c> {
         }
     }
 
-    /// That records were left which were to be removed with their families: the next run finds them.
-    pub(super) fn lost_records(self) -> Option<NotChecked> {
-        self.refused.map(|why| NotChecked {
-            check: STRANDED.into(),
-            table: None,
-            why,
-        })
+    /// What the API database said, where records were left that were to be removed with their families.
+    pub(super) fn refused(self) -> Option<String> {
+        self.refused
     }
 }
 

@@ -5,7 +5,7 @@
 //! was cut is simply sent again, for what it has done no longer asks for it.
 
 use crate::archive::{key_in, key_pieces};
-use crate::audit::{Cure, Way};
+use crate::audit::{Cure, Way, linear};
 use crate::db::{DbError, Engine, Session, Value};
 use crate::schema::{FamilyGraph, Member};
 
@@ -107,9 +107,12 @@ pub(super) fn write(
     locks: &[String],
     statement: &str,
 ) -> Result<u64, DbError> {
+    linear(session, |session| transaction(session, locks, statement))
+}
+
+fn transaction(session: &mut Session, locks: &[String], statement: &str) -> Result<u64, DbError> {
     session.begin()?;
-    let written = locked(session, locks, statement);
-    match written {
+    match locked(session, locks, statement) {
         Ok(rows) => session.commit().map(|()| rows),
         Err(error) => Err(error),
     }

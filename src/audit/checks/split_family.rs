@@ -1,7 +1,9 @@
 //! Families of which a part lies in the live tables and a part in the shadow tables.
 
-use crate::audit::{Check, Columns, Cure, Link, Probe, Question, Repair, Severity, Subject, Way};
-use crate::schema::Table;
+use crate::audit::{
+    Check, Columns, Cure, Link, Probe, Question, Repair, Rest, Severity, Subject, Way,
+};
+use crate::schema::{Member, Table};
 
 /// The check `split-family`.
 pub(super) struct SplitFamily;
@@ -62,33 +64,49 @@ fn left_behind<'a>(
         subject.present(archived, link.child_in(child, "c"), None),
         subject.absent(archived, link.parent_in(parent, "l"), None)
     );
-    let rows = format!(
-        "{} AND {} AND {}",
-        subject.set(link.child_in(child, "c")),
-        subject.present(
-            link.child_in(child, "c"),
-            link.parent_in(parent_shadow, "s"),
-            None
-        ),
-        subject.absent(link.child_in(child, "c"), link.parent_in(parent, "p"), None)
-    );
-    let question = Question {
+    let rows = |when: Option<&str>| {
+        format!(
+            "{} AND {} AND {}",
+            subject.set(link.child_in(child, "c")),
+            subject.present(
+                link.child_in(child, "c"),
+                link.parent_in(parent_shadow, "s"),
+                when
+            ),
+            subject.absent(link.child_in(child, "c"), link.parent_in(parent, "p"), None)
+        )
+    };
+    // What is marked live may have been archived by mistake: then its children are what is right.
+    let dead = is_root(subject, link.parent.member)
+        .then(|| subject.deleted(link.parent.member, "s"))
+        .flatten();
+    let follows = rows(dead.as_deref());
+    let rows = rows(None);
+    let parents = |condition: &str| Question {
         select: format!(
             "SELECT c.* FROM {} WHERE {rows}",
             subject.aliased(child, "c")
         ),
-        ..subject.rows_of(link.parent.member, parent_shadow, "p", &condition)
+        ..subject.rows_of(link.parent.member, parent_shadow, "p", condition)
     };
+    let question = parents(&condition);
+    let living = dead.and_then(|_| subject.deleted(link.parent.member, "p"));
+    let living = living.map(|dead| Rest {
+        question: parents(&format!("{condition} AND {}", subject.unless(&dead))),
+        why: "the parent is archived and marked live: whether it is to come back (sexton restore) or its children are to \
+              follow is for you to say",
+    });
     let follow = Cure {
         way: Way::Follow,
         table: child.name.clone(),
         key: link.child.member.key.clone(),
         alias: "c",
-        from_where: format!("FROM {} WHERE {rows}", subject.aliased(child, "c")),
+        from_where: format!("FROM {} WHERE {follows}", subject.aliased(child, "c")),
         age: None,
     };
     Probe::rows(severity(link), &child.name, question)
         .cures(Some(follow).filter(|_| !link.child.member.key.is_empty()))
+        .rest(living)
         .reference(link.reference)
         .kind("parent-archived")
         .only_if(subject.loose(link, child, parent))
@@ -100,6 +118,12 @@ fn left_behind<'a>(
             "move them after their parent: {}",
             subject.transfer(child, child_shadow, "c", &rows, &rows)
         ))
+}
+
+/// Whether a service marks such rows, and nothing owns them.
+fn is_root(subject: &Subject<'_>, member: &Member) -> bool {
+    let owned = |link: Link<'_>| link.reference.child == member.table && link.reference.is_owned();
+    !member.never_marked && !subject.links().any(owned)
 }
 
 /// The child is in the shadow table, the parent live (or soft-deleted, and not archived yet).
@@ -158,16 +182,30 @@ fn gone_before<'a>(
             ));
             explained = format!("{explained} AND {}", subject.set(other));
         }
-        conditions.push(format!("CASE WHEN {explained} THEN 1 ELSE 0 END = 0"));
+        conditions.push(subject.unless(&explained));
     }
     let from_where = format!("{from} WHERE {}", conditions.join(" AND "));
-    let question = Question {
+    let parents = |from_where: String| Question {
         select: format!("SELECT c.* {from_where}"),
         key: subject.key(link.parent.member, "p"),
         distinct: true,
         age: subject.age(link.parent.member, parent, "p"),
         from_where,
     };
+    let question = parents(from_where.clone());
+    // One that was deleted itself is none to its service, in whatever table it is.
+    let dead = Some(link.child.member).filter(|m| link.reference.required && !m.never_marked);
+    let dead = dead.and_then(|member| subject.deleted(member, "c"));
+    let dead = dead.filter(|_| !parent_deleted);
+    let cured = match &dead {
+        Some(dead) => format!("{from_where} AND {}", subject.unless(dead)),
+        None => from_where.clone(),
+    };
+    let rest = dead.map(|dead| Rest {
+        question: parents(format!("{from_where} AND {dead}")),
+        why: "the only such row was deleted itself, and archived: whether it is to come back and be marked live is for you \
+              to say",
+    });
     let (way, table, member, alias) = match parent_deleted {
         true => (Way::Archive, parent, link.parent.member, "p"),
         false => (Way::Return, child_shadow, link.child.member, "c"),
@@ -177,7 +215,7 @@ fn gone_before<'a>(
         table: table.name.clone(),
         key: member.key.clone(),
         alias,
-        from_where: question.from_where.clone(),
+        from_where: cured,
         age: member.age.clone(),
     };
     let parent_state = if parent_deleted {
@@ -194,6 +232,7 @@ fn gone_before<'a>(
     Some(
         Probe::rows(severity(link), &child.name, question)
             .cures(Some(cure).filter(|_| !member.key.is_empty()))
+            .rest(rest)
             .reference(link.reference)
             .kind(match parent_deleted {
                 true => "parent-deleted",

@@ -11,6 +11,7 @@ use sexton::schema::{FamilyGraph, Profile};
 
 use super::{CURE, apply, broken, graph_of, healed, mend};
 use crate::rough::{How, LOST, session as rough, upset};
+use crate::support::cloud::Cloud;
 use crate::support::databases::Database;
 
 /// A restore that begins whenever the repair has moved something.
@@ -275,6 +276,9 @@ fn young_families_are_left() {
     cloud.sql("UPDATE instances SET deleted_at = '2026-01-02 00:00:00' WHERE id IN (1, 2, 4)");
     let mut options = apply(&["split-family", "residue"]);
     options.run.before = Some("2026-01-01 00:00:00".to_owned().try_into().unwrap());
+    options.apply = false;
+    let planned = mend(&mut cloud.session, &graph, &options);
+    options.apply = true;
     let done = mend(&mut cloud.session, &graph, &options);
     assert!(
         !healed(&done).iter().any(|h| h.starts_with("archive ")),
@@ -282,11 +286,78 @@ fn young_families_are_left() {
         healed(&done)
     );
     assert_eq!(cloud.count("instances"), instances);
-    let young = "they are too young for --before, or came while others were healed";
+    let young = "their families are too young for --before";
     assert!(
         done.left.iter().any(|left| left.why == young),
         "{:?}",
         done.left
     );
     assert_eq!(super::sum(&cloud.contents()), rows);
+    let told = |outcome: &RepairOutcome| -> Vec<String> {
+        let left = outcome.left.iter().filter(|left| left.why == young);
+        left.map(|l| format!("{}: {}", l.message, l.count))
+            .collect()
+    };
+    // Of residue a plan counts the parents, and the rest the rows.
+    assert_eq!(told(&planned).len(), told(&done).len(), "{planned:?}");
+    assert_eq!(planned.exit_code(), ExitCode::Findings);
+}
+
+/// A root that is in both tables goes from where its family is not.
+#[test]
+fn of_two_copies_of_a_root_the_one_stays_that_its_family_is_with() {
+    Cloud::on_each_engine(|mut cloud| {
+        cloud.dead_instance(1);
+        cloud.archive_all();
+        cloud.dead_instance(2);
+        cloud.dead_instance(3);
+        let graph = cloud.graph();
+        let engine = cloud.engine();
+        let list = |table: &str| {
+            let columns = graph.table(table).unwrap().columns.iter().map(|c| &c.name);
+            engine.quote_all(columns)
+        };
+        let columns = list("instances");
+        let enums = match engine {
+            Engine::Postgres => columns.replace(
+                "\"locked_by\"",
+                "\"locked_by\"::text::shadow_instances0locked_by",
+            ),
+            _ => columns.clone(),
+        };
+        let back = match engine {
+            Engine::Postgres => {
+                columns.replace("\"locked_by\"", "\"locked_by\"::text::instances0locked_by")
+            }
+            _ => columns.clone(),
+        };
+        // The first is archived, and came back alone; of the second only itself was copied; of the third a child too.
+        cloud.sql(&format!(
+            "INSERT INTO instances ({columns}) SELECT {back} FROM shadow_instances WHERE id = 1"
+        ));
+        cloud.sql(&format!(
+            "INSERT INTO shadow_instances ({columns}) SELECT {enums} FROM instances WHERE id IN (2, 3)"
+        ));
+        let extra = list("instance_extra");
+        cloud.sql(&format!(
+            "INSERT INTO shadow_instance_extra ({extra}) SELECT {extra} FROM instance_extra WHERE id = 3;
+             DELETE FROM instance_extra WHERE id = 3"
+        ));
+        let done = mend(&mut cloud.session, &graph, &apply(&["duplicate-in-shadow"]));
+        assert_eq!(
+            healed(&done),
+            [
+                "drop-shadow-copy duplicate-in-shadow instances: 1",
+                "drop-live-copy duplicate-in-shadow instances: 1"
+            ]
+        );
+        assert_eq!(cloud.count("instances WHERE id = 1"), 0);
+        assert_eq!(cloud.count("shadow_instances WHERE id = 2"), 0);
+        assert_eq!(done.left.len(), 1, "{:?}", done.left);
+        assert_eq!(
+            (done.left[0].count, &done.left[0].samples),
+            (1, &vec!["3".to_owned()])
+        );
+        assert!(done.left[0].why.starts_with("neither copy may go"));
+    });
 }

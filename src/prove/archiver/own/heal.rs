@@ -16,16 +16,18 @@ pub(super) fn run(place: &Place) -> Result<Ran> {
     let mut api = super::api(place, &options)?;
     let stop = Stop::on(&place.stop);
     let outcome = repair_once(&mut session, &place.graph, api.as_mut(), options, &stop)?;
+    let refused = outcome.not_checked.first().map(|gap| gap.why.clone());
+    // Whoever has lost the database, or was refused, does not know of the last COMMIT.
+    let knows = outcome.stopped_because != StopReason::Failed && refused.is_none();
     Ok(Ran {
         ended: match outcome.stopped_because {
             StopReason::Failed => Ended::Failed("the database was lost".into()),
+            StopReason::Complete if let Some(why) = refused => Ended::Failed(why),
             reason if reason != StopReason::Complete => Ended::Stopped,
             _ if outcome.left.is_empty() && outcome.blocked.is_empty() => Ended::Done,
             _ => Ended::Blocked,
         },
-        // Whoever has lost the database does not know of the last COMMIT.
-        rows: (outcome.stopped_because != StopReason::Failed)
-            .then(|| moved(&outcome, &place.graph)),
+        rows: knows.then(|| moved(&outcome, &place.graph)),
         output: String::new(),
     })
 }
