@@ -82,6 +82,11 @@ pub fn repair_rows(outcome: &RepairOutcome, paint: Paint) -> String {
         line(&mut text, "path", &blocked.path.join("  <-  "));
         line(&mut text, "remedy", &blocked.remedy);
     }
+    let listed = u64::try_from(outcome.blocked.len()).unwrap_or(u64::MAX);
+    let blocked = outcome.blocked_families.values().sum::<u64>();
+    if blocked > listed {
+        let _ = writeln!(text, "... and {} more", grouped(blocked - listed));
+    }
     for left in &outcome.left {
         let _ = writeln!(
             text,

@@ -26,7 +26,7 @@ struct Page {
     servers: &'static [(&'static str, Engine)],
 }
 
-const PAGES: [Page; 5] = [
+const PAGES: [Page; 6] = [
     Page {
         path: "README.md",
         files: None,
@@ -48,6 +48,11 @@ const PAGES: [Page; 5] = [
     Page {
         path: "docs/reports.md",
         files: Some("tests/docs/reports"),
+        servers: &[],
+    },
+    Page {
+        path: "docs/repair.md",
+        files: None,
         servers: &[],
     },
     Page {
