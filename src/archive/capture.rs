@@ -136,7 +136,9 @@ impl<'a> Capture<'a> {
             seen = read;
             // What comes back needs its parents, and is needed by no row that stays.
             if fresh.is_empty() && !self.sql.graph.returns {
-                fresh = self.shared_children(kind == RootKind::Waiting)?;
+                // One that was named goes with what it would have to wait for: no pass over all roots comes to that.
+                let pulls = matches!(kind, RootKind::Waiting | RootKind::Named);
+                fresh = self.shared_children(pulls)?;
             }
         }
         self.judge_living();

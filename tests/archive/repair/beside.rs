@@ -130,41 +130,47 @@ fn a_stopped_repair_asks_nothing_more() {
     );
 }
 
-/// More rows than are read at a time.
+/// More rows than are read at a time, of a key of text and number.
 #[test]
 fn keys_are_read_in_windows() {
-    let database = Database::fresh(Engine::Sqlite);
-    let mut session = database.session();
-    session
-        .execute("CREATE TABLE a (id INTEGER PRIMARY KEY, deleted INTEGER, deleted_at DATETIME)")
-        .unwrap();
-    session
-        .execute(
-            "CREATE TABLE shadow_a (id INTEGER PRIMARY KEY, deleted INTEGER, deleted_at DATETIME)",
-        )
-        .unwrap();
-    session
-        .execute(
-            "INSERT INTO a WITH RECURSIVE n (id) AS (VALUES (1) UNION ALL SELECT id + 1 FROM n WHERE id < 45000)
-             SELECT id, id, NULL FROM n",
-        )
-        .unwrap();
-    let schema = introspect(&mut session).unwrap();
-    let graph = Profile::convention().families(&schema).unwrap();
-    let mut shown = super::Shown::default();
-    let (options, stop) = (super::plan(&["inconsistent-marker"]), Stop::default());
-    let planned = repair(&mut session, &graph, None, &options, &stop, &mut shown).unwrap();
-    assert_eq!((planned.healed[0].rows, planned.healed.len()), (45_000, 1));
-    assert_eq!(shown.0.len(), 1, "one statement of a kind");
-    let done = mend(&mut session, &graph, &apply(&["inconsistent-marker"]));
-    assert_eq!(
-        healed(&done),
-        ["set inconsistent-marker a: 45000"],
-        "{done:?}"
-    );
-    assert_eq!(done.exit_code(), ExitCode::Done);
-    let left = "SELECT COUNT(*) FROM a WHERE deleted_at IS NULL";
-    assert_eq!(session.query_count(left).unwrap(), 0);
+    for engine in [Engine::Sqlite, Engine::Mysql, Engine::Postgres] {
+        let database = Database::fresh(engine);
+        let mut session = database.session();
+        for table in ["a", "shadow_a"] {
+            session
+                .execute(&format!(
+                    "CREATE TABLE {table} (k VARCHAR(9), n INTEGER, deleted INTEGER, deleted_at TIMESTAMP NULL, PRIMARY KEY (k, n))"
+                ))
+                .unwrap();
+        }
+        if engine == Engine::Mysql {
+            session
+                .execute("SET max_recursive_iterations = 45000")
+                .unwrap();
+        }
+        session
+            .execute(
+                "INSERT INTO a WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 45000)
+                 SELECT CASE WHEN id % 3 = 0 THEN 'b''c' ELSE 'A' END, id, 1, NULL FROM n",
+            )
+            .unwrap();
+        let schema = introspect(&mut session).unwrap();
+        let graph = Profile::convention().families(&schema).unwrap();
+        let mut shown = super::Shown::default();
+        let (options, stop) = (super::plan(&["inconsistent-marker"]), Stop::default());
+        let planned = repair(&mut session, &graph, None, &options, &stop, &mut shown).unwrap();
+        assert_eq!((planned.healed[0].rows, planned.healed.len()), (45_000, 1));
+        assert_eq!(shown.0.len(), 1, "one statement of a kind");
+        let done = mend(&mut session, &graph, &apply(&["inconsistent-marker"]));
+        assert_eq!(
+            healed(&done),
+            ["set inconsistent-marker a: 45000"],
+            "{done:?}"
+        );
+        assert_eq!(done.exit_code(), ExitCode::Done);
+        let left = "SELECT COUNT(*) FROM a WHERE deleted_at IS NULL";
+        assert_eq!(session.query_count(left).unwrap(), 0);
+    }
 }
 
 /// A table whose row was archived with a copy left in the live one, and somebody who changes that.
