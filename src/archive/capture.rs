@@ -136,9 +136,7 @@ impl<'a> Capture<'a> {
             seen = read;
             // What comes back needs its parents, and is needed by no row that stays.
             if fresh.is_empty() && !self.sql.graph.returns {
-                // One that was named goes with what it would have to wait for: no pass over all roots comes to that.
-                let pulls = matches!(kind, RootKind::Waiting | RootKind::Named);
-                fresh = self.shared_children(pulls)?;
+                fresh = self.shared_children(kind == RootKind::Waiting)?;
             }
         }
         self.judge_living();

@@ -44,6 +44,16 @@ pub(crate) struct Held<'a> {
     observer: &'a mut dyn Observer,
 }
 
+/// What became of rows that were to move.
+pub(crate) struct Reunited {
+    /// By live table.
+    pub(crate) outcome: Outcome,
+    /// Every family that is in the way, however many: reason and root, in the table that it was to leave.
+    pub(crate) blocked: Vec<(String, String)>,
+    /// How it ended.
+    pub(crate) ended: Result<()>,
+}
+
 impl<'a> Held<'a> {
     /// Takes the lock, with the settings that a run relies on.
     ///
@@ -126,13 +136,13 @@ impl<'a> Held<'a> {
         direction: Direction,
         table: &str,
         keys: Vec<Key>,
-    ) -> (Outcome, Result<()>) {
+    ) -> Reunited {
         let (kind, graph) = match direction {
             Direction::Archive => (RootKind::Named, self.graph),
             Direction::Follow => (RootKind::Straggler, self.graph),
             Direction::Return => (RootKind::Named, &self.back),
         };
-        let (outcome, ended) = under(
+        let (mut outcome, ended) = under(
             &mut *self.session,
             self.lock.as_ref(),
             &mut [],
@@ -140,13 +150,21 @@ impl<'a> Held<'a> {
             &self.options,
             self.stop,
             &mut *self.observer,
-            |run| run.each(kind, table, keys),
+            |run| {
+                run.outcome.all_blocked = Some(Vec::new());
+                run.each(kind, table, keys)
+            },
         );
+        let blocked = outcome.all_blocked.take().unwrap_or_default();
         let outcome = match direction {
             Direction::Archive | Direction::Follow => outcome,
             Direction::Return => by_live_table(outcome, &self.back),
         };
-        (outcome, ended)
+        Reunited {
+            outcome,
+            blocked,
+            ended,
+        }
     }
 }
 
@@ -212,7 +230,7 @@ mod tests {
         let (options, stop, mut observer) = (Options::default(), Stop::default(), ());
         let mut held = Held::take(&mut session, &graph, &options, &stop, &mut observer).unwrap();
         let keys = vec![vec![Value::Int(5)], vec![Value::Int(6)]];
-        let (outcome, ended) = held.reunite(Direction::Follow, "b", keys);
+        let Reunited { outcome, ended, .. } = held.reunite(Direction::Follow, "b", keys);
         ended.unwrap();
         let lock = held.detach();
         let_go(&mut session, lock);

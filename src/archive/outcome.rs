@@ -87,6 +87,9 @@ pub(crate) const LISTED_PER_REASON: usize = 100;
 /// What a run did.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Outcome {
+    /// Every blocked family, as reason and root, however many there are; only where a run was told to keep them.
+    #[serde(skip)]
+    pub all_blocked: Option<Vec<(String, String)>>,
     /// Format version.
     pub version: u32,
     /// The database, without password.
@@ -159,6 +162,9 @@ impl Outcome {
             .entry(blocked.reason.clone())
             .or_default();
         *count += 1;
+        if let Some(all) = &mut self.all_blocked {
+            all.push((blocked.reason.clone(), blocked.root.clone()));
+        }
         if *count <= LISTED_PER_REASON as u64 {
             self.blocked.push(blocked);
         }

@@ -166,11 +166,11 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
     Ok(outcome)
 }
 
-/// Asks, with the plan.
+/// Asks, with the plan; and looks once more after the answer, which may take hours.
 fn confirm(
     session: &mut Session,
     graph: &FamilyGraph,
-    api: Option<&mut Api<'_>>,
+    mut api: Option<&mut Api<'_>>,
     options: &Options,
     stop: &Stop<'_>,
 ) -> Result<()> {
@@ -178,7 +178,11 @@ fn confirm(
         apply: false,
         ..options.clone()
     };
-    let planned = repair(session, graph, api, &plan, stop, &mut ())?;
+    let mut look = |session: &mut Session| {
+        let api = api.as_deref_mut();
+        repair(session, graph, api, &plan, stop, &mut ())
+    };
+    let planned = look(session)?;
     let records = planned.api_records.values().any(|count| *count > 0);
     if planned.healed.is_empty() && !records {
         return Ok(());
@@ -188,7 +192,19 @@ fn confirm(
         report::repair_rows(&planned, Paint::Plain),
         session.label()
     );
-    confirm_on_terminal(false, &what)
+    confirm_on_terminal(false, &what)?;
+    let told = |outcome: RepairOutcome| {
+        let moved = (outcome.archived, outcome.returned, outcome.api_records);
+        (outcome.healed, moved)
+    };
+    match told(look(session)?) == told(planned) {
+        true => Ok(()),
+        false => Err(Error::data(format!(
+            "what there is to heal in {} has changed since it was shown, and nothing was done",
+            session.label()
+        ))
+        .hint("run again, and look at the plan")),
+    }
 }
 
 /// What an audit finds of the API database.

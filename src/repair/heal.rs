@@ -40,6 +40,8 @@ pub(super) struct Healing<'p, 'h> {
     outcome: &'p mut RepairOutcome,
     /// In a plan: rows that would have moved by now, which are found again by whatever else is wrong with their family.
     moved: HashSet<u64>,
+    /// Rows that are in the way, as they are called.
+    blocked: HashSet<String>,
 }
 
 impl<'p, 'h> Healing<'p, 'h> {
@@ -55,6 +57,7 @@ impl<'p, 'h> Healing<'p, 'h> {
             stop,
             outcome,
             moved: HashSet::new(),
+            blocked: HashSet::new(),
         }
     }
 
@@ -73,14 +76,21 @@ impl<'p, 'h> Healing<'p, 'h> {
                 break;
             };
             let whole = keys.len() < WINDOW;
-            let (moved, blocked) = match direction(&ailment.cure.way) {
-                Some(direction) => self.reunite(direction, ailment, &keys)?,
-                None => (Ok(()), self.write(engine, ailment, &keys)?),
+            let moved = match direction(&ailment.cure.way) {
+                Some(direction) => self.reunite(direction, ailment, &keys),
+                None => self.write(engine, ailment, &keys),
             };
-            let healed = match self.options.apply {
-                true => self.no_longer(engine, ailment, after.as_deref(), &last, keys)?,
-                false => without(&ailment.cure.table, keys, &blocked),
+            let mut healed = match self.options.apply {
+                true if moved.is_ok() => {
+                    self.no_longer(engine, ailment, after.as_deref(), &last, keys)?
+                }
+                // Which of them is not asked for any more.
+                true => Vec::new(),
+                false => keys,
             };
+            // One that somebody else moved, or changed, asks for nothing any more either.
+            let table = &ailment.cure.table;
+            healed.retain(|key| !self.blocked.contains(&row_name(table, key)));
             self.outcome.healed(ailment, &healed);
             moved?;
             after = Some(last);
@@ -91,23 +101,22 @@ impl<'p, 'h> Healing<'p, 'h> {
         Ok(())
     }
 
-    /// Moves the families of these rows; the roots that are in the way of it, as they are called.
-    fn reunite(
-        &mut self,
-        direction: Direction,
-        ailment: &Ailment<'_>,
-        keys: &[Key],
-    ) -> Result<(Result<()>, Vec<String>)> {
+    /// Moves the families of these rows.
+    fn reunite(&mut self, direction: Direction, ailment: &Ailment<'_>, keys: &[Key]) -> Result<()> {
         let table = &ailment.cure.table;
         let mut moving = keys.to_vec();
         if !self.options.apply {
-            moving.retain(|key| self.moved.insert(number(table, key)));
+            moving.retain(|key| self.moved.insert(number(&(table, format!("{key:?}")))));
         }
-        let (moved, ended) = self.held.reunite(direction, table, moving);
-        let blocked = moved.blocked.iter().map(|blocked| blocked.root.clone());
-        let blocked = blocked.collect();
-        self.outcome.moved(direction, moved);
-        Ok((ended, blocked))
+        let reunited = self.held.reunite(direction, table, moving);
+        self.outcome.moved(direction, reunited.outcome);
+        for (reason, root) in reunited.blocked {
+            // One family may be asked for by several of its rows.
+            if self.blocked.insert(root) {
+                self.outcome.count_blocked(reason);
+            }
+        }
+        reunited.ended
     }
 
     /// Those of a window's keys whose rows ask for it no longer.
@@ -129,16 +138,10 @@ impl<'p, 'h> Healing<'p, 'h> {
         Ok(keys)
     }
 
-    /// Writes what does not move; the rows that the database refuses, as they are called.
-    fn write(
-        &mut self,
-        engine: Engine,
-        ailment: &Ailment<'_>,
-        keys: &[Key],
-    ) -> Result<Vec<String>> {
-        let mut refused = Vec::new();
+    /// Writes what does not move.
+    fn write(&mut self, engine: Engine, ailment: &Ailment<'_>, keys: &[Key]) -> Result<()> {
         let Some(rewrite) = Rewrite::new(self.held.graph(), engine, ailment.cure) else {
-            return Ok(refused);
+            return Ok(());
         };
         let size = usize::try_from(self.options.run.max_rows).unwrap_or(WINDOW);
         let transactions = keys.chunks(size.max(1));
@@ -166,7 +169,7 @@ impl<'p, 'h> Healing<'p, 'h> {
                 Err(error) if error.kind.refuses_rows() => {
                     let root = row_name(&ailment.cure.table, &piece[0]);
                     self.outcome.refused(root.clone(), error.to_string());
-                    refused.push(root);
+                    self.blocked.insert(root);
                 }
                 Err(error) => {
                     self.refused(ailment, &error);
@@ -174,7 +177,7 @@ impl<'p, 'h> Healing<'p, 'h> {
                 }
             }
         }
-        Ok(refused)
+        Ok(())
     }
 
     /// Asks; nothing where the database refuses, which is told.
@@ -208,16 +211,9 @@ fn direction(way: &Way) -> Option<Direction> {
     }
 }
 
-/// The keys of a table but for those that are called so.
-fn without(table: &str, mut keys: Vec<Key>, names: &[String]) -> Vec<Key> {
-    let names: HashSet<_> = names.iter().collect();
-    keys.retain(|key| !names.contains(&row_name(table, key)));
-    keys
-}
-
-/// A number for a row. Two that were given the same one would be counted as one, in a plan.
-fn number(table: &str, key: &[Value]) -> u64 {
+/// A number for something. Two that were given the same one would be counted as one, in a plan.
+fn number(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (table, format!("{key:?}")).hash(&mut hasher);
+    of.hash(&mut hasher);
     hasher.finish()
 }

@@ -30,17 +30,17 @@ pub(super) fn leave(
         let probe = probes.iter().find(|probe| asked(probe, &finding));
         let cured = probe.filter(|probe| !probe.cures.is_empty());
         let why = match cured {
-            None => reason(probe, &finding),
+            None => reason(probe, &finding).to_owned(),
             Some(probe) => match uncured(session, probe, options) {
                 Ok(Some(rest)) => {
                     // In a plan the others are to be healed.
                     if !options.apply {
                         (finding.count, finding.samples) = (rest.count, rest.samples);
                     }
-                    rest.why
+                    rest.why.join("; or ")
                 }
                 Ok(None) if !options.apply => continue,
-                Ok(None) => REMAINS,
+                Ok(None) => REMAINS.to_owned(),
                 Err(error) => {
                     outcome.not_asked(NotChecked {
                         check: finding.check,
@@ -51,7 +51,7 @@ pub(super) fn leave(
                 }
             },
         };
-        outcome.left.push(Left::of(finding, why));
+        outcome.left.push(Left::of(finding, &why));
     }
     Ok(())
 }
@@ -61,10 +61,11 @@ const REMAINS: &str = "they are of a family that something is in the way of, as 
                        again";
 
 /// Rows of a probe that none of its cures is for.
+#[derive(Default)]
 struct Uncured {
     count: u64,
     samples: Vec<String>,
-    why: &'static str,
+    why: Vec<&'static str>,
 }
 
 fn uncured(
@@ -77,34 +78,33 @@ fn uncured(
         let count = first.and_then(Value::as_int);
         count.and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
     };
+    let mut uncured = Uncured::default();
     if let Some(rest) = &probe.rest {
-        let count = number(&ask(session, &rest.question.count_sql())?);
-        if count > 0 {
+        uncured.count = number(&ask(session, &rest.question.count_sql())?);
+        if uncured.count > 0 {
             let samples = match rest.question.sample_sql(SAMPLES) {
                 Some(sql) => ask(session, &sql)?,
                 None => Vec::new(),
             };
-            return Ok(Some(Uncured {
-                count,
-                samples: samples.iter().map(|key| spell_key(key)).collect(),
-                why: rest.why,
-            }));
+            uncured.samples = samples.iter().map(|key| spell_key(key)).collect();
+            uncured.why.push(rest.why);
         }
     }
-    let Some(before) = options.before() else {
-        return Ok(None);
-    };
-    let mut count = 0;
-    for cure in &probe.cures {
-        if let Some(young) = cure.young(session.engine(), before) {
-            count += number(&ask(session, &young)?);
+    let mut young = 0;
+    if let Some(before) = options.before() {
+        for cure in &probe.cures {
+            if let Some(question) = cure.young(session.engine(), before) {
+                young += number(&ask(session, &question)?);
+            }
         }
     }
-    Ok((count > 0).then(|| Uncured {
-        count,
-        samples: Vec::new(),
-        why: "their families are too young for --before",
-    }))
+    if young > 0 {
+        uncured.count += young;
+        uncured
+            .why
+            .push("their families are too young for --before");
+    }
+    Ok((uncured.count > 0).then_some(uncured))
 }
 
 /// Whether the finding is the answer to this probe.

@@ -69,7 +69,7 @@ pub fn repair(
 ) -> Result<RepairOutcome> {
     let checks = Checks::choose(&options.checks)?;
     let mut outcome = RepairOutcome::new(session.label(), options.apply);
-    let before = session.statements();
+    let (before, alone) = (session.statements(), api.is_none());
     let probes = plan(graph, session.engine(), &checks);
     let run = archive::Options {
         dry_run: !options.apply,
@@ -97,6 +97,9 @@ pub fn repair(
         left::leave(session, graph, &probes, options, &mut outcome)?;
     }
     outcome.not_restored(graph);
+    if alone {
+        outcome.not_removed(graph);
+    }
     outcome.statements = session.statements() - before;
     Ok(outcome)
 }
@@ -166,6 +169,7 @@ fn ended_early(
                 why: error.to_string(),
             });
             outcome.interrupted = true;
+            outcome.stopped_because = StopReason::Failed;
             Ok(())
         }
         _ => Err(error),

@@ -93,6 +93,9 @@ pub struct RepairOutcome {
     /// API-database tables whose records of instances that came back are gone for good.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_restored: Vec<String>,
+    /// API-database tables that were not given, and may have records of instances that were archived.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_removed: Vec<String>,
     /// Families that could not be moved; the first of each reason.
     pub blocked: Vec<Blocked>,
     /// How many there are in all, by reason.
@@ -199,6 +202,15 @@ impl RepairOutcome {
         }
     }
 
+    /// Names the API-database tables that nobody gave, where instances are archived.
+    pub(super) fn not_removed(&mut self, graph: &FamilyGraph) {
+        if let Some(records) = &graph.profile.api
+            && self.archived.contains_key(&records.root)
+        {
+            self.not_removed.clone_from(&records.tables);
+        }
+    }
+
     /// Names the API-database tables whose records do not come back with what did.
     pub(super) fn not_restored(&mut self, graph: &FamilyGraph) {
         if let Some(records) = &graph.profile.api
@@ -251,17 +263,18 @@ impl RepairOutcome {
         for (table, rows) in outcome.rows {
             *all.entry(table).or_default() += rows;
         }
-        for (reason, families) in outcome.blocked_families {
-            *self.blocked_families.entry(reason).or_default() += families;
-        }
         for blocked in outcome.blocked {
             self.list(blocked);
         }
     }
 
+    pub(super) fn count_blocked(&mut self, reason: String) {
+        *self.blocked_families.entry(reason).or_default() += 1;
+    }
+
     /// Books a row that the database refuses to change.
     pub(super) fn refused(&mut self, root: String, why: String) {
-        *self.blocked_families.entry("refused".into()).or_default() += 1;
+        self.count_blocked("refused".into());
         self.list(Blocked {
             reason: "refused".into(),
             path: vec![root.clone(), why],
@@ -287,6 +300,7 @@ impl RepairOutcome {
     /// 75: it was stopped.
     pub fn exit_code(&self) -> ExitCode {
         match self.stopped_because {
+            _ if self.interrupted => ExitCode::Unavailable,
             reason if reason.is_request() => ExitCode::Stopped,
             _ if !self.not_checked.is_empty() => ExitCode::Unavailable,
             _ if !self.left.is_empty() || !self.blocked.is_empty() => ExitCode::Findings,

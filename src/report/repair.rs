@@ -12,8 +12,12 @@ use crate::repair::RepairOutcome;
 /// The whole report.
 pub fn repair_text(outcome: &RepairOutcome, paint: Paint) -> String {
     let (style, line) = match outcome.stopped_because {
-        StopReason::Failed => (ERROR, "The database was lost; run again to go on."),
+        StopReason::Failed => (
+            ERROR,
+            "The database was lost, or refused to go on; run again.",
+        ),
         reason if reason != StopReason::Complete => (WARNING, "Stopped early; run again to go on."),
+        _ if !outcome.not_checked.is_empty() => (ERROR, "Not everything could be looked at."),
         _ if !outcome.applied && outcome.healed.is_empty() => (STRONG, "Nothing to heal."),
         _ if !outcome.applied => (STRONG, "A plan: nothing was written. --apply does it."),
         _ if outcome.left.is_empty() && outcome.blocked.is_empty() => (STRONG, "Done."),
@@ -68,6 +72,14 @@ pub fn repair_rows(outcome: &RepairOutcome, paint: Paint) -> String {
         if rows.values().any(|n| *n > 0) {
             text += &section(&where_to, rows, paint);
         }
+    }
+    if !outcome.not_removed.is_empty() {
+        let _ = writeln!(
+            text,
+            "API-database records of what {} are not looked at ({}): give it with --api\n",
+            if applied { "moved" } else { "would move" },
+            outcome.not_removed.join(", ")
+        );
     }
     if !outcome.not_restored.is_empty() {
         let _ = writeln!(

@@ -363,7 +363,7 @@ pub(crate) fn at_a_terminal(arguments: &[&str], answer: &str) -> (i32, String) {
 }
 
 /// The same, with something that happens while the question is open.
-fn at_a_terminal_after(
+pub(crate) fn at_a_terminal_after(
     arguments: &[&str],
     answer: &str,
     meanwhile: impl FnOnce(),

@@ -1,6 +1,6 @@
 //! `sexton repair`: what it is told, what it says, and its codes.
 
-use crate::plan::at_a_terminal;
+use crate::plan::{at_a_terminal, at_a_terminal_after};
 use crate::sample::{Sample, refused, session, sexton};
 
 #[test]
@@ -51,6 +51,11 @@ fn a_plan_to_repair_is_done_with_apply() {
     assert_eq!(ran.code, 69, "{}", ran.stdout);
     assert!(
         ran.stdout.contains("it needs the API database"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.ends_with("Not everything could be looked at.\n"),
         "{}",
         ran.stdout
     );
@@ -146,8 +151,16 @@ fn somebody_at_a_terminal_sees_the_plan_and_is_asked() {
     assert!(shown.contains("to heal: split-family ("), "{shown}");
     assert!(shown.contains("This is to be done in "), "{shown}");
     assert!(sample.bytes() == before);
+    // What would follow its parent is gone by the time of the answer.
+    let fewer = "DELETE FROM instance_system_metadata WHERE instance_uuid NOT IN (SELECT uuid FROM instances)";
+    let (code, shown) = at_a_terminal_after(&apply, "y\n", || {
+        sample.session().execute(fewer).unwrap();
+    });
+    assert_eq!(code, 65, "{shown}");
+    assert!(shown.contains("has changed since it was shown"), "{shown}");
     let (code, shown) = at_a_terminal(&[&apply[..], &["--yes"]].concat(), "");
     assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("give it with --api"), "{shown}");
     // Nothing to heal, nothing to ask.
     let (code, shown) = at_a_terminal(&apply, "");
     assert_eq!(code, 0, "{shown}");
