@@ -9,6 +9,7 @@ use crate::db::{AdvisoryLock, DbError, Engine, Session};
 use crate::error::Result;
 use crate::schema::FamilyGraph;
 
+use super::around::{taken, under};
 use super::capture::RootKind;
 use super::forest::Key;
 use super::name::row_name;
@@ -17,7 +18,7 @@ use super::outcome::{Blocked, Outcome};
 use super::preflight::check_owners;
 use super::restore::by_live_table;
 use super::roots::Roots;
-use super::run::{Run, taken, under};
+use super::run::Run;
 use super::stop::Stop;
 use super::vanished::Waited;
 

@@ -9,6 +9,7 @@
 //! statements.
 
 mod api;
+mod around;
 mod attempt;
 mod batch;
 mod before;
@@ -41,6 +42,7 @@ mod vanished;
 mod way_back;
 
 pub use api::{Api, Cell};
+pub(crate) use around::let_go;
 pub use before::Before;
 pub(crate) use explain::drop_unshadowed;
 pub use forecast::{Forecast, Shape};
@@ -56,7 +58,6 @@ pub use purge::purge;
 pub use reason::REASONS;
 pub use restore::{refusal, restore};
 pub(crate) use roots::WINDOW;
-pub(crate) use run::let_go;
 pub use run::{archive, archive_abreast, purge_in_place};
 pub use stop::Stop;
 pub use throttle::{Limit, StoppedReplica, Throttle};

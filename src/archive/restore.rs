@@ -10,6 +10,7 @@ use crate::db::{Session, Value};
 use crate::error::{Error, Result};
 use crate::schema::{FamilyGraph, Member};
 
+use super::around::run;
 use super::batch::Batch;
 use super::capture::{Gone, RootKind, Unindexed};
 use super::forest::Key;
@@ -17,7 +18,7 @@ use super::name::{RowName, row_name};
 use super::options::{Observer, Options};
 use super::outcome::{Blocked, Outcome};
 use super::preflight::{check_owners, check_shadows};
-use super::run::{Run, run};
+use super::run::Run;
 use super::stop::Stop;
 use super::table::TOO_LARGE;
 
