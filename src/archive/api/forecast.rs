@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::{Api, Pages, add, again, literals, living};
+use super::questions::{Pages, literals, living};
+use super::{Api, add, again};
 use crate::archive::keys::KEYS_PER_STATEMENT;
 use crate::db::Value;
 use crate::error::Result;
