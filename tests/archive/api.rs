@@ -13,7 +13,7 @@ use crate::support::databases::Database;
 use crate::support::records::{self, api, archive, list_cells, records_of};
 
 /// An empty API database.
-fn records_db(engine: Engine) -> Database {
+pub(crate) fn records_db(engine: Engine) -> Database {
     let database = Database::fresh(engine);
     let model = Model::built_in("nova-34.0.0-api").unwrap();
     let mut session = database.session();

@@ -2,6 +2,7 @@
 
 mod beside;
 mod choices;
+mod servers;
 
 use std::time::Duration;
 
