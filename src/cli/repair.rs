@@ -1,6 +1,6 @@
 //! `sexton repair`: heals what an audit finds, where there is nothing to choose.
 
-use sexton::archive::{self, Api, Options as RunOptions, Stop, StopReason};
+use sexton::archive::{self, Options as RunOptions, Stop, StopReason};
 use sexton::audit::{self, Cell, NotChecked, Stranded, upgrade};
 use sexton::cells::record_tables;
 use sexton::db::{Access, Session, Target};
@@ -128,7 +128,17 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
         None => None,
     };
     if args.apply && !args.yes && is_asked() {
-        confirm(&mut session, &graphs[0], api.as_mut(), &options, &stop)?;
+        let mut look = |session: &mut Session| {
+            let plan = Options {
+                apply: false,
+                ..options.clone()
+            };
+            let api = api.as_mut();
+            let mut planned = repair(session, &graphs[0], api, &plan, &stop, &mut ())?;
+            add_stranded(&mut planned, &databases.api, session, &graphs[0], &plan);
+            Ok(planned)
+        };
+        confirm(&mut session, &mut look)?;
     }
     let mut progress = Progress::new(args.quiet);
     let outcome = repair(
@@ -144,47 +154,49 @@ fn repaired(args: &Args) -> Result<RepairOutcome> {
     }
     progress.finish();
     let mut outcome = outcome?;
-    // Where it was cut nothing was swept.
-    if options.wants(audit::STRANDED) && outcome.stopped_because == StopReason::Complete {
-        match &databases.api {
-            Some(target) => {
-                let (records, cell) = (graphs[0].profile.api.as_ref(), (&mut session, &graphs[0]));
-                // What was healed is told all the same.
-                match stranded(target, records, cell) {
-                    Ok(found) => outcome.add_stranded(found),
-                    Err(error) => outcome.not_swept(Some(error.to_string())),
-                }
-            }
-            None if !options.checks.is_empty() => outcome.not_checked.push(NotChecked {
-                check: audit::STRANDED.into(),
-                table: None,
-                why: "it needs the API database; give it with --api".into(),
-            }),
-            None => {}
-        }
-    }
+    add_stranded(
+        &mut outcome,
+        &databases.api,
+        &mut session,
+        &graphs[0],
+        &options,
+    );
     Ok(outcome)
+}
+
+/// Adds what an audit finds of the API database; where the repair was cut nothing was swept.
+fn add_stranded(
+    outcome: &mut RepairOutcome,
+    api: &Option<Target>,
+    session: &mut Session,
+    graph: &FamilyGraph,
+    options: &Options,
+) {
+    if !options.wants(audit::STRANDED) || outcome.stopped_because != StopReason::Complete {
+        return;
+    }
+    match api {
+        // What was healed is told all the same.
+        Some(target) => match stranded(target, graph.profile.api.as_ref(), (session, graph)) {
+            Ok(found) => outcome.add_stranded(found),
+            Err(error) => outcome.not_swept(Some(error.to_string())),
+        },
+        None if !options.checks.is_empty() => outcome.not_checked.push(NotChecked {
+            check: audit::STRANDED.into(),
+            table: None,
+            why: "it needs the API database; give it with --api".into(),
+        }),
+        None => {}
+    }
 }
 
 /// Asks, with the plan; and looks once more after the answer, which may take hours.
 fn confirm(
     session: &mut Session,
-    graph: &FamilyGraph,
-    mut api: Option<&mut Api<'_>>,
-    options: &Options,
-    stop: &Stop<'_>,
+    look: &mut dyn FnMut(&mut Session) -> Result<RepairOutcome>,
 ) -> Result<()> {
-    let plan = Options {
-        apply: false,
-        ..options.clone()
-    };
-    let mut look = |session: &mut Session| {
-        let api = api.as_deref_mut();
-        repair(session, graph, api, &plan, stop, &mut ())
-    };
     let planned = look(session)?;
-    let records = planned.api_records.values().any(|count| *count > 0);
-    if planned.healed.is_empty() && !records {
+    if planned.healed.is_empty() {
         return Ok(());
     }
     let what = format!(

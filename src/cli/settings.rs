@@ -198,9 +198,12 @@ impl Filling {
     fn add(&mut self, layer: Vec<Setting>) -> Result<()> {
         let names_databases = |id: &str| NAMES_DATABASES.contains(&id);
         let named = self.decided.iter().any(|id| names_databases(id));
+        // An API database goes with the databases that it stands beside: the records of others are none of theirs.
+        let beside = named && layer.iter().any(|s| names_databases(&s.id));
         let layer: Vec<_> = layer
             .into_iter()
             .filter(|s| !(self.decided.contains(&s.id) || named && names_databases(&s.id)))
+            .filter(|s| !(beside && s.id == "api"))
             .collect();
         self.decided.extend(layer.iter().map(|s| s.id.clone()));
         let stood_out: Vec<_> = layer.iter().map(|setting| self.fits(setting)).collect();

@@ -42,6 +42,8 @@ pub(super) struct Healing<'p, 'h> {
     moved: HashSet<u64>,
     /// Rows that are in the way, as they are called.
     blocked: HashSet<String>,
+    /// Whether it is not known of all rows whether they are to come back: what hangs on them must not follow them then.
+    unknown_returns: bool,
 }
 
 impl<'p, 'h> Healing<'p, 'h> {
@@ -58,11 +60,15 @@ impl<'p, 'h> Healing<'p, 'h> {
             outcome,
             moved: HashSet::new(),
             blocked: HashSet::new(),
+            unknown_returns: false,
         }
     }
 
     /// Heals all rows of one ailment. What cannot be asked is left, and told.
     pub(super) fn heal(&mut self, ailment: &Ailment<'_>) -> Result<()> {
+        if self.unknown_returns && ailment.cure.way == Way::Follow {
+            return Ok(());
+        }
         let (engine, before) = (self.held.engine(), self.options.before());
         let mut after: Option<Key> = None;
         while !self.stop.requested() {
@@ -193,6 +199,7 @@ impl<'p, 'h> Healing<'p, 'h> {
 
     /// That this one was not looked into, or not to its end.
     fn refused(&mut self, ailment: &Ailment<'_>, error: &DbError) {
+        self.unknown_returns |= ailment.cure.way == Way::Return;
         self.outcome.not_asked(NotChecked {
             check: ailment.probe.check.into(),
             table: Some(ailment.probe.table.clone()),

@@ -38,7 +38,7 @@ pub fn repair_rows(outcome: &RepairOutcome, paint: Paint) -> String {
         let done = if applied { "healed" } else { "to heal" };
         let _ = writeln!(
             text,
-            "{} ({} {} {}: {})",
+            "{} ({} {} {}{})",
             paint.with(STRONG, &format!("{done}: {}", healed.check)),
             grouped(healed.rows),
             healed.table,
@@ -102,7 +102,7 @@ pub fn repair_rows(outcome: &RepairOutcome, paint: Paint) -> String {
     for left in &outcome.left {
         let _ = writeln!(
             text,
-            "{} ({} {}: {})",
+            "{} ({} {}{})",
             paint.with(WARNING, &format!("left to you: {}", left.check)),
             grouped(left.count),
             left.table,
@@ -113,9 +113,10 @@ pub fn repair_rows(outcome: &RepairOutcome, paint: Paint) -> String {
         line(&mut text, "choices", &left.choices);
     }
     for gap in &outcome.not_checked {
-        let table = gap.table.as_deref().unwrap_or("");
+        let table = gap.table.as_deref().map(|table| format!(" {table}"));
         let word = paint.with(ERROR, "not checked");
-        let _ = writeln!(text, "{word}: {} {table}: {}", gap.check, gap.why);
+        let table = table.unwrap_or_default();
+        let _ = writeln!(text, "{word}: {}{table}: {}", gap.check, gap.why);
     }
     if !(outcome.left.is_empty() && outcome.blocked.is_empty() && outcome.not_checked.is_empty()) {
         text.push('\n');
@@ -132,11 +133,15 @@ pub fn repair_rows(outcome: &RepairOutcome, paint: Paint) -> String {
     text
 }
 
+/// `: 1, 2, ...`, or nothing where there are none to show.
 fn keys(samples: &[String], all: u64) -> String {
+    if samples.is_empty() {
+        return String::new();
+    }
     let more = if all > samples.len() as u64 {
         ", ..."
     } else {
         ""
     };
-    format!("{}{more}", samples.join(", "))
+    format!(": {}{more}", samples.join(", "))
 }

@@ -161,6 +161,18 @@ fn somebody_at_a_terminal_sees_the_plan_and_is_asked() {
     let (code, shown) = at_a_terminal(&[&apply[..], &["--yes"]].concat(), "");
     assert_eq!(code, 0, "{shown}");
     assert!(shown.contains("give it with --api"), "{shown}");
+    // Records that would go for good are something to ask about.
+    let with_api = [
+        "repair",
+        &cell,
+        "--api",
+        &sample.api(),
+        "--apply",
+        "--quiet",
+    ];
+    let (code, shown) = at_a_terminal(&with_api, "n\n");
+    assert_eq!(code, 75, "{shown}");
+    assert!(shown.contains("to heal: stranded-api-record ("), "{shown}");
     // Nothing to heal, nothing to ask.
     let (code, shown) = at_a_terminal(&apply, "");
     assert_eq!(code, 0, "{shown}");

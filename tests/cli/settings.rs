@@ -24,6 +24,31 @@ fn a_file_names_the_databases_and_how_to_archive() {
     assert_eq!(ran.json()["database"], sample.cell());
 }
 
+/// What is done to a copy does not touch the records of the original.
+#[test]
+fn an_api_database_steps_back_with_its_databases() {
+    let sample = Sample::new();
+    let (cell, api) = (sample.cell(), sample.api());
+    let copy = sample.name("copy.db");
+    std::fs::copy(&cell, &copy).unwrap();
+    let text = format!("[common]\ndatabase = '{cell}'\napi = '{api}'\n");
+    let config = sample.file("sexton.toml", &text);
+    let plan = ["--dry-run", "--format", "json", "--config", &config];
+    let archive = |more: &[&str]| sexton(&[&["archive"], more, &plan[..]].concat());
+    assert_eq!(archive(&[]).json()["api_records"]["request_specs"], 30);
+    // That API database knows another cell.
+    let asked = "mapped to a cell that was not given";
+    let of_copy = archive(&[&copy]);
+    assert_eq!(of_copy.json()["rows"]["instances"], 30);
+    assert!(!of_copy.stderr.contains(asked), "{}", of_copy.stderr);
+    let with_api = archive(&[&copy, "--api", &api]);
+    assert!(with_api.stderr.contains(asked), "{}", with_api.stderr);
+    // Beside no database it is for whatever database there is.
+    let alone = sample.file("api.toml", &format!("[common]\napi = '{api}'\n"));
+    let ran = sexton(&["archive", &copy, "--dry-run", "--config", &alone]);
+    assert!(ran.stderr.contains(asked), "{}", ran.stderr);
+}
+
 /// Where a value stands is said by whoever complains of it, and its URL is not.
 #[test]
 fn complaints_say_where_a_value_stands() {

@@ -235,7 +235,7 @@ fn a_file_that_is_something_else_is_an_error_that_says_what_is_in_it() {
     let said = |name: &str, bytes: &[u8]| refusal(&file(directory.path(), name, bytes));
     let text = said("a.txt", b"\n\nDear database,\nI am not one of yours.\n");
     assert!(
-        text.contains("line 3: neither a SQLite database nor a dump: 'Dear database,'"),
+        text.contains("line 3 is none of a dump, and this is no SQLite database"),
         "{text}"
     );
     said("a.json", b"{\"version\": 1}");

@@ -8,7 +8,6 @@ use std::process::{Child, Command, Stdio};
 use flate2::read::MultiGzDecoder;
 
 use crate::error::{Error, Result};
-use crate::quote::{one_line, shortened};
 
 /// Lines at the beginning among which the one must be that says what wrote the dump.
 const HEAD: usize = 16;
@@ -145,10 +144,10 @@ impl Source {
                  damaged at its beginning only a backup helps",
             ));
         }
+        // What is in it is not shown: it may be a configuration, with a password.
         Err(Error::data(format!(
-            "{}: line {line}: neither a SQLite database nor a dump: '{}'",
+            "{}: line {line} is none of a dump, and this is no SQLite database",
             source.name,
-            shortened(&one_line(text), 40)
         ))
         .hint(
             "sexton reads SQLite files and what mysqldump, mariadb-dump and pg_dump (plain or custom) \
