@@ -310,7 +310,7 @@ impl Databases {
                         service.name
                     ),
                 )
-                .hint("give the whole database, with all rights on it, or --profile convention")),
+                .hint("give the whole database, grant the user SELECT on all of it, or give --profile convention")),
                 (profile, _) => Ok(profile),
             },
             Some(name) => profile(name),

@@ -54,17 +54,16 @@ pub fn open(target: &Target, access: Access) -> Result<Session> {
 fn sqlite_error(target: &Target, error: DbError) -> Error {
     match error.code.as_str() {
         "SQLITE_NOTADB" | "SQLITE_CORRUPT" => {
-            let about_file = error.message.contains(&target.redacted());
-            Error::data(if about_file {
-                error.message
-            } else {
-                format!("{target} is not a sound SQLite database: {}", error.message)
-            }).hint("check that this is the right file; `PRAGMA integrity_check` says what is wrong with a damaged one")
+            // What was found before SQLite was asked names the file itself, and what to do about it.
+            if error.message.contains(&target.redacted()) {
+                return Error::data(error.message).hint("check that this is the right file");
+            }
+            let message = format!("{target} is not a sound SQLite database: {}", error.message);
+            Error::data(message).hint("check that this is the right file; `PRAGMA integrity_check` says what is wrong with a damaged one")
         }
-        // What was found before SQLite was asked names the file itself.
         "SQLITE_CANTOPEN" | "SQLITE_PERM" if error.message.contains(&target.redacted()) => {
             Error::unavailable(error.message)
-                .hint("check the name of the file, and the rights of it and its directory")
+                .hint("check its name, and the rights of it and its directory")
         }
         "SQLITE_BUSY" => Error::unavailable(format!("{target} is locked by another process"))
             .hint("wait until it is done, or end it"),
@@ -87,6 +86,9 @@ fn server_error(target: &Target, error: &DbError) -> Error {
         ));
     }
     let hint = match error.kind {
+        DbErrorKind::Connection if error.message.contains("does not support TLS") => {
+            "turn encryption on at the server, or leave it out of the URL (SECURITY.md, \"Encryption of connections\")"
+        }
         DbErrorKind::Connection => "check that the server runs and that host and port are right",
         // The login is good, and there is nothing that it may do.
         DbErrorKind::Permission if error.code == "1044" => {

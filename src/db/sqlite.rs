@@ -217,7 +217,7 @@ fn check_file(path: &Path) -> Result<(), DbError> {
         Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
             return Err(unreadable(path, &e));
         }
-        Err(_) => return refuse("SQLITE_CANTOPEN", "does not exist; check the path"),
+        Err(_) => return refuse("SQLITE_CANTOPEN", "does not exist"),
     }
     access(path, Access::READ_OK).map_err(|e| unreadable(path, &e.into()))
 }
