@@ -106,10 +106,12 @@ impl Export {
                     .hint("nothing was deleted with it; give a directory that can be written to"),
             )
         };
-        let open = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path);
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        // Whole rows are in it, that no other user of the machine could read in the database.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let open = options.open(&self.path);
         let mut file = open.map_err(|e| failed("open", &e))?;
         file.write_all(self.lines.as_bytes())
             .map_err(|e| failed("write", &e))?;

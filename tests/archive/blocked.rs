@@ -72,7 +72,14 @@ fn drop_unshadowed_writes_the_rows_to_a_file_and_deletes_them() {
         assert_eq!(outcome.dropped["share_mapping"], 1);
         assert_eq!(cloud.count("share_mapping WHERE id = 6"), 1);
         assert_eq!(cloud.count("share_mapping"), 1);
-        let file = std::fs::read_to_string(directory.path().join("share_mapping.jsonl")).unwrap();
+        let path = directory.path().join("share_mapping.jsonl");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = path.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "whole rows are for nobody else");
+        }
+        let file = std::fs::read_to_string(path).unwrap();
         let record: serde_json::Value = serde_json::from_str(file.trim_end()).unwrap();
         assert_eq!(record["table"], "share_mapping");
         assert_eq!(record["row"]["id"], 5);
