@@ -7,5 +7,6 @@ mod support;
 
 mod api;
 mod cases;
+mod every_table;
 mod operator;
 mod restore;
