@@ -13,7 +13,7 @@ use crate::support::cloud::{Cloud, uuid};
 use crate::support::records::{api as open_api, list_cells, records, records_of};
 
 /// How many records an audit finds that are of no instance any more.
-fn stranded(records_db: &mut Session, cell: &mut Cloud) -> u64 {
+pub(super) fn stranded(records_db: &mut Session, cell: &mut Cloud) -> u64 {
     let graph = cell.graph();
     let mut cells = [audit::Cell {
         name: String::new(),
