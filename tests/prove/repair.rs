@@ -1,6 +1,7 @@
 //! Repairs, under every fault: what is damaged is healed, what is not stays as it is, and no row is lost.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use sexton::archive::{self, Options, Stop};
 use sexton::audit::{self, audit};
@@ -11,7 +12,7 @@ use sexton::prove::archiver::{Archiver, Control, Ended, Own, Place, Ran};
 use sexton::prove::campaign::Sample;
 use sexton::prove::fault::Mode;
 use sexton::prove::oracle::{Breach, Oracle};
-use sexton::prove::world::Task;
+use sexton::prove::world::{Content, Task};
 use sexton::prove::{Backend, Campaign, Points, Report, catalogue, replay};
 
 use crate::own::show;
@@ -92,6 +93,25 @@ fn no_fault_in_a_repair_does_harm_on_postgresql() {
     assert!(report.cases > 40, "{}", show(&report));
 }
 
+/// Lost before every statement, its questions among them.
+#[test]
+fn no_fault_at_any_statement_of_a_repair_does_harm_on_mariadb() {
+    let mut campaign = repairs(Backend::Mariadb, &["chain"]);
+    campaign.points = Points::All;
+    campaign.modes = Some([Mode::CutBefore].into());
+    let report = holds(&campaign);
+    assert!(report.cases > 150, "{}", show(&report));
+}
+
+#[test]
+fn no_fault_at_any_statement_of_a_repair_does_harm_on_postgresql() {
+    let mut campaign = repairs(Backend::Postgres, &["chain"]);
+    campaign.points = Points::All;
+    campaign.modes = Some([Mode::CutBefore].into());
+    let report = holds(&campaign);
+    assert!(report.cases > 150, "{}", show(&report));
+}
+
 /// A service works on.
 #[test]
 fn no_writer_beside_a_repair_comes_to_harm() {
@@ -124,26 +144,46 @@ fn no_repair_at_random_does_harm() {
     }
 }
 
+/// A database with this content.
+fn filled(content: &Content, path: PathBuf, main_url: &str) -> Session {
+    let label = path.display().to_string();
+    let driver = SqliteDriver::open(path, SqliteMode::Create).unwrap();
+    let mut session = Session::new(Box::new(driver), Engine::Sqlite, &label);
+    let create = content.create(Engine::Sqlite).unwrap();
+    for statement in create
+        .into_iter()
+        .chain(content.fill(Engine::Sqlite, main_url))
+    {
+        session.execute(&statement).unwrap();
+    }
+    session
+}
+
 /// Every kind of damage that a repair claims to heal is in one of the worlds, by what the audit says.
 #[test]
 fn the_worlds_have_damage_of_every_kind() {
-    let mut found = BTreeSet::new();
+    let (mut found, mut records_left) = (BTreeSet::new(), BTreeSet::new());
     for name in ["repair-chain", "repair-nova"] {
         let world = catalogue::world(name).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let driver =
-            SqliteDriver::open(directory.path().join("main.db"), SqliteMode::Create).unwrap();
-        let mut session = Session::new(Box::new(driver), Engine::Sqlite, "main");
-        for statement in world.main.create(Engine::Sqlite).unwrap() {
-            session.execute(&statement).unwrap();
-        }
-        for statement in world.main.fill(Engine::Sqlite, "") {
-            session.execute(&statement).unwrap();
-        }
+        let mut session = filled(&world.main, directory.path().join("main.db"), "");
         let schema = introspect(&mut session).unwrap();
         let graph = world.profile.families(&schema).unwrap();
         let report = audit(&mut session, &graph, &audit::Options::default()).unwrap();
         found.extend(report.findings.into_iter().map(|f| f.message));
+        let (Some(content), Some(records)) = (&world.api, &world.profile.api) else {
+            continue;
+        };
+        let url = session.label().to_owned();
+        let mut api = filled(content, directory.path().join("api.db"), &url);
+        let mut cells = [audit::Cell {
+            name: String::new(),
+            session: &mut session,
+            graph: &graph,
+        }];
+        let stranded = audit::stranded(&mut api, &mut cells, records, 5);
+        assert_eq!(stranded.not_checked, []);
+        records_left.extend(stranded.findings.into_iter().map(|f| f.table));
     }
     let has = |words: &[&str]| {
         let mut texts = found.iter();
@@ -153,14 +193,15 @@ fn the_worlds_have_damage_of_every_kind() {
         &["and, the same, in"][..],
         &["taken by other rows"],
         &["are still live while their"],
-        &["while their", "still live"],
-        &["while their", "soft-deleted, not archived"],
+        &["rows are in shadow_", "row is still live"],
+        &["rows are in shadow_", "row is soft-deleted, not archived"],
         &["belong to soft-deleted"],
         &["marked deleted and have no"],
         &["that is not their id"],
     ] {
         assert!(has(words), "{words:?}: {found:?}");
     }
+    assert!(!records_left.is_empty());
 }
 
 /// A repair with one mistake, and what it does instead.
