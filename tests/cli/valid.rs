@@ -12,20 +12,6 @@ use crate::sample::{Sample, session, sexton};
 /// A schema of ours, which knows every field that there is: one that it does not name is a mistake in it. (To
 /// others a schema says that fields may be added.)
 fn strict(name: &str) -> jsonschema::Validator {
-    fn close(schema: &mut Json) {
-        match schema {
-            Json::Object(object) => {
-                let lists = object.get("properties").is_some_and(Json::is_object)
-                    && !object.contains_key("allOf");
-                object.values_mut().for_each(close);
-                if lists && object.get("type") == Some(&json!("object")) {
-                    object.insert("additionalProperties".into(), false.into());
-                }
-            }
-            Json::Array(array) => array.iter_mut().for_each(close),
-            _ => {}
-        }
-    }
     let mut schema = ours(name);
     // Its lines are these objects with a type more.
     schema["$defs"].as_object_mut().unwrap().remove("line");
@@ -33,10 +19,46 @@ fn strict(name: &str) -> jsonschema::Validator {
     jsonschema::validator_for(&schema).unwrap()
 }
 
-/// The schema of the lines of JSONL, as it is.
+fn close(schema: &mut Json) {
+    match schema {
+        Json::Object(object) => {
+            let lists = object.get("properties").is_some_and(Json::is_object)
+                && !object.contains_key("allOf");
+            object.values_mut().for_each(close);
+            if lists && object.get("type") == Some(&json!("object")) {
+                object.insert("additionalProperties".into(), false.into());
+            }
+        }
+        Json::Array(array) => array.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+/// The schema of the lines of JSONL, closed likewise. Where a line is one of the objects with a type more, the two know
+/// its fields together.
 fn of_lines(name: &str) -> jsonschema::Validator {
-    let mut schema = ours(name);
-    let defs = schema["$defs"].take();
+    let mut defs = ours(name)["$defs"].take();
+    close(&mut defs);
+    let lines = defs["line"]["oneOf"].as_array_mut().unwrap();
+    let mut objects = Vec::new();
+    for line in lines {
+        let line = line.as_object_mut().unwrap();
+        line.remove("additionalProperties");
+        line.insert("unevaluatedProperties".into(), false.into());
+        for object in line
+            .get("allOf")
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let object = object["$ref"].as_str().unwrap();
+            objects.push(object.strip_prefix("#/$defs/").unwrap().to_owned());
+        }
+    }
+    for object in objects {
+        let object = defs[&object].as_object_mut().unwrap();
+        object.remove("additionalProperties");
+    }
     jsonschema::validator_for(&json!({ "$ref": "#/$defs/line", "$defs": defs })).unwrap()
 }
 
@@ -59,7 +81,12 @@ fn valid_lines(name: &str, text: &str) {
         .lines()
         .map(|l| serde_json::from_str(l).unwrap())
         .collect();
-    lines.iter().for_each(|line| valid(&schema, line));
+    for line in &lines {
+        valid(&schema, line);
+        let mut misspelt = line.clone();
+        misspelt["no_such_field"] = true.into();
+        assert!(!schema.is_valid(&misspelt), "{misspelt}");
+    }
     let types: Vec<_> = lines.iter().map(|l| l["type"].as_str().unwrap()).collect();
     assert_eq!(
         (types.first(), types.last()),
