@@ -350,6 +350,99 @@ fn a_careless_repair_is_seen() {
     }
 }
 
+/// sexton's own repair with one mistake about what it says, or about the API records.
+struct Almost {
+    name: &'static str,
+    /// Whether it is shown the API database.
+    sweeps: bool,
+    then: fn(&Place, &mut Ran) -> Result<()>,
+}
+
+impl Archiver for Almost {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+
+    fn repairs(&self) -> bool {
+        true
+    }
+
+    fn run(&mut self, place: &Place) -> Result<Ran> {
+        let mut shown = place.with(place.options.clone());
+        shown.api = shown.api.filter(|_| self.sweeps);
+        let mut ran = Own.run(&shown)?;
+        (self.then)(place, &mut ran)?;
+        Ok(ran)
+    }
+}
+
+/// One row more of each of these tables than moved.
+fn says_more(ran: &mut Ran, tables: &[&str]) -> Result<()> {
+    for table in tables {
+        let rows = ran.rows.get_or_insert_default();
+        *rows.entry((*table).into()).or_default() += 1;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_repair_that_lies_or_mistakes_the_api_records_is_seen() {
+    let almost: [(&str, Oracle, Almost); 4] = [
+        (
+            "chain",
+            Oracle::Truthful,
+            Almost {
+                name: "says-more",
+                sweeps: true,
+                then: |_, ran| says_more(ran, &["leaf"]),
+            },
+        ),
+        (
+            // As if as many had come back as went, and so on.
+            "chain",
+            Oracle::Truthful,
+            Almost {
+                name: "says-more-of-both-sides",
+                sweeps: true,
+                then: |_, ran| says_more(ran, &["leaf", "shadow_leaf"]),
+            },
+        ),
+        (
+            "nova",
+            Oracle::ApiConsistent,
+            Almost {
+                name: "leaves-records",
+                sweeps: false,
+                then: |_, _| Ok(()),
+            },
+        ),
+        (
+            "nova",
+            Oracle::ApiConsistent,
+            Almost {
+                name: "drops-all-records",
+                sweeps: true,
+                then: |place, _| {
+                    let mut api = place.api.as_ref().unwrap().open()?;
+                    all(&mut api, &["DELETE FROM request_specs"])
+                },
+            },
+        ),
+    ];
+    for (world, oracle, almost) in almost {
+        let Almost { name, sweeps, then } = almost;
+        let engines =
+            move || -> Result<Box<dyn Archiver>> { Ok(Box::new(Almost { name, sweeps, then })) };
+        let mut campaign = repairs(Backend::Sqlite, &[world]);
+        campaign.modes = Some(BTreeSet::new());
+        campaign.jobs = 1;
+        let report = campaign.run(&engines, &()).unwrap();
+        let mut failures = report.failures.iter();
+        let seen = failures.any(|f| f.oracle == oracle && f.undisturbed);
+        assert!(seen, "{name}: {}", show(&report));
+    }
+}
+
 #[test]
 fn an_engine_that_only_archives_is_not_asked_to_repair() {
     let engines = || -> Result<Box<dyn Archiver>> { Ok(Box::new(Control::textbook())) };

@@ -111,9 +111,10 @@ pub(in super::super) fn untouched(
 
 /// What an engine says that it moved against what has moved: rows that came into a shadow table by the live table's name,
 /// rows that came back by the shadow table's. One that was in both tables may have been moved, or have gone from one of them;
-/// one that came back may have been archived after that.
+/// one that came back may have been archived after that, if it is among those that may come back.
 pub(in super::super) fn claims(
     shape: &Shape,
+    moves: &Moves,
     before: &State,
     after: &State,
     said: &BTreeMap<String, u64>,
@@ -154,10 +155,12 @@ pub(in super::super) fn claims(
                 .iter()
                 .filter_map(|(name, ..)| name.map(String::as_str)),
         );
-        // What came back and went again counts on both sides.
+        // What came back and went again counts on both sides, and lies where it lay.
+        let there = shadow.intersection(&shadow_now);
+        let there = there.filter(|row| moves.returned.contains(*row)).count() as u64;
         let more = |side: usize| {
             let (_, claimed, moved, _) = &sides[side];
-            claimed.saturating_sub(*moved)
+            claimed.saturating_sub(*moved).min(there)
         };
         let more = [more(1), more(0)];
         for ((name, claimed, moved, perhaps), twice) in sides.into_iter().zip(more) {

@@ -187,7 +187,9 @@ impl Bench<'_> {
         if self.counted && ran.rows.is_some() && self.ask(Oracle::Truthful) {
             let shape = &self.runner.stage.shape;
             self.say(match (&ran.rows, shape.repairs) {
-                (Some(rows), true) => healed::claims(shape, before, after, rows),
+                (Some(rows), true) => {
+                    healed::claims(shape, &self.reference.moves, before, after, rows)
+                }
                 _ => claims(shape, before, after, ran),
             });
         }
