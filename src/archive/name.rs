@@ -44,8 +44,14 @@ impl RowName {
             .member(table)
             .or_else(|| graph.member(table.strip_prefix(prefix.as_str())?));
         let member = member.ok_or_else(|| {
-            Error::usage(format!("--root {text}: there is no table '{table}'"))
-                .hint("name the live table that the row came from")
+            let hint = match table.split_once('.') {
+                Some((cell, table)) => format!(
+                    "reports of several cells begin with the cell's name: leave '{cell}.' out, as in {table}:KEY, and give \
+                     that cell's database"
+                ),
+                None => "name the live table that the row came from".into(),
+            };
+            Error::usage(format!("--root {text}: there is no table '{table}'")).hint(hint)
         })?;
         if member.shadow.is_none() {
             return Err(Error::usage(format!(
@@ -98,6 +104,9 @@ impl RowName {
             ))
             .hint("name the row: --root TABLE:KEY")
         })?;
+        if name.trim().is_empty() {
+            return Err(Error::usage("--instance is empty").hint("give the uuid of the instance"));
+        }
         let name = Self {
             table: records.root.clone(),
             columns: vec![(records.key.clone(), name.to_owned())],

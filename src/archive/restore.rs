@@ -171,10 +171,10 @@ impl<'a> Run<'a> {
         let message = format!("{} is not in {shadow} of {label}", name.given);
         Ok(Error::data(message).hint(match live.first() {
             Some(key) => format!(
-                "it is live, as {}; name a row that is archived",
+                "it is in the live table, as {}; name a row that is archived",
                 row_name(&name.table, key)
             ),
-            None => "it is not live either: it was never there, was purged, or is in another cell"
+            None => "it is not in the live table either: it was never there, was purged, or is in another cell"
                 .into(),
         }))
     }

@@ -64,8 +64,8 @@ impl Before<'_> {
     pub(super) fn fits(&self, origin: &str, now: &Scope<'_>) -> Result<Option<String>> {
         let other = |what: String| {
             Err(Error::usage(format!("{origin} is of another database: {what}")).hint(
-                "give the file of this one, or write it with --write-baseline, --format json; a copy beside its \
-                 original is told by its name: --cell NAME=DB, both times",
+                "give the file that was written for this database, or write one anew; where an original and its copy are \
+                 audited, name them: --cell NAME=DB, each time",
             ))
         };
         if !self.profile.is_empty() && self.profile != now.profile {

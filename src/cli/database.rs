@@ -12,6 +12,8 @@ use sexton::db::{
 use sexton::error::{Error, Result};
 use sexton::schema::{FamilyGraph, Profile, Schema};
 
+use super::settings;
+
 /// The arguments that name databases: where one of them is typed, no other is taken from elsewhere.
 pub(super) const NAMES_DATABASES: [&str; 4] = ["database", "nodes", "config_file", "cells"];
 
@@ -104,7 +106,11 @@ impl DatabaseArgs {
     pub(crate) fn resolve(&self) -> Result<Databases> {
         // Each with its nodes.
         let mut given: Vec<(String, Vec<Target>)> = Vec::new();
-        let mut api = self.api.as_deref().map(str::parse).transpose()?;
+        let read_as = |id: &str, text: &str| -> Result<Target> {
+            text.parse().map_err(|error| settings::placed(id, error))
+        };
+        let api = self.api.as_deref().map(|text| read_as("api", text));
+        let mut api = api.transpose()?;
         // The URL itself too: it fills in templates.
         let mut first: Option<String> = None;
         let mut nodes = self.nodes.as_slice();
@@ -126,7 +132,11 @@ impl DatabaseArgs {
         if self.config_file.is_none()
             && let Some(database) = &first
         {
-            given.push((String::new(), vec![database.parse()?]));
+            let id = match self.database {
+                Some(_) => "database",
+                None => "nodes",
+            };
+            given.push((String::new(), vec![read_as(id, database)?]));
         }
         if self.all_cells && !nodes.is_empty() {
             return Err(Error::usage(
@@ -136,7 +146,7 @@ impl DatabaseArgs {
         }
         if let Some((_, main)) = given.first_mut() {
             for node in nodes {
-                main.push(node.parse()?);
+                main.push(read_as("nodes", node)?);
             }
         }
         for cell in &self.cells {

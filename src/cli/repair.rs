@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Do it.
     #[arg(long)]
     apply: bool,
+    /// Only say what would be done, as without --apply.
+    #[arg(long, conflicts_with = "apply")]
+    dry_run: bool,
     /// Do not ask before anything is changed. Where there is no terminal nothing is asked.
     #[arg(long, short, requires = "apply")]
     yes: bool,

@@ -71,6 +71,18 @@ pub(super) fn words() -> Vec<String> {
         .collect()
 }
 
+/// A complaint about the value of this argument, with where it stands if it was not typed.
+pub(super) fn placed(id: &str, error: Error) -> Error {
+    let settings = FILLED.get().map_or(&[][..], |filled| &filled.settings);
+    match settings.iter().find(|setting| setting.id == id) {
+        Some(setting) => Error {
+            message: format!("{}: {}", setting.place, error.message),
+            ..error
+        },
+        None => error,
+    }
+}
+
 /// Where the options that a complaint names come from, if they were not typed.
 pub(super) fn places(complaint: &str) -> String {
     let settings = FILLED.get().map_or(&[][..], |filled| &filled.settings);

@@ -217,14 +217,17 @@ fn a_row_that_is_not_archived_is_refused_with_where_it_is() {
         );
         assert_eq!(
             hint,
-            "it is live, as instances:1; name a row that is archived"
+            "it is in the live table, as instances:1; name a row that is archived"
         );
         let (message, hint) = said(&mut cloud, "instances:5");
         assert!(
             message.starts_with("instances:5 is not in shadow_instances of "),
             "{message}"
         );
-        assert!(hint.starts_with("it is not live either"), "{hint}");
+        assert!(
+            hint.starts_with("it is not in the live table either"),
+            "{hint}"
+        );
     });
 }
 

@@ -44,6 +44,8 @@ fn a_plan_to_repair_is_done_with_apply() {
         plan.stderr
     );
     assert!(sample.bytes() == before);
+    let same = sexton(&["repair", &cell, "--dry-run"]);
+    assert_eq!((same.code, same.stdout), (plan.code, plan.stdout));
 
     // Records are seen where they can be.
     let records = ["repair", &cell, "--check", "stranded-api-record"];

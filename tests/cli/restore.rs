@@ -51,7 +51,17 @@ fn an_instance_comes_back_and_can_be_archived_again() {
         message.contains("is not in shadow_instances of"),
         "{message}"
     );
-    assert!(message.contains("it is live, as instances:"), "{message}");
+    assert!(
+        message.contains("it is in the live table, as instances:"),
+        "{message}"
+    );
+    let message = refused(64, &["restore", &cell, "--instance", ""]);
+    assert!(message.contains("--instance is empty"), "{message}");
+    let message = refused(64, &["restore", &cell, "--root", "cell1.instances:3"]);
+    assert!(
+        message.contains("leave 'cell1.' out, as in instances:KEY"),
+        "{message}"
+    );
     let again = sexton(&[
         "archive",
         &cell,

@@ -24,6 +24,17 @@ fn a_file_names_the_databases_and_how_to_archive() {
     assert_eq!(ran.json()["database"], sample.cell());
 }
 
+#[test]
+fn a_url_that_is_none_is_told_with_its_line() {
+    let sample = Sample::empty();
+    let text = format!("[common]\nquiet = true\ndatabase = 'mysql://nova:{SECRET}@db:xx/nova'\n");
+    let config = sample.file("sexton.toml", &text);
+    let ran = sexton(&["archive", "--config", &config]);
+    assert_eq!(ran.code, 64, "{}", ran.stderr);
+    let said = format!("sexton: {config}:3: the port in the mysql URL");
+    assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+}
+
 /// What is done to a copy does not touch the records of the original.
 #[test]
 fn an_api_database_steps_back_with_its_databases() {

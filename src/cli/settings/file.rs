@@ -96,6 +96,11 @@ impl File {
                     };
                     let names: Vec<String> = known.keys().filter_map(here).collect();
                     let what = format!("{}: there is no command '{inner}'", place(at));
+                    let of_common = known.get(COMMON).into_iter().flatten();
+                    if table.is_empty() && of_common.into_iter().any(|arg| name(arg) == option) {
+                        return Err(Error::usage(what)
+                            .hint("it is an option: write it below [common], or below the table of its command"));
+                    }
                     return Err(Error::usage(what)
                         .hint(meant(key.get_ref(), names.iter().map(String::as_str))));
                 };

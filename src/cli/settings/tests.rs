@@ -342,7 +342,7 @@ fn what_is_no_option_is_refused_with_the_nearest() {
         ),
         (
             "quiet = true\n",
-            "sexton.toml:1: there is no command 'quiet'",
+            "sexton.toml:1: there is no command 'quiet'; it is an option: write it below [common]",
         ),
         (
             "archive = 1\n",
