@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use sexton::archive::{Observer, RowName, Stop, StopReason, restore};
+use sexton::archive::{Stop, StopReason};
 use sexton::db::{DbErrorKind, Engine, Session, introspect};
 use sexton::exit::ExitCode;
 use sexton::repair::{Options, RepairOutcome, repair};
@@ -13,57 +13,6 @@ use super::{CURE, apply, broken, graph_of, healed, mend};
 use crate::rough::{How, LOST, session as rough, upset};
 use crate::support::cloud::Cloud;
 use crate::support::databases::Database;
-
-/// A restore that begins whenever the repair has moved something.
-struct Restoring<'a> {
-    session: Session,
-    graph: &'a FamilyGraph,
-    answers: Vec<String>,
-}
-
-impl Observer for Restoring<'_> {
-    fn batch(&mut self, _: u64, _: u64, _: u64) {
-        let name = RowName::parse("instances:2", self.graph).unwrap();
-        let (options, stop) = (sexton::archive::Options::default(), Stop::default());
-        let ended = restore(
-            &mut self.session,
-            self.graph,
-            &[name],
-            &options,
-            &stop,
-            &mut (),
-        );
-        self.answers.push(match ended {
-            Ok(_) => "restored".into(),
-            Err(error) => error.message,
-        });
-    }
-}
-
-#[test]
-fn nobody_else_moves_rows_until_all_is_healed() {
-    let mut cloud = broken();
-    let graph = cloud.graph();
-    let mut restoring = Restoring {
-        session: cloud.database.session(),
-        graph: &graph,
-        answers: Vec::new(),
-    };
-    let (options, stop) = (apply(&CURE), Stop::default());
-    let session = &mut cloud.session;
-    let done = repair(session, &graph, None, &options, &stop, &mut restoring).unwrap();
-    assert_eq!(done.exit_code(), ExitCode::Done, "{done:#?}");
-    assert!(restoring.answers.len() > 3, "{:?}", restoring.answers);
-    for answer in &restoring.answers {
-        assert!(
-            answer.starts_with("another archiver is at work in"),
-            "{answer}"
-        );
-    }
-    // And the lock is given back.
-    restoring.batch(0, 0, 0);
-    assert_eq!(restoring.answers.last().unwrap(), "restored");
-}
 
 /// As it goes away at each of its questions, for good.
 #[test]
