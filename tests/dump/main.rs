@@ -115,6 +115,11 @@ fn audited(session: &mut Session, schema: &Schema) -> AuditReport {
     let graph = Profile::detect(schema).families(schema).unwrap();
     let mut report = audit::audit(session, &graph, &audit::Options::default()).unwrap();
     report.database = String::new();
+    // The command that heals it names the database; a dump has none to heal.
+    for finding in &mut report.findings {
+        let repair = finding.repair.take();
+        finding.repair = repair.map(|command| command.replace(session.label(), "DB"));
+    }
     report
 }
 
