@@ -89,9 +89,8 @@ impl Cure {
     ) -> String {
         let key = self.columns(engine);
         let old = before.filter(|_| self.way == Way::Archive);
-        let old = old.map_or_else(String::new, |before| match &self.age {
-            Some(age) => format!(" AND {} < '{before}'", self.column(engine, age)),
-            None => " AND 1 = 0".into(),
+        let old = old.map_or_else(String::new, |before| {
+            format!(" AND {}", self.old_enough(engine, before))
         });
         let after = self.beside(engine, ">", after);
         format!(
@@ -116,15 +115,20 @@ impl Cure {
         if self.way != Way::Archive {
             return None;
         }
-        let old = match &self.age {
-            Some(age) => format!("{} < '{before}'", self.column(engine, age)),
-            None => "1 = 0".into(),
-        };
+        let old = self.old_enough(engine, before);
         Some(format!(
             "SELECT COUNT(*) FROM (SELECT DISTINCT {} {} AND CASE WHEN {old} THEN 1 ELSE 0 END = 0) AS young",
             self.columns(engine),
             self.from_where
         ))
+    }
+
+    /// What bears no date is never old enough.
+    fn old_enough(&self, engine: Engine, before: &Before) -> String {
+        match &self.age {
+            Some(age) => format!("{} < '{before}'", self.column(engine, age)),
+            None => "1 = 0".into(),
+        }
     }
 
     /// That a row's key is on that side of this one.

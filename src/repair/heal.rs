@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::archive::{Direction, Held, Stop, WINDOW, row_name};
+use crate::archive::{Direction, Held, Stop, WINDOW, key_pieces, row_name};
 use crate::audit::{Cure, NotChecked, Probe, Way, ask};
 use crate::db::{DbError, Engine, Value};
 use crate::error::Result;
@@ -151,7 +151,7 @@ impl<'p, 'h> Healing<'p, 'h> {
         };
         let size = usize::try_from(self.options.run.max_rows).unwrap_or(WINDOW);
         let transactions = keys.chunks(size.max(1));
-        let pieces = transactions.flat_map(|keys| writes::pieces(engine, keys));
+        let pieces = transactions.flat_map(|keys| key_pieces(engine, keys));
         // Which of them the database refuses is closed in on by halves.
         let mut pending: Vec<Vec<Key>> = pieces.collect();
         pending.reverse();

@@ -111,9 +111,10 @@ fn sweep(api: &mut Api<'_>, options: &Options, outcome: &mut RepairOutcome) {
     }
     let swept = match options.apply {
         true => api.sweep().map(|records| outcome.swept(records)),
+        // What is wrong with them is what an audit finds.
         false => api
             .would_sweep()
-            .map(|records| outcome.would_sweep(records)),
+            .map(|records| outcome.add_records(records)),
     };
     // The cell is healed all the same.
     outcome.not_swept(swept.err().map(|error| error.to_string()));

@@ -170,22 +170,22 @@ impl RepairOutcome {
 
     /// Books API-database records that were stranded and are gone.
     pub(super) fn swept(&mut self, records: BTreeMap<String, u64>) {
-        for (table, rows) in records.into_iter().filter(|(_, rows)| *rows > 0) {
-            *self.api_records.entry(table.clone()).or_default() += rows;
+        for (table, rows) in records.iter().filter(|(_, rows)| **rows > 0) {
             self.healed.push(Healed {
                 check: STRANDED.into(),
-                message: format!("{table} records were of archived instances"),
+                message: format!("{table} records were of rows that are archived"),
                 way: "sweep".into(),
                 done: SWEPT.into(),
-                table,
-                rows,
+                table: table.clone(),
+                rows: *rows,
                 samples: Vec::new(),
             });
         }
+        self.add_records(records);
     }
 
-    /// Books API-database records that are stranded; what is wrong with them is what an audit finds.
-    pub(super) fn would_sweep(&mut self, records: BTreeMap<String, u64>) {
+    /// Counts API-database records that are gone, or would be.
+    pub(super) fn add_records(&mut self, records: BTreeMap<String, u64>) {
         for (table, rows) in records {
             *self.api_records.entry(table).or_default() += rows;
         }
@@ -253,13 +253,11 @@ impl RepairOutcome {
     }
 
     pub(super) fn moved(&mut self, direction: Direction, outcome: Outcome) {
+        self.add_records(outcome.api_records);
         let all = match direction {
             Direction::Return => &mut self.returned,
             Direction::Follow | Direction::Archive => &mut self.archived,
         };
-        for (table, rows) in outcome.api_records {
-            *self.api_records.entry(table).or_default() += rows;
-        }
         for (table, rows) in outcome.rows {
             *all.entry(table).or_default() += rows;
         }

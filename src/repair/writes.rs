@@ -4,15 +4,10 @@
 //! Each statement asks again for what made its rows curable, so a row that was changed meanwhile is left; and one that
 //! was cut is simply sent again, for what it has done no longer asks for it.
 
-use crate::archive::{key_in, key_pieces};
+use crate::archive::key_in;
 use crate::audit::{Cure, Way, linear};
 use crate::db::{DbError, Engine, Session, Value};
 use crate::schema::{FamilyGraph, Member};
-
-/// Keys in pieces for a statement each.
-pub(super) fn pieces(engine: Engine, keys: &[Vec<Value>]) -> Vec<Vec<Vec<Value>>> {
-    key_pieces(engine, keys)
-}
 
 /// What is written for one cure.
 pub(super) struct Rewrite<'a> {
