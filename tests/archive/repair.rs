@@ -13,7 +13,7 @@ use sexton::db::{DbErrorKind, Engine, Session, introspect};
 use sexton::exit::ExitCode;
 use sexton::generate::{Damage, Dataset, create_schema, generate};
 use sexton::repair::{Options, RepairOutcome, repair};
-use sexton::schema::{FamilyGraph, Profile};
+use sexton::schema::{Column, FamilyGraph, Profile};
 
 use crate::rough::{How, session as rough, upset};
 use crate::support::cloud::{Cloud, contents, uuid};
@@ -172,6 +172,19 @@ fn a_row_that_is_marked_deleted_says_since_when() {
     }
 }
 
+/// The statement that copies rows to a table of the same columns: on PostgreSQL each has an enum of its own.
+fn copy(graph: &FamilyGraph, engine: Engine, from: &str, to: &str, condition: &str) -> String {
+    let columns = graph.table(to).unwrap().columns.iter();
+    let value = |column: &Column| match &column.native {
+        Some(native) => format!("{}::text::{native}", engine.quote(&column.name)),
+        None => engine.quote(&column.name),
+    };
+    let values: Vec<_> = columns.clone().map(value).collect();
+    let names = engine.quote_all(columns.map(|c| &c.name));
+    let values = values.join(", ");
+    format!("INSERT INTO {to} ({names}) SELECT {values} FROM {from} WHERE {condition}")
+}
+
 /// What an archiver that was cut has left: each half finds the other.
 fn broken() -> Cloud {
     broken_on(Cloud::new(Engine::Sqlite))
@@ -183,23 +196,18 @@ fn broken_on(mut cloud: Cloud) -> Cloud {
     let graph = cloud.graph();
     let engine = cloud.engine();
     let mut go = |table: &str, condition: String, and_delete: bool| {
-        let columns = graph.table(table).unwrap().columns.iter().map(|c| &c.name);
-        let columns = engine.quote_all(columns);
+        let copy = copy(
+            &graph,
+            engine,
+            table,
+            &format!("shadow_{table}"),
+            &condition,
+        );
         let delete = match and_delete {
             true => format!("; DELETE FROM {table} WHERE {condition}"),
             false => String::new(),
         };
-        let enums = columns.replace(
-            "\"locked_by\"",
-            "\"locked_by\"::text::shadow_instances0locked_by",
-        );
-        let values = match (engine, table) {
-            (Engine::Postgres, "instances") => enums,
-            _ => columns.clone(),
-        };
-        cloud.sql(&format!(
-            "INSERT INTO shadow_{table} ({columns}) SELECT {values} FROM {table} WHERE {condition}{delete}"
-        ));
+        cloud.sql(&format!("{copy}{delete}"));
     };
     // Of a living instance.
     go("instance_extra", "id = 8".into(), true);

@@ -9,7 +9,7 @@ use sexton::exit::ExitCode;
 use sexton::repair::{Options, RepairOutcome, repair};
 use sexton::schema::{FamilyGraph, Profile};
 
-use super::{CURE, apply, broken, graph_of, healed, mend};
+use super::{CURE, apply, broken, copy, graph_of, healed, mend};
 use crate::rough::{How, LOST, session as rough, upset};
 use crate::support::cloud::Cloud;
 use crate::support::databases::Database;
@@ -268,36 +268,12 @@ fn of_two_copies_of_a_root_the_one_stays_that_its_family_is_with() {
         cloud.dead_instance(3);
         let graph = cloud.graph();
         let engine = cloud.engine();
-        let list = |table: &str| {
-            let columns = graph.table(table).unwrap().columns.iter().map(|c| &c.name);
-            engine.quote_all(columns)
-        };
-        let columns = list("instances");
-        let enums = match engine {
-            Engine::Postgres => columns.replace(
-                "\"locked_by\"",
-                "\"locked_by\"::text::shadow_instances0locked_by",
-            ),
-            _ => columns.clone(),
-        };
-        let back = match engine {
-            Engine::Postgres => {
-                columns.replace("\"locked_by\"", "\"locked_by\"::text::instances0locked_by")
-            }
-            _ => columns.clone(),
-        };
+        let copy = |from: &str, to: &str, which: &str| copy(&graph, engine, from, to, which);
         // The first is archived, and came back alone; of the second only itself was copied; of the third a child too.
-        cloud.sql(&format!(
-            "INSERT INTO instances ({columns}) SELECT {back} FROM shadow_instances WHERE id = 1"
-        ));
-        cloud.sql(&format!(
-            "INSERT INTO shadow_instances ({columns}) SELECT {enums} FROM instances WHERE id IN (2, 3)"
-        ));
-        let extra = list("instance_extra");
-        cloud.sql(&format!(
-            "INSERT INTO shadow_instance_extra ({extra}) SELECT {extra} FROM instance_extra WHERE id = 3;
-             DELETE FROM instance_extra WHERE id = 3"
-        ));
+        cloud.sql(&copy("shadow_instances", "instances", "id = 1"));
+        cloud.sql(&copy("instances", "shadow_instances", "id IN (2, 3)"));
+        cloud.sql(&copy("instance_extra", "shadow_instance_extra", "id = 3"));
+        cloud.sql("DELETE FROM instance_extra WHERE id = 3");
         let done = mend(&mut cloud.session, &graph, &apply(&["duplicate-in-shadow"]));
         assert_eq!(
             healed(&done),

@@ -5,7 +5,7 @@ use sexton::exit::ExitCode;
 use sexton::repair::RepairOutcome;
 use sexton::schema::{FamilyGraph, Profile};
 
-use super::{apply, healed, mend, plan};
+use super::{apply, copy, healed, mend, plan};
 use crate::support::cloud::Cloud;
 use crate::support::databases::Database;
 
@@ -38,15 +38,7 @@ fn nothing_follows_a_parent_that_is_archived_and_lives() {
         }
         let graph = cloud.graph();
         let engine = cloud.engine();
-        let columns = graph.table("instances").unwrap().columns.iter();
-        let columns = engine.quote_all(columns.map(|c| &c.name));
-        let values = match engine {
-            Engine::Postgres => columns.replace(
-                "\"locked_by\"",
-                "\"locked_by\"::text::shadow_instances0locked_by",
-            ),
-            _ => columns.clone(),
-        };
+        let copied = copy(&graph, engine, "instances", "shadow_instances", "1 = 1");
         let unchecked = match engine {
             Engine::Sqlite => ("PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"),
             Engine::Mysql => ("SET foreign_key_checks = 0", "SET foreign_key_checks = 1"),
@@ -56,7 +48,7 @@ fn nothing_follows_a_parent_that_is_archived_and_lives() {
             ),
         };
         cloud.sql(&format!(
-            "{}; INSERT INTO shadow_instances ({columns}) SELECT {values} FROM instances;
+            "{}; {copied};
              DELETE FROM instances; UPDATE shadow_instances SET deleted = 0 WHERE id = 2; {}",
             unchecked.0, unchecked.1
         ));
